@@ -1,1 +1,37 @@
-//! (skeleton)
+//! Where records live: one journal for durability, Kafka-layout segments for everything else.
+//!
+//! ```text
+//!            append                                  wait_durable(lsn)
+//!              │                                            ▲
+//!              ▼                                            │
+//!   PartitionLog (state lock) ──frame──▶ Wal (LocalJournal: one group write for all partitions)
+//!     tail: stamped batches                                 │ durable watermark
+//!              │  segment writer, later                     ▼
+//!              ▼                                   high watermark, waiting fetches
+//!   00000000000000000000.log/.index/.timeindex  ──▶ checkpoint ──▶ journal files are recycled
+//! ```
+//!
+//! - [`Storage`] owns a data directory: opens and recovers it, creates and deletes partitions, checkpoints.
+//! - [`PartitionLog`] is Apache Kafka's `UnifiedLog`: append, read, list offsets, retention, producer state.
+//! - [`wal::Wal`] and [`segment_store::SegmentStore`] are the two seams that a cluster engine implements
+//!   differently; each comes with a conformance suite.
+//! - [`inspect`] reads a data directory offline.
+//!
+//! **Invariants**
+//! - *Reserve is not publish.* An append reserves offsets and producer sequences at once; they become
+//!   visible (high watermark, reads, duplicate answers) only when the journal has made them durable.
+//! - *Corruption stops a partition, it never truncates one.* Only a torn tail that no acknowledgement can
+//!   have covered is cut.
+//! - *A failed sync ends the journal.* It is never retried; the storage answers [`StorageError::Failed`].
+//!
+//! **API boundary:** nothing here knows requests, groups or replication.
+
+pub mod config;
+pub mod error;
+pub mod fault;
+pub mod lsn;
+
+pub use config::{CleanupPolicy, FlushPolicy, LogConfig, StorageOptions};
+pub use error::{AppendError, OffsetsError, ReadError, StorageError};
+pub use fault::{FaultHook, IoOp};
+pub use lsn::Lsn;

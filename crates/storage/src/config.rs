@@ -1,0 +1,139 @@
+//! Settings: plain data, with Kafka's names and defaults. Components (clock, fault hook) are passed apart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::fault::FaultHook;
+
+/// How an append becomes durable (`flush.policy`, a config of Affluent; Apache Kafka behaves as `Os`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum FlushPolicy {
+    /// Through the journal: acknowledged once it is on stable storage.
+    #[default]
+    Ack,
+    /// Acknowledged when written to the segment (page cache); synced every `flush.ms` or `flush.messages`.
+    /// Power loss loses what was acknowledged since.
+    Interval,
+    /// Acknowledged when written to the segment (page cache); the operating system decides when to sync.
+    Os,
+}
+
+/// `cleanup.policy`, both flags possible, neither allowed (no cleanup).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CleanupPolicy {
+    /// Segments are deleted by `retention.ms` and `retention.bytes`.
+    pub delete: bool,
+    /// The last record per key is kept. This crate only refuses retention for such a log; it has no cleaner.
+    pub compact: bool,
+}
+
+/// The configs of one partition log (`org.apache.kafka.storage.internals.log.LogConfig`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment is closed before it would exceed this.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment is closed when its first record is older than this.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`: up to this much is taken from `segment_ms`, at random for each segment.
+    pub segment_jitter_ms: i64,
+    /// `index.interval.bytes`: bytes of log between two index entries.
+    pub index_interval_bytes: u32,
+    /// `segment.index.bytes`: an offset index that reaches this closes its segment.
+    pub segment_index_bytes: u32,
+    /// `retention.ms`: -1 for no limit.
+    pub retention_ms: i64,
+    /// `retention.bytes`: -1 for no limit.
+    pub retention_bytes: i64,
+    /// `cleanup.policy`.
+    pub cleanup_policy: CleanupPolicy,
+    /// `file.delete.delay.ms`: how long a deleted segment's files stay on disk as `.deleted`.
+    pub file_delete_delay_ms: i64,
+    /// `flush.policy`.
+    pub flush_policy: FlushPolicy,
+    /// `flush.messages`; only with [`FlushPolicy::Interval`].
+    pub flush_messages: i64,
+    /// `flush.ms`; only with [`FlushPolicy::Interval`].
+    pub flush_ms: i64,
+    /// `preallocate`: reserve `segment_bytes` on disk when a segment is created.
+    pub preallocate: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
+            index_interval_bytes: 4096,
+            segment_index_bytes: 10 << 20,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            cleanup_policy: CleanupPolicy { delete: true, compact: false },
+            file_delete_delay_ms: 60_000,
+            flush_policy: FlushPolicy::Ack,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            preallocate: false,
+        }
+    }
+}
+
+/// The settings of a data directory.
+#[derive(Clone, Debug)]
+pub struct StorageOptions {
+    /// The directory; created when missing.
+    pub data_dir: PathBuf,
+    /// Size of the journal's first file. Small, since it is written before the first answer.
+    pub journal_first_file_bytes: u64,
+    /// Size of each further journal file, pre-written in the background.
+    pub journal_file_bytes: u64,
+    /// At most this many bytes of journal are kept on disk; at that size appends wait for a checkpoint.
+    pub journal_max_bytes: u64,
+    /// Appends above this many bytes not yet written wait ([`crate::Storage::append_room`]).
+    pub journal_queue_bytes: usize,
+    /// At most this many bytes are written to the journal at once.
+    pub journal_group_bytes: usize,
+    /// A checkpoint is taken after this many bytes of journal.
+    pub checkpoint_bytes: u64,
+    /// A checkpoint is taken after this long, if anything was written.
+    pub checkpoint_interval_ms: u64,
+    /// Batches in memory that are not yet in a segment file, over all partitions.
+    pub tail_bytes: usize,
+    /// Free space kept in a ballast file, released when the disk is full.
+    pub headroom_bytes: u64,
+    /// `log.retention.check.interval.ms`; also when producers expire.
+    pub retention_check_interval_ms: u64,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
+    /// Segment file handles kept open.
+    pub open_files: usize,
+    /// Bring partitions online even when a damaged journal leaves their completeness unproven. Loses what
+    /// the damaged part held; an operator's last resort.
+    pub allow_unclean_recovery: bool,
+    /// For tests: makes chosen I/O fail.
+    pub fault_hook: Option<Arc<dyn FaultHook>>,
+}
+
+impl StorageOptions {
+    /// The defaults for a data directory.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> StorageOptions {
+        StorageOptions {
+            data_dir: data_dir.into(),
+            journal_first_file_bytes: 8 << 20,
+            journal_file_bytes: 64 << 20,
+            journal_max_bytes: 2 << 30,
+            journal_queue_bytes: 64 << 20,
+            journal_group_bytes: 4 << 20,
+            checkpoint_bytes: 256 << 20,
+            checkpoint_interval_ms: 30_000,
+            tail_bytes: 64 << 20,
+            headroom_bytes: 16 << 20,
+            retention_check_interval_ms: 300_000,
+            producer_id_expiration_ms: 86_400_000,
+            open_files: 2_048,
+            allow_unclean_recovery: false,
+            fault_hook: None,
+        }
+    }
+}

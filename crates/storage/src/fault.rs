@@ -1,0 +1,29 @@
+//! Fault points: where a test makes I/O fail as a bad disk would.
+
+use std::fmt;
+use std::io;
+
+/// One kind of I/O that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IoOp {
+    /// A group written to the journal; with `O_DSYNC` the write is also the sync.
+    JournalWrite,
+    /// `fdatasync` of a journal file, where the file system refuses `O_DIRECT`.
+    JournalSync,
+    /// A new journal file, created and filled with zeros.
+    JournalAllocate,
+    /// Batches written to a segment file.
+    SegmentWrite,
+    /// `fdatasync` of a segment file.
+    SegmentSync,
+    /// The checkpoint file, written and renamed.
+    CheckpointWrite,
+}
+
+/// Decides, before each I/O, whether it fails instead.
+pub trait FaultHook: Send + Sync + fmt::Debug {
+    /// The error to fail `op` with, or `None` to let it happen.
+    ///
+    /// Called on the thread that does the I/O; must not block for long.
+    fn before(&self, op: IoOp) -> Option<io::Error>;
+}

@@ -11,8 +11,13 @@
 //! *names* a file; the connection that sends it does the reading.
 
 pub mod codec;
+pub mod coordinator_records;
+pub mod messages;
+#[cfg(feature = "sample")]
+pub mod sample;
 pub mod record_batch;
 pub mod records;
 
-pub use codec::{Chunk, DecodeError, EncodeError, Reader, Writer};
+pub use codec::{Chunk, DecodeError, EncodeError, Message, Reader, Request, Writer};
+pub use messages::{API_SPECS, ApiKey, ApiSpec};
 pub use records::{FileRegion, Records, RecordsPart};

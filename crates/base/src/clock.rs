@@ -59,7 +59,9 @@ impl SystemClock {
     /// A clock whose monotonic zero is now.
     #[must_use]
     pub fn new() -> SystemClock {
-        SystemClock { start: Instant::now() }
+        SystemClock {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -73,9 +75,7 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(elapsed) => i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => {
-                i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms)
-            }
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
         }
     }
 
@@ -95,14 +95,18 @@ impl ManualClock {
     /// A clock that shows `wall_ms` milliseconds since the Unix epoch.
     #[must_use]
     pub fn new(wall_ms: i64) -> ManualClock {
-        ManualClock { wall_ms: AtomicI64::new(wall_ms), monotonic_ms: AtomicU64::new(0) }
+        ManualClock {
+            wall_ms: AtomicI64::new(wall_ms),
+            monotonic_ms: AtomicU64::new(0),
+        }
     }
 
     /// Moves both clocks forward by `duration`, in whole milliseconds.
     pub fn advance(&self, duration: Duration) {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
-        self.wall_ms.fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.wall_ms
+            .fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     /// Sets the wall clock alone, as an operator or NTP would.
@@ -117,7 +121,9 @@ impl Clock for ManualClock {
     }
 
     fn monotonic(&self) -> Timestamp {
-        Timestamp(Duration::from_millis(self.monotonic_ms.load(Ordering::SeqCst)))
+        Timestamp(Duration::from_millis(
+            self.monotonic_ms.load(Ordering::SeqCst),
+        ))
     }
 }
 

@@ -39,6 +39,9 @@ mod tests {
     #[test]
     fn prints_every_cause_once() {
         let error = Outer(std::io::Error::other("disk is gone"));
-        assert_eq!(ErrorChain(&error).to_string(), "cannot open journal file 'j-1': disk is gone");
+        assert_eq!(
+            ErrorChain(&error).to_string(),
+            "cannot open journal file 'j-1': disk is gone"
+        );
     }
 }

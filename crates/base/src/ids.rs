@@ -140,7 +140,9 @@ impl fmt::Debug for Uuid {
 
 /// The text is not 22 characters of URL-safe base64.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a Kafka UUID: expected 22 characters of URL-safe base64, such as 'AAAAAAAAAAAAAAAAAAAAAA'")]
+#[error(
+    "'{0}' is not a Kafka UUID: expected 22 characters of URL-safe base64, such as 'AAAAAAAAAAAAAAAAAAAAAA'"
+)]
 pub struct ParseUuidError(pub String);
 
 impl FromStr for Uuid {
@@ -157,7 +159,10 @@ impl FromStr for Uuid {
         let mut pending: u32 = 0;
         let mut bits = 0;
         for character in trimmed.bytes() {
-            let value = BASE64_URL.iter().position(|c| *c == character).ok_or_else(bad)?;
+            let value = BASE64_URL
+                .iter()
+                .position(|c| *c == character)
+                .ok_or_else(bad)?;
             pending = ((pending << 6) | u32::try_from(value).map_err(|_| bad())?) & 0xffff;
             bits += 6;
             if bits >= 8 {
@@ -198,7 +203,9 @@ mod tests {
     #[test]
     fn uuid_text_round_trips() {
         for seed in 0..=255u8 {
-            let uuid = Uuid::from_random(std::array::from_fn(|i| seed.wrapping_mul(31).wrapping_add(i as u8 * 7)));
+            let uuid = Uuid::from_random(std::array::from_fn(|i| {
+                seed.wrapping_mul(31).wrapping_add(i as u8 * 7)
+            }));
             assert_eq!(uuid.to_string().parse(), Ok(uuid));
         }
     }

@@ -7,6 +7,7 @@
 //! **Invariant:** this crate does no I/O and knows nothing of Kafka's requests.
 
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod ids;
 

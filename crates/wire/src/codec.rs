@@ -82,7 +82,10 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "{needed} bytes needed, {remaining} remain")
             }
             DecodeErrorKind::LengthTooLarge { length, remaining } => {
-                write!(f, "length {length} does not fit the {remaining} bytes that remain")
+                write!(
+                    f,
+                    "length {length} does not fit the {remaining} bytes that remain"
+                )
             }
             DecodeErrorKind::NegativeLength(length) => write!(f, "length {length} is negative"),
             DecodeErrorKind::UnexpectedNull => f.write_str("null where null is not allowed"),
@@ -165,7 +168,12 @@ pub trait Message: Sized {
     /// # Errors
     /// [`DecodeError`] with the message's name, the version and the position.
     fn decode(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
-        let fail = |position, kind| DecodeError { message: Self::NAME, version, position, kind };
+        let fail = |position, kind| DecodeError {
+            message: Self::NAME,
+            version,
+            position,
+            kind,
+        };
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(fail(0, DecodeErrorKind::UnsupportedVersion));
         }
@@ -179,7 +187,10 @@ pub trait Message: Sized {
     /// [`EncodeError`]; `writer` then holds half a message and must be dropped.
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
+            return Err(EncodeError::UnsupportedVersion {
+                message: Self::NAME,
+                version,
+            });
         }
         self.write(writer, version)
     }
@@ -224,7 +235,10 @@ impl Reader {
     fn take<const N: usize>(&mut self) -> Decoded<[u8; N]> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let Some(taken) = rest.first_chunk::<N>() else {
-            return Err(DecodeErrorKind::UnexpectedEnd { needed: N, remaining: rest.len() });
+            return Err(DecodeErrorKind::UnexpectedEnd {
+                needed: N,
+                remaining: rest.len(),
+            });
         };
         self.position += N;
         Ok(*taken)
@@ -314,10 +328,17 @@ impl Reader {
         } else {
             Reader::plain_length(i32::from(self.i16()?))?
         };
-        let Some(length) = length else { return Ok(None) };
+        let Some(length) = length else {
+            return Ok(None);
+        };
         self.check(length)?;
-        let rest = self.bytes.get(self.position..self.position + length).unwrap_or_default();
-        let text = std::str::from_utf8(rest).map_err(|_| DecodeErrorKind::InvalidUtf8)?.to_owned();
+        let rest = self
+            .bytes
+            .get(self.position..self.position + length)
+            .unwrap_or_default();
+        let text = std::str::from_utf8(rest)
+            .map_err(|_| DecodeErrorKind::InvalidUtf8)?
+            .to_owned();
         self.position += length;
         Ok(Some(text))
     }
@@ -327,7 +348,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::nullable_string`], or [`DecodeErrorKind::UnexpectedNull`].
     pub fn string(&mut self, flexible: bool) -> Decoded<String> {
-        self.nullable_string(flexible)?.ok_or(DecodeErrorKind::UnexpectedNull)
+        self.nullable_string(flexible)?
+            .ok_or(DecodeErrorKind::UnexpectedNull)
     }
 
     /// Bytes, or `None` for null; they share the frame's memory.
@@ -335,8 +357,11 @@ impl Reader {
     /// # Errors
     /// A bad length.
     pub fn nullable_bytes(&mut self, flexible: bool) -> Decoded<Option<Bytes>> {
-        let length =
-            if flexible { self.compact_length()? } else { Reader::plain_length(self.i32()?)? };
+        let length = if flexible {
+            self.compact_length()?
+        } else {
+            Reader::plain_length(self.i32()?)?
+        };
         length.map(|length| self.slice(length)).transpose()
     }
 
@@ -345,7 +370,8 @@ impl Reader {
     /// # Errors
     /// A bad length, or [`DecodeErrorKind::UnexpectedNull`].
     pub fn bytes(&mut self, flexible: bool) -> Decoded<Bytes> {
-        self.nullable_bytes(flexible)?.ok_or(DecodeErrorKind::UnexpectedNull)
+        self.nullable_bytes(flexible)?
+            .ok_or(DecodeErrorKind::UnexpectedNull)
     }
 
     /// A `records` field; its bytes share the frame's memory and are not parsed.
@@ -361,7 +387,8 @@ impl Reader {
     /// # Errors
     /// A bad length, or [`DecodeErrorKind::UnexpectedNull`].
     pub fn records(&mut self, flexible: bool) -> Decoded<Records> {
-        self.nullable_records(flexible)?.ok_or(DecodeErrorKind::UnexpectedNull)
+        self.nullable_records(flexible)?
+            .ok_or(DecodeErrorKind::UnexpectedNull)
     }
 
     /// An array, or `None` for null. `element_min_bytes` is the least one element can take on the wire;
@@ -375,8 +402,11 @@ impl Reader {
         element_min_bytes: usize,
         mut read: impl FnMut(&mut Reader) -> Decoded<T>,
     ) -> Decoded<Option<Vec<T>>> {
-        let count =
-            if flexible { self.compact_length()? } else { Reader::plain_length(self.i32()?)? };
+        let count = if flexible {
+            self.compact_length()?
+        } else {
+            Reader::plain_length(self.i32()?)?
+        };
         let Some(count) = count else { return Ok(None) };
         if count.saturating_mul(element_min_bytes.max(1)) > self.remaining() {
             return Err(DecodeErrorKind::LengthTooLarge {
@@ -489,7 +519,10 @@ impl Writer {
     /// An empty writer with room for `capacity` bytes of small values.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Writer {
-        Writer { head: BytesMut::with_capacity(capacity), ..Writer::default() }
+        Writer {
+            head: BytesMut::with_capacity(capacity),
+            ..Writer::default()
+        }
     }
 
     /// Bytes written so far.
@@ -620,7 +653,8 @@ impl Writer {
         match length {
             None => self.head.put_i32(-1),
             Some(length) => {
-                self.head.put_i32(i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?);
+                self.head
+                    .put_i32(i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?);
             }
         }
         Ok(())
@@ -781,24 +815,45 @@ mod tests {
     fn an_absurd_count_is_refused_before_allocation() {
         let result = reader(&[0x7f, 0xff, 0xff, 0xff, 1]).array(false, 1, Reader::i8);
         let length = 0x7fff_ffff;
-        assert_eq!(result, Err(DecodeErrorKind::LengthTooLarge { length, remaining: 1 }));
+        assert_eq!(
+            result,
+            Err(DecodeErrorKind::LengthTooLarge {
+                length,
+                remaining: 1
+            })
+        );
         let compact = reader(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).array(true, 1, Reader::i8);
-        assert!(matches!(compact, Err(DecodeErrorKind::LengthTooLarge { remaining: 1, .. })));
+        assert!(matches!(
+            compact,
+            Err(DecodeErrorKind::LengthTooLarge { remaining: 1, .. })
+        ));
     }
 
     #[test]
     fn strings_tell_null_empty_and_too_long_apart() {
         assert_eq!(reader(&[0xff, 0xff]).nullable_string(false), Ok(None));
-        assert_eq!(reader(&[0, 0]).nullable_string(false), Ok(Some(String::new())));
-        assert_eq!(reader(&[0]).string(true), Err(DecodeErrorKind::UnexpectedNull));
+        assert_eq!(
+            reader(&[0, 0]).nullable_string(false),
+            Ok(Some(String::new()))
+        );
+        assert_eq!(
+            reader(&[0]).string(true),
+            Err(DecodeErrorKind::UnexpectedNull)
+        );
         assert_eq!(
             reader(&[0xff, 0xfe]).string(false),
             Err(DecodeErrorKind::NegativeLength(-2))
         );
-        assert_eq!(reader(&[2, 0xc3]).string(true), Err(DecodeErrorKind::InvalidUtf8));
+        assert_eq!(
+            reader(&[2, 0xc3]).string(true),
+            Err(DecodeErrorKind::InvalidUtf8)
+        );
         let long = "x".repeat(40_000);
         let mut writer = Writer::default();
-        assert_eq!(writer.string(false, &long), Err(EncodeError::TooLong(40_000)));
+        assert_eq!(
+            writer.string(false, &long),
+            Err(EncodeError::TooLong(40_000))
+        );
     }
 
     #[test]
@@ -809,7 +864,10 @@ mod tests {
             let bytes = writer.into_bytes().unwrap();
             assert_eq!(Reader::new(bytes).uvarint(), Ok(value));
         }
-        assert_eq!(reader(&[0x80; 6]).uvarint(), Err(DecodeErrorKind::VarintTooLong));
+        assert_eq!(
+            reader(&[0x80; 6]).uvarint(),
+            Err(DecodeErrorKind::VarintTooLong)
+        );
     }
 
     #[test]
@@ -839,8 +897,13 @@ mod tests {
         writer.records(true, &Records::from(body.clone())).unwrap();
         writer.i32(2);
         let chunks = writer.finish_frame().unwrap();
-        let Chunk::Bytes(spliced) = &chunks[1] else { panic!("file") };
+        let Chunk::Bytes(spliced) = &chunks[1] else {
+            panic!("file")
+        };
         assert_eq!(spliced.as_ptr(), body.as_ptr());
-        assert_eq!(chunks.iter().map(Chunk::len).sum::<usize>(), 4 + 4 + 3 + 100_000 + 4);
+        assert_eq!(
+            chunks.iter().map(Chunk::len).sum::<usize>(),
+            4 + 4 + 3 + 100_000 + 4
+        );
     }
 }

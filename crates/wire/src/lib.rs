@@ -6,18 +6,25 @@
 //!   bounded by the bytes that remain before anything is allocated.
 //! - [`record_batch`] reads and stamps the header of record batch v2 (magic 2); record bytes are otherwise
 //!   never parsed on the way through.
+//! - [`compression`] has the four codecs, bounded; [`record_data`] iterates and builds the records of a batch.
+//! - [`record_validate`] decides whether a produced batch may be appended, as Kafka's `LogValidator` does.
 //!
 //! **Invariant:** no function here does I/O or panics on bytes from outside. A [`records::FileRegion`] only
 //! *names* a file; the connection that sends it does the reading.
 
 pub mod codec;
+pub mod compression;
 pub mod coordinator_records;
+pub mod error_code;
 pub mod messages;
+pub mod record_batch;
+pub mod record_data;
+pub mod record_validate;
+pub mod records;
 #[cfg(feature = "sample")]
 pub mod sample;
-pub mod record_batch;
-pub mod records;
 
 pub use codec::{Chunk, DecodeError, EncodeError, Message, Reader, Request, Writer};
+pub use error_code::ErrorCode;
 pub use messages::{API_SPECS, ApiKey, ApiSpec};
 pub use records::{FileRegion, Records, RecordsPart};

@@ -187,7 +187,10 @@ impl BatchHeader {
     /// [`BatchError::UnsupportedMagic`]. The CRC is not checked here: see [`verify_crc`].
     pub fn parse(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
         let Some(header) = bytes.first_chunk::<BATCH_HEADER_LEN>() else {
-            return Err(BatchError::Truncated { have: bytes.len(), need: BATCH_HEADER_LEN });
+            return Err(BatchError::Truncated {
+                have: bytes.len(),
+                need: BATCH_HEADER_LEN,
+            });
         };
         let magic = i8::from_be_bytes(field(header, 16));
         if magic != MAGIC_V2 {
@@ -249,7 +252,8 @@ impl BatchHeader {
     /// The offset of the batch's last record.
     #[must_use]
     pub fn last_offset(&self) -> i64 {
-        self.base_offset.saturating_add(i64::from(self.last_offset_delta))
+        self.base_offset
+            .saturating_add(i64::from(self.last_offset_delta))
     }
 
     /// The offset that follows the batch.
@@ -299,11 +303,17 @@ pub fn verify_crc(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     let header = BatchHeader::parse(bytes)?;
     let need = header.size_in_bytes();
     let Some(covered) = bytes.get(ATTRIBUTES_AT..need) else {
-        return Err(BatchError::Truncated { have: bytes.len(), need });
+        return Err(BatchError::Truncated {
+            have: bytes.len(),
+            need,
+        });
     };
     let computed = crc32c::crc32c(covered);
     if computed != header.crc {
-        return Err(BatchError::CrcMismatch { stored: header.crc, computed });
+        return Err(BatchError::CrcMismatch {
+            stored: header.crc,
+            computed,
+        });
     }
     Ok(header)
 }
@@ -328,16 +338,25 @@ impl StampedBatch {
         leader_epoch: base::LeaderEpoch,
     ) -> Result<StampedBatch, BatchError> {
         let Some(length) = batch.get(8..LOG_OVERHEAD) else {
-            return Err(BatchError::Truncated { have: batch.len(), need: BATCH_HEADER_LEN });
+            return Err(BatchError::Truncated {
+                have: batch.len(),
+                need: BATCH_HEADER_LEN,
+            });
         };
         if batch.len() < BATCH_HEADER_LEN {
-            return Err(BatchError::Truncated { have: batch.len(), need: BATCH_HEADER_LEN });
+            return Err(BatchError::Truncated {
+                have: batch.len(),
+                need: BATCH_HEADER_LEN,
+            });
         }
         let mut head = [0; STAMP_LEN];
         head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
         head[8..LOG_OVERHEAD].copy_from_slice(length);
         head[LOG_OVERHEAD..].copy_from_slice(&leader_epoch.0.to_be_bytes());
-        Ok(StampedBatch { head, body: batch.slice(STAMP_LEN..) })
+        Ok(StampedBatch {
+            head,
+            body: batch.slice(STAMP_LEN..),
+        })
     }
 
     /// The length of the whole batch in bytes.
@@ -395,22 +414,33 @@ mod tests {
         );
         let mut short = bytes;
         short[8..12].copy_from_slice(&48i32.to_be_bytes());
-        assert_eq!(BatchHeader::parse(&short), Err(BatchError::InvalidLength(48)));
+        assert_eq!(
+            BatchHeader::parse(&short),
+            Err(BatchError::InvalidLength(48))
+        );
         let mut old = bytes;
         old[16] = 1;
-        assert_eq!(BatchHeader::parse(&old), Err(BatchError::UnsupportedMagic(1)));
-        assert!(matches!(verify_crc(&bytes), Err(BatchError::CrcMismatch { stored: 0, .. })));
+        assert_eq!(
+            BatchHeader::parse(&old),
+            Err(BatchError::UnsupportedMagic(1))
+        );
+        assert!(matches!(
+            verify_crc(&bytes),
+            Err(BatchError::CrcMismatch { stored: 0, .. })
+        ));
     }
 
     #[test]
     fn a_stamp_replaces_sixteen_bytes_and_nothing_else() {
         let batch = Bytes::copy_from_slice(&header().to_bytes());
-        let stamped =
-            StampedBatch::new(&batch, base::Offset(1_000), base::LeaderEpoch(5)).unwrap();
+        let stamped = StampedBatch::new(&batch, base::Offset(1_000), base::LeaderEpoch(5)).unwrap();
         let mut whole = stamped.head.to_vec();
         whole.extend_from_slice(&stamped.body);
         let parsed = BatchHeader::parse(&whole).unwrap();
-        assert_eq!((parsed.base_offset, parsed.partition_leader_epoch), (1_000, 5));
+        assert_eq!(
+            (parsed.base_offset, parsed.partition_leader_epoch),
+            (1_000, 5)
+        );
         assert_eq!(&whole[16..], &batch[16..]);
         assert_eq!(parsed.batch_length, 49);
     }

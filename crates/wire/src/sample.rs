@@ -60,9 +60,12 @@ impl Sampler {
 
     /// Up to 11 characters, some of them not ASCII.
     pub fn string(&mut self) -> String {
-        const LETTERS: [char; 16] =
-            ['a', 'Z', '0', '.', '_', '-', ' ', 'é', 'ß', '水', '😀', '/', '"', '\\', '\n', '~'];
-        (0..self.below(12)).map(|_| LETTERS[self.below(16) as usize]).collect()
+        const LETTERS: [char; 16] = [
+            'a', 'Z', '0', '.', '_', '-', ' ', 'é', 'ß', '水', '😀', '/', '"', '\\', '\n', '~',
+        ];
+        (0..self.below(12))
+            .map(|_| LETTERS[self.below(16) as usize])
+            .collect()
     }
 
     /// Up to 23 bytes.

@@ -33,7 +33,7 @@ pub const STAMP_LEN: usize = 16;
 pub const MAGIC_V2: i8 = 2;
 
 const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
+pub(crate) const ATTRIBUTES_AT: usize = 21;
 
 /// The codec in bits 0 to 2 of a batch's attributes
 /// (`org.apache.kafka.common.record.CompressionType`).

@@ -1,0 +1,470 @@
+//! Where the parts of one record lie, found without copying any of them.
+//!
+//! [`RecordLayout::read`] is written once over a [`Source`]; a slice in memory and a decompressor
+//! ([`StreamSource`]) are the two sources, so that validation of compressed and of plain batches is the same
+//! code and neither holds a record in memory.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// What is wrong with the bytes of a record.
+///
+/// The wording is Kafka's where Kafka has a wording (`DefaultRecord`, `DefaultRecordBatch`): it reaches the
+/// producer's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordDefect {
+    /// The records end before the last record does.
+    PrematureEnd,
+    /// A varint of more than 32 bits, or a varlong of more than 64.
+    VarintTooLong,
+    /// The record's length is negative.
+    NegativeSize(i32),
+    /// A key, value or header is longer than what is left of the record.
+    FieldTooLong {
+        /// The field's length.
+        length: i32,
+        /// What the record has left.
+        remaining: u64,
+    },
+    /// The fields take more or fewer bytes than the record's length.
+    SizeMismatch {
+        /// The record's length.
+        expected: i32,
+        /// What its fields take.
+        read: u64,
+    },
+    /// The number of headers is negative or more than the record can hold.
+    HeaderCount(i32),
+    /// A header key is null.
+    HeaderKeyLength(i32),
+    /// Bytes follow the last record.
+    TrailingBytes,
+    /// The source failed; it keeps the reason.
+    Source,
+}
+
+impl fmt::Display for RecordDefect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordDefect::PrematureEnd => {
+                f.write_str("Incorrect declared batch size, premature EOF reached")
+            }
+            RecordDefect::VarintTooLong => {
+                f.write_str("Found invalid record structure, a varint is too long")
+            }
+            RecordDefect::NegativeSize(size) => {
+                write!(f, "Invalid record size: {size} is negative")
+            }
+            RecordDefect::FieldTooLong { length, remaining } => write!(
+                f,
+                "Found invalid record structure, a field of {length} bytes does not fit the {remaining} \
+                 that remain of the record"
+            ),
+            RecordDefect::SizeMismatch { expected, read } => write!(
+                f,
+                "Invalid record size: expected to read {expected} bytes in record payload, but instead read \
+                 {read}"
+            ),
+            RecordDefect::HeaderCount(count) => {
+                write!(f, "Found invalid number of record headers {count}")
+            }
+            RecordDefect::HeaderKeyLength(length) => {
+                write!(f, "Invalid negative header key size {length}")
+            }
+            RecordDefect::TrailingBytes => {
+                f.write_str("Incorrect declared batch size, records still remaining in file")
+            }
+            RecordDefect::Source => f.write_str("Failed to decompress record stream"),
+        }
+    }
+}
+
+/// Bytes that are walked forwards.
+pub(crate) trait Source {
+    /// Bytes walked so far.
+    fn position(&self) -> u64;
+    /// The next byte.
+    fn byte(&mut self) -> Result<u8, RecordDefect>;
+    /// Walks over `count` bytes.
+    fn skip(&mut self, count: u64) -> Result<(), RecordDefect>;
+
+    /// A zigzag varint. Bits beyond the 32nd are dropped, as `ByteUtils.readVarint` does.
+    #[inline(always)]
+    fn varint(&mut self) -> Result<i32, RecordDefect> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            let raw = u32::from(first);
+            return Ok((raw >> 1) as i32 ^ -((raw & 1) as i32));
+        }
+        let mut raw = u32::from(first & 0x7f);
+        for shift in [7, 14, 21, 28] {
+            let byte = self.byte()?;
+            raw |= u32::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok((raw >> 1) as i32 ^ -((raw & 1) as i32));
+            }
+        }
+        Err(RecordDefect::VarintTooLong)
+    }
+
+    /// A zigzag varlong.
+    #[inline(always)]
+    fn varlong(&mut self) -> Result<i64, RecordDefect> {
+        let mut raw = 0;
+        for shift in (0..70).step_by(7) {
+            let byte = self.byte()?;
+            raw |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok((raw >> 1) as i64 ^ -((raw & 1) as i64));
+            }
+        }
+        Err(RecordDefect::VarintTooLong)
+    }
+}
+
+/// A source over bytes in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct SliceSource<'a> {
+    rest: &'a [u8],
+    length: usize,
+}
+
+impl<'a> SliceSource<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> SliceSource<'a> {
+        SliceSource {
+            rest: bytes,
+            length: bytes.len(),
+        }
+    }
+
+    /// A source at `position` of the same bytes a source was made of.
+    pub(crate) fn at(bytes: &'a [u8], position: usize) -> SliceSource<'a> {
+        SliceSource {
+            rest: bytes.get(position..).unwrap_or_default(),
+            length: bytes.len(),
+        }
+    }
+}
+
+impl Source for SliceSource<'_> {
+    #[inline(always)]
+    fn position(&self) -> u64 {
+        (self.length - self.rest.len()) as u64
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> Result<u8, RecordDefect> {
+        let (first, rest) = self.rest.split_first().ok_or(RecordDefect::PrematureEnd)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, count: u64) -> Result<(), RecordDefect> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.rest = self.rest.get(count..).ok_or(RecordDefect::PrematureEnd)?;
+        Ok(())
+    }
+}
+
+/// The room a stream is read through, in bytes.
+const STREAM_BUFFER_LEN: usize = 16 * 1024;
+
+/// A source over a reader, of fixed memory whatever the records' size.
+pub(crate) struct StreamSource<R> {
+    reader: R,
+    buffer: Box<[u8]>,
+    taken: usize,
+    filled: usize,
+    /// Bytes walked over before the current buffer.
+    before: u64,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> StreamSource<R> {
+    pub(crate) fn new(reader: R) -> StreamSource<R> {
+        StreamSource {
+            reader,
+            buffer: vec![0; STREAM_BUFFER_LEN].into_boxed_slice(),
+            taken: 0,
+            filled: 0,
+            before: 0,
+            error: None,
+        }
+    }
+
+    /// Why the reader failed, after a [`RecordDefect::Source`].
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
+    /// The reader; what is still in the buffer is lost.
+    pub(crate) fn into_reader(self) -> R {
+        self.reader
+    }
+
+    /// Reads on after the buffer was used up; false at the end.
+    #[cold]
+    #[inline(never)]
+    fn fill(&mut self) -> Result<bool, RecordDefect> {
+        self.before += self.filled as u64;
+        self.taken = 0;
+        self.filled = 0;
+        loop {
+            match self.reader.read(&mut self.buffer) {
+                Ok(read) => {
+                    self.filled = read;
+                    return Ok(read > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.error = Some(error);
+                    return Err(RecordDefect::Source);
+                }
+            }
+        }
+    }
+
+    /// Whether everything was walked over.
+    pub(crate) fn at_end(&mut self) -> Result<bool, RecordDefect> {
+        Ok(self.taken >= self.filled && !self.fill()?)
+    }
+}
+
+impl<R: Read> Source for StreamSource<R> {
+    #[inline(always)]
+    fn position(&self) -> u64 {
+        self.before + self.taken as u64
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> Result<u8, RecordDefect> {
+        loop {
+            if self.taken < self.filled
+                && let Some(byte) = self.buffer.get(self.taken)
+            {
+                self.taken += 1;
+                return Ok(*byte);
+            }
+            if !self.fill()? {
+                return Err(RecordDefect::PrematureEnd);
+            }
+        }
+    }
+
+    #[inline]
+    fn skip(&mut self, mut count: u64) -> Result<(), RecordDefect> {
+        loop {
+            let ready = (self.filled - self.taken) as u64;
+            if count <= ready {
+                self.taken += count as usize;
+                return Ok(());
+            }
+            count -= ready;
+            self.taken = self.filled;
+            if !self.fill()? {
+                return Err(RecordDefect::PrematureEnd);
+            }
+        }
+    }
+}
+
+/// Where the parts of one record lie, as positions in its source.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordLayout {
+    pub(crate) attributes: i8,
+    pub(crate) timestamp_delta: i64,
+    pub(crate) offset_delta: i32,
+    /// The key's length on the wire; negative for null.
+    pub(crate) key_length: i32,
+    pub(crate) key_at: u64,
+    /// The value's length on the wire; negative for null.
+    pub(crate) value_length: i32,
+    pub(crate) value_at: u64,
+    pub(crate) header_count: i32,
+    /// Where the first header begins.
+    pub(crate) headers_at: u64,
+}
+
+/// Walks over a nullable field; gives its length and where it begins.
+#[inline(always)]
+fn field<S: Source>(source: &mut S, end: u64) -> Result<(i32, u64), RecordDefect> {
+    let length = source.varint()?;
+    let at = source.position();
+    if length > 0 {
+        let remaining = end.saturating_sub(at);
+        let wanted = u64::from(length.unsigned_abs());
+        if wanted > remaining {
+            return Err(RecordDefect::FieldTooLong { length, remaining });
+        }
+        source.skip(wanted)?;
+    }
+    Ok((length, at))
+}
+
+/// Walks over a header; gives where its key and its value lie.
+#[inline]
+pub(crate) fn header<S: Source>(
+    source: &mut S,
+    end: u64,
+) -> Result<(Range<u64>, Option<Range<u64>>), RecordDefect> {
+    let (key_length, key_at) = field(source, end)?;
+    if key_length < 0 {
+        return Err(RecordDefect::HeaderKeyLength(key_length));
+    }
+    let (value_length, value_at) = field(source, end)?;
+    let key = key_at..key_at + u64::from(key_length.unsigned_abs());
+    Ok((key, range(value_at, value_length)))
+}
+
+/// The range of a nullable field.
+pub(crate) fn range(at: u64, length: i32) -> Option<Range<u64>> {
+    let length = u64::try_from(length).ok()?;
+    Some(at..at + length)
+}
+
+impl RecordLayout {
+    /// Walks over one record.
+    #[inline(always)]
+    pub(crate) fn read<S: Source>(source: &mut S) -> Result<RecordLayout, RecordDefect> {
+        let size = source.varint()?;
+        let Ok(body) = u64::try_from(size) else {
+            return Err(RecordDefect::NegativeSize(size));
+        };
+        let start = source.position();
+        let end = start + body;
+        let attributes = source.byte()? as i8;
+        let timestamp_delta = source.varlong()?;
+        let offset_delta = source.varint()?;
+        let (key_length, key_at) = field(source, end)?;
+        let (value_length, value_at) = field(source, end)?;
+        let header_count = source.varint()?;
+        let headers_at = source.position();
+        if header_count != 0 {
+            skip_headers(source, header_count, end)?;
+        }
+        let read = source.position() - start;
+        if read != body {
+            return Err(RecordDefect::SizeMismatch {
+                expected: size,
+                read,
+            });
+        }
+        Ok(RecordLayout {
+            attributes,
+            timestamp_delta,
+            offset_delta,
+            key_length,
+            key_at,
+            value_length,
+            value_at,
+            header_count,
+            headers_at,
+        })
+    }
+}
+
+#[inline(never)]
+fn skip_headers<S: Source>(source: &mut S, count: i32, end: u64) -> Result<(), RecordDefect> {
+    let remaining = end.saturating_sub(source.position());
+    // A header takes two bytes at least.
+    if u64::try_from(count).map_or(true, |count| count > remaining / 2) {
+        return Err(RecordDefect::HeaderCount(count));
+    }
+    for _ in 0..count {
+        header(source, end)?;
+    }
+    Ok(())
+}
+
+/// Appends a zigzag varint.
+pub(crate) fn put_varint(out: &mut Vec<u8>, value: i32) {
+    put_raw(out, u64::from(((value << 1) ^ (value >> 31)) as u32));
+}
+
+/// Appends a zigzag varlong.
+pub(crate) fn put_varlong(out: &mut Vec<u8>, value: i64) {
+    put_raw(out, ((value << 1) ^ (value >> 63)) as u64);
+}
+
+fn put_raw(out: &mut Vec<u8>, mut raw: u64) {
+    while raw >= 0x80 {
+        out.push((raw & 0x7f) as u8 | 0x80);
+        raw >>= 7;
+    }
+    out.push(raw as u8);
+}
+
+/// The bytes a zigzag varint takes.
+pub(crate) fn varint_len(value: i32) -> usize {
+    raw_len(u64::from(((value << 1) ^ (value >> 31)) as u32))
+}
+
+/// The bytes a zigzag varlong takes.
+pub(crate) fn varlong_len(value: i64) -> usize {
+    raw_len(((value << 1) ^ (value >> 63)) as u64)
+}
+
+fn raw_len(raw: u64) -> usize {
+    // Seven bits to the byte, and zero takes one too.
+    ((u64::BITS - (raw | 1).leading_zeros()).div_ceil(7)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip_at_every_length() {
+        for shift in 0..64 {
+            for value in [
+                1i64 << shift,
+                (1i64 << shift).wrapping_sub(1),
+                (1i64 << shift).wrapping_neg(),
+            ] {
+                let mut bytes = Vec::new();
+                put_varlong(&mut bytes, value);
+                assert_eq!(bytes.len(), varlong_len(value));
+                assert_eq!(SliceSource::new(&bytes).varlong(), Ok(value));
+                let narrow = value as i32;
+                bytes.clear();
+                put_varint(&mut bytes, narrow);
+                assert_eq!(bytes.len(), varint_len(narrow));
+                assert_eq!(SliceSource::new(&bytes).varint(), Ok(narrow));
+                assert_eq!(StreamSource::new(bytes.as_slice()).varint(), Ok(narrow));
+            }
+        }
+    }
+
+    #[test]
+    fn a_varint_never_ends_late() {
+        let endless = [0xff; 11];
+        assert_eq!(
+            SliceSource::new(&endless).varint(),
+            Err(RecordDefect::VarintTooLong)
+        );
+        assert_eq!(
+            SliceSource::new(&endless).varlong(),
+            Err(RecordDefect::VarintTooLong)
+        );
+        assert_eq!(
+            SliceSource::new(&endless[..3]).varint(),
+            Err(RecordDefect::PrematureEnd)
+        );
+    }
+
+    #[test]
+    fn a_stream_source_walks_over_more_than_its_buffer() {
+        let bytes = vec![7u8; STREAM_BUFFER_LEN * 3 + 5];
+        let mut source = StreamSource::new(bytes.as_slice());
+        source.skip(STREAM_BUFFER_LEN as u64 * 3).unwrap();
+        assert_eq!(source.position(), STREAM_BUFFER_LEN as u64 * 3);
+        source.skip(4).unwrap();
+        assert_eq!(source.at_end(), Ok(false));
+        assert_eq!(source.byte(), Ok(7));
+        assert_eq!(source.at_end(), Ok(true));
+        assert_eq!(source.byte(), Err(RecordDefect::PrematureEnd));
+    }
+}

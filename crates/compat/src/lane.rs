@@ -1,0 +1,349 @@
+//! Runs the suites: for each suite and target a fresh broker, the wanted cases, and a verdict against the list.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Cache;
+use crate::clients;
+use crate::expected::Expected;
+use crate::kafka::Kafka;
+use crate::process;
+use crate::record::{Record, Run};
+use crate::suite::{CaseResult, Outcome, Selection, Session, Suite, Tier, seconds};
+use crate::target::{Kind, Launcher};
+
+/// What the lane is asked to do.
+#[derive(Debug)]
+pub struct Request {
+    /// The suites by name; empty means all.
+    pub clients: Vec<String>,
+    /// The targets, in this order.
+    pub targets: Vec<Kind>,
+    /// How much.
+    pub tier: Tier,
+    /// Only cases whose name contains this text.
+    pub filter: Option<String>,
+    /// Our binary, when Affluent is a target.
+    pub affluent: Option<PathBuf>,
+    /// Where to keep the record; `None` keeps none.
+    pub record: Option<PathBuf>,
+    /// The command that repeats this request, for the record.
+    pub command: String,
+}
+
+/// Runs the request. The error says which must-pass cases failed.
+pub fn run(request: &Request) -> Result<()> {
+    let suites = chosen(&request.clients)?;
+    let cache = Cache::from_env()?;
+    let kafka = Arc::new(Kafka::fetch(&cache)?);
+    let launcher = Launcher {
+        kafka: Arc::clone(&kafka),
+        affluent: request.affluent.clone(),
+    };
+    let mut faults = Vec::new();
+    let mut summary = Vec::new();
+    for suite in &suites {
+        let expected = Expected::load(suite.name())?;
+        let selection = selection(request, &expected);
+        let ready = suite
+            .prepare(&cache, &kafka, request.tier)
+            .with_context(|| format!("could not prepare the suite {}", suite.name()))?;
+        if !ready {
+            eprintln!(
+                "{}: not in the cache yet, left out of the quick tier",
+                suite.name()
+            );
+            continue;
+        }
+        for &kind in &request.targets {
+            eprintln!("{} against {kind}: starting", suite.name());
+            let started = Instant::now();
+            let cases = run_suite(suite.as_ref(), kind, &launcher, &cache, &selection)?;
+            let faults_before = faults.len();
+            judge(
+                suite.name(),
+                kind,
+                &expected,
+                &selection,
+                &cases,
+                &mut faults,
+            );
+            let passed = cases
+                .iter()
+                .filter(|case| case.outcome == Outcome::Pass)
+                .count();
+            summary.push(format!(
+                "{:<12} {:<8} {passed} of {} passed, {} against the list, {:.0} s",
+                suite.name(),
+                kind.to_string(),
+                cases.len(),
+                faults.len() - faults_before,
+                started.elapsed().as_secs_f64(),
+            ));
+            record(request, suite.as_ref(), kind, cases)?;
+        }
+    }
+    eprintln!("\ncompat summary:");
+    for line in &summary {
+        eprintln!("  {line}");
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "compat: {} against the list:\n  {}",
+            faults.len(),
+            faults.join("\n  ")
+        )
+    }
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Box<dyn Suite>>> {
+    let all = clients::all();
+    for name in names {
+        if !all.iter().any(|suite| suite.name() == name) {
+            let known: Vec<&str> = all.iter().map(|suite| suite.name()).collect();
+            bail!(
+                "there is no client {name:?}; there are: {}",
+                known.join(", ")
+            );
+        }
+    }
+    Ok(all
+        .into_iter()
+        .filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name()))
+        .collect())
+}
+
+/// A filter looks at all cases; without one the quick tier takes its part of the list.
+fn selection(request: &Request, expected: &Expected) -> Selection {
+    let only = match (request.tier, &request.filter) {
+        (Tier::Quick, None) => Some(
+            expected
+                .quick
+                .clone()
+                .unwrap_or_else(|| expected.must_pass.clone()),
+        ),
+        _ => None,
+    };
+    Selection {
+        only,
+        filter: request.filter.clone(),
+    }
+}
+
+fn run_suite(
+    suite: &dyn Suite,
+    kind: Kind,
+    launcher: &Launcher,
+    cache: &Cache,
+    selection: &Selection,
+) -> Result<Vec<CaseResult>> {
+    let target = launcher.start(kind, &suite.overrides())?;
+    let mut cases = Vec::new();
+    let session = Session {
+        target: &target,
+        kafka: &launcher.kafka,
+        cache,
+        selection,
+    };
+    let result = suite.run(&session, &mut |case: CaseResult| {
+        tell(suite.name(), kind, &case);
+        cases.push(case);
+    });
+    if let Err(error) = result {
+        let log = process::tail(&target.log_text(), 8);
+        return Err(error.context(format!(
+            "{} against {kind} broke off; the broker's log ends: {log}",
+            suite.name()
+        )));
+    }
+    // Stopping is a case of its own: a broker that has to be killed would lose a user's buffered work.
+    let started = Instant::now();
+    let outcome = match target.stop() {
+        Ok(()) => Outcome::Pass,
+        Err(error) => Outcome::Fail(format!("{error:#}")),
+    };
+    if selection.is_everything() {
+        let case = CaseResult {
+            case: "graceful-stop".to_owned(),
+            outcome,
+            seconds: seconds(started.elapsed()),
+        };
+        tell(suite.name(), kind, &case);
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
+fn tell(suite: &str, kind: Kind, case: &CaseResult) {
+    let (word, detail) = match &case.outcome {
+        Outcome::Pass => ("ok  ", String::new()),
+        Outcome::Skip(why) => ("skip", format!(": {why}")),
+        Outcome::Fail(why) => ("FAIL", format!(": {why}")),
+    };
+    eprintln!(
+        "{word} {suite}/{} [{kind}] {:.2} s{detail}",
+        case.case, case.seconds
+    );
+}
+
+/// Compares what happened with the list and adds every disagreement to `faults`.
+///
+/// Only Affluent is held to the list. A case that the oracle fails is named too: then the case, not Affluent, is
+/// at fault, and belongs among the exclusions.
+fn judge(
+    suite: &str,
+    kind: Kind,
+    expected: &Expected,
+    selection: &Selection,
+    cases: &[CaseResult],
+    faults: &mut Vec<String>,
+) {
+    for result in cases {
+        let case = result.case.as_str();
+        if expected.must_pass(case) {
+            match (&result.outcome, kind) {
+                (Outcome::Pass, _) => {}
+                (Outcome::Fail(why), Kind::Affluent) => {
+                    faults.push(format!("{suite}/{case} failed: {why}"));
+                }
+                (Outcome::Skip(why), _) => {
+                    faults.push(format!(
+                        "{suite}/{case} must pass and was skipped on {kind}: {why}"
+                    ));
+                }
+                (Outcome::Fail(why), Kind::Kafka) => {
+                    faults.push(format!(
+                        "{suite}/{case} must pass but fails on Apache Kafka itself: {why}"
+                    ));
+                }
+            }
+        } else if expected.exclusion(case).is_none() {
+            faults.push(format!(
+                "{suite}/{case} stands neither in must_pass nor among the exclusions"
+            ));
+        }
+    }
+    let wanted = expected
+        .must_pass
+        .iter()
+        .filter(|case| selection.wants(case));
+    for case in wanted.filter(|case| selection.is_everything() || *case != "graceful-stop") {
+        if !cases.iter().any(|result| result.case == **case) {
+            faults.push(format!(
+                "{suite}/{case} must pass and did not run on {kind}"
+            ));
+        }
+    }
+}
+
+fn record(request: &Request, suite: &dyn Suite, kind: Kind, cases: Vec<CaseResult>) -> Result<()> {
+    let Some(folder) = &request.record else {
+        return Ok(());
+    };
+    let mut record = Record::load(folder)?;
+    let run = Run {
+        client: suite.client(),
+        commit: commit()?,
+        date: ask("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?,
+        command: request.command.clone(),
+        tier: request.tier,
+        cases,
+    };
+    record.insert(suite.name(), kind, run);
+    record.save(folder)
+}
+
+fn commit() -> Result<String> {
+    let commit = ask("git", &["rev-parse", "--short=12", "HEAD"])?;
+    // The record itself changes while the lane runs; everything else counts.
+    let changes = ask(
+        "git",
+        &[
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            ":!docs/results",
+        ],
+    )?;
+    Ok(if changes.is_empty() {
+        commit
+    } else {
+        format!("{commit}-dirty")
+    })
+}
+
+fn ask(program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(process::run(&mut command, b"", Duration::from_secs(30))?
+        .ok()?
+        .stdout_text()
+        .trim()
+        .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(case: &str, outcome: Outcome) -> CaseResult {
+        CaseResult {
+            case: case.to_owned(),
+            outcome,
+            seconds: 0.0,
+        }
+    }
+
+    fn verdict(kind: Kind, cases: &[CaseResult]) -> Vec<String> {
+        let list = Expected::parse(
+            "must_pass = [\"a\", \"b\"]\n[[exclude]]\ncase = \"x\"\nkind = \"later-issue\"\nreason = \"needs transactions\"",
+        )
+        .unwrap();
+        let mut faults = Vec::new();
+        judge("s", kind, &list, &Selection::default(), cases, &mut faults);
+        faults
+    }
+
+    #[test]
+    fn only_a_run_that_agrees_with_the_list_has_no_faults() {
+        let (pass, fail) = (Outcome::Pass, Outcome::Fail("why".to_owned()));
+        let both = [result("a", pass.clone()), result("b", pass.clone())];
+        assert!(verdict(Kind::Affluent, &both).is_empty());
+        assert_eq!(
+            verdict(
+                Kind::Affluent,
+                &[result("a", pass.clone()), result("b", fail.clone())]
+            )
+            .len(),
+            1
+        );
+        assert_eq!(
+            verdict(
+                Kind::Kafka,
+                &[result("a", pass.clone()), result("b", fail.clone())]
+            )
+            .len(),
+            1
+        );
+        assert_eq!(
+            verdict(Kind::Affluent, &both[..1]).len(),
+            1,
+            "b did not run"
+        );
+        let with_excluded = [both[0].clone(), both[1].clone(), result("x", fail.clone())];
+        assert!(verdict(Kind::Affluent, &with_excluded).is_empty());
+        let with_unknown = [both[0].clone(), both[1].clone(), result("new", pass)];
+        assert_eq!(
+            verdict(Kind::Affluent, &with_unknown).len(),
+            1,
+            "an unlisted case"
+        );
+    }
+}

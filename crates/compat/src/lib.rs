@@ -1,0 +1,35 @@
+//! The compat lane: real Kafka clients, run case by case against Affluent and against Apache Kafka itself.
+//!
+//! Nobody here wrote the clients: kcat, Apache Kafka's Java client and command-line tools, librdkafka's own
+//! test-suite, the tests of the `rdkafka` crate and kafka-python's integration tests. Each case runs against a
+//! fresh broker on a free port of the loopback interface; the same case against Apache Kafka 4.3.1 tells a
+//! difference between the two brokers from a fault of the test.
+//!
+//! Words used here:
+//! - a **target** is a running broker, ours or Apache Kafka ([`target::Target`]);
+//! - a **suite** is what one client brings ([`suite::Suite`]), a **case** one thing it does;
+//! - the **expected** lists in `crates/compat/expected/` say which cases must pass and why each other one need not;
+//! - the **record** in `docs/results/compat.json` keeps each suite's last result on each target.
+//!
+//! Invariants: nothing is written inside the checkout but the record; downloads and builds go to the
+//! [`cache::Cache`]; every process started here is stopped, by its process group, when its owner is dropped.
+//! This crate depends on no other crate of the workspace: a client harness that shared the codec with the broker
+//! could share its mistakes.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "the lane tells the person at the terminal how far it is"
+)]
+
+pub mod affluent;
+pub mod cache;
+pub mod clients;
+pub mod expected;
+pub mod kafka;
+pub mod lane;
+pub mod oracle;
+pub mod probe;
+pub mod process;
+pub mod record;
+pub mod suite;
+pub mod target;

@@ -1,0 +1,157 @@
+//! A running broker a suite talks to: ours, or Apache Kafka's.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::affluent::{self, Affluent};
+use crate::kafka::Kafka;
+use crate::oracle::{self, Oracle, Profile};
+use crate::probe;
+
+/// Which broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Affluent.
+    Affluent,
+    /// Apache Kafka, the oracle.
+    Kafka,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Affluent => "affluent",
+            Self::Kafka => "kafka",
+        })
+    }
+}
+
+/// Starts targets.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    /// Apache Kafka's jars.
+    pub kafka: Arc<Kafka>,
+    /// Our binary; not needed while only the oracle is asked for.
+    pub affluent: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Broker {
+    Affluent(Affluent),
+    Kafka(Oracle),
+}
+
+/// A running broker and its directory, both gone when it is dropped.
+#[derive(Debug)]
+pub struct Target {
+    broker: Broker,
+    directory: TempDir,
+}
+
+impl Launcher {
+    /// Starts a fresh broker of the given kind with the properties of tests and then `overrides`.
+    pub fn start(&self, kind: Kind, overrides: &[(&str, &str)]) -> Result<Target> {
+        let directory = tempfile::Builder::new()
+            .prefix("affluent-compat-")
+            .tempdir()?;
+        let mut properties = vec![("num.partitions".to_owned(), "4".to_owned())];
+        if kind == Kind::Affluent {
+            properties.push((
+                "group.initial.rebalance.delay.ms".to_owned(),
+                "0".to_owned(),
+            ));
+        }
+        properties.extend(
+            overrides
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
+        let [port, controller_port] = probe::free_ports()?;
+        let broker = match kind {
+            Kind::Affluent => {
+                let binary = self
+                    .affluent
+                    .as_deref()
+                    .context("no affluent binary was given to the lane")?;
+                Broker::Affluent(Affluent::start(&affluent::Options {
+                    binary,
+                    directory: directory.path(),
+                    port,
+                    overrides: &properties,
+                })?)
+            }
+            Kind::Kafka => Broker::Kafka(Oracle::start(
+                &self.kafka,
+                &oracle::Options {
+                    directory: directory.path(),
+                    port,
+                    controller_port,
+                    profile: Profile::Tests,
+                    overrides: &properties,
+                },
+            )?),
+        };
+        Ok(Target { broker, directory })
+    }
+}
+
+impl Target {
+    /// Which broker it is.
+    pub fn kind(&self) -> Kind {
+        match self.broker {
+            Broker::Affluent(_) => Kind::Affluent,
+            Broker::Kafka(_) => Kind::Kafka,
+        }
+    }
+
+    /// `host:port` for clients.
+    pub fn bootstrap(&self) -> String {
+        match &self.broker {
+            Broker::Affluent(broker) => broker.bootstrap(),
+            Broker::Kafka(broker) => broker.bootstrap(),
+        }
+    }
+
+    /// The broker's id, as its clients see it.
+    pub fn broker_id(&self) -> i32 {
+        match &self.broker {
+            Broker::Affluent(broker) => broker.ready().broker_id,
+            Broker::Kafka(broker) => broker.ready().broker_id,
+        }
+    }
+
+    /// The directory that holds one folder a partition.
+    pub fn log_directory(&self) -> PathBuf {
+        match &self.broker {
+            Broker::Affluent(broker) => broker.log_directory(),
+            Broker::Kafka(broker) => broker.log_directory().to_owned(),
+        }
+    }
+
+    /// Room for a suite's own files.
+    pub fn scratch(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What the broker logged so far.
+    pub fn log_text(&self) -> String {
+        match &self.broker {
+            Broker::Affluent(broker) => broker.log_text(),
+            Broker::Kafka(broker) => broker.log_text(),
+        }
+    }
+
+    /// A graceful stop; a broker that does not stop is an error.
+    pub fn stop(self) -> Result<()> {
+        match self.broker {
+            Broker::Affluent(broker) => broker.stop(),
+            Broker::Kafka(broker) => broker.stop(),
+        }
+    }
+}

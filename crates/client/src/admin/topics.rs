@@ -1,0 +1,228 @@
+//! Topics: list, describe, create, delete, grow.
+
+use std::collections::BTreeMap;
+
+use base::TopicId;
+use wire::messages::create_partitions_request::CreatePartitionsTopic;
+use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use wire::messages::delete_topics_request::DeleteTopicState;
+use wire::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+use wire::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
+
+use super::{Admin, Destination, check, metadata_of, topic_name};
+use crate::error::ClientError;
+
+/// The version of DeleteTopics whose answers carry error messages; it also names topics in a new field.
+const DELETE_BY_STATE: i16 = 6;
+
+/// A topic to create.
+#[derive(Debug, Clone, Default)]
+pub struct NewTopic {
+    /// The topic's name.
+    pub name: String,
+    /// How many partitions; `None` for the broker's `num.partitions`.
+    pub partitions: Option<i32>,
+    /// How many replicas of each; `None` for the broker's `default.replication.factor`.
+    pub replication_factor: Option<i16>,
+    /// Topic configs by their Kafka names.
+    pub configs: BTreeMap<String, String>,
+    /// Check everything, create nothing.
+    pub validate_only: bool,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// The topic's name.
+    pub name: String,
+    /// The topic's id; [`TopicId::ZERO`] from a broker that has none.
+    pub topic_id: TopicId,
+    /// Whether the cluster made it for itself.
+    pub is_internal: bool,
+    /// Its partitions, by index.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+impl TopicDescription {
+    /// Replicas of a partition; the most, when partitions differ.
+    #[must_use]
+    pub fn replication_factor(&self) -> usize {
+        self.partitions
+            .iter()
+            .map(|partition| partition.replicas.len())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionDescription {
+    /// Its index.
+    pub partition: i32,
+    /// The broker that leads it, if any does.
+    pub leader: Option<i32>,
+    /// How many leaders it has had.
+    pub leader_epoch: i32,
+    /// The brokers that hold it.
+    pub replicas: Vec<i32>,
+    /// Those that are in sync (ISR).
+    pub isr: Vec<i32>,
+    /// Those that are offline.
+    pub offline: Vec<i32>,
+}
+
+impl Admin {
+    /// Every topic, by name.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list_topics(&self) -> Result<Vec<TopicDescription>, ClientError> {
+        let metadata = metadata_of(&self.any_broker().await?, None).await?;
+        let mut topics: Vec<_> = metadata.topics.iter().map(describe).collect();
+        topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// One topic.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION` when there is none of that name.
+    pub async fn describe_topic(&self, name: &str) -> Result<TopicDescription, ClientError> {
+        let connection = self.any_broker().await?;
+        let metadata = metadata_of(&connection, Some(vec![name.to_owned()])).await?;
+        let topic = metadata
+            .topics
+            .first()
+            .ok_or_else(|| ClientError::Incomplete {
+                api: "Metadata",
+                address: connection.address().to_owned(),
+                subject: topic_subject(name),
+            })?;
+        check("Metadata", || topic_subject(name), topic.error_code, None)?;
+        Ok(describe(topic))
+    }
+
+    /// Creates a topic, or only checks it.
+    ///
+    /// # Errors
+    /// `TOPIC_ALREADY_EXISTS` and the other refusals, with the broker's message.
+    pub async fn create_topic(&self, topic: &NewTopic) -> Result<(), ClientError> {
+        let configs = topic
+            .configs
+            .iter()
+            .map(|(name, value)| CreatableTopicConfig {
+                name: name.clone(),
+                value: Some(value.clone()),
+            });
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: topic.name.clone(),
+                num_partitions: topic.partitions.unwrap_or(-1),
+                replication_factor: topic.replication_factor.unwrap_or(-1),
+                assignments: Vec::new(),
+                configs: configs.collect(),
+            }],
+            timeout_ms: self.timeout_ms(),
+            validate_only: topic.validate_only,
+        };
+        let subject = || topic_subject(&topic.name);
+        self.call(Destination::Controller, i16::MAX, &request, |response| {
+            response.topics.iter().try_for_each(|result| {
+                check(
+                    "CreateTopics",
+                    subject,
+                    result.error_code,
+                    result.error_message.as_deref(),
+                )
+            })
+        })
+        .await
+    }
+
+    /// Deletes a topic and everything in it.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION` when there is none of that name.
+    pub async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
+        let request = DeleteTopicsRequest {
+            topics: vec![DeleteTopicState {
+                name: Some(name.to_owned()),
+                ..DeleteTopicState::default()
+            }],
+            topic_names: Vec::new(),
+            timeout_ms: self.timeout_ms(),
+        };
+        self.call(
+            Destination::Controller,
+            DELETE_BY_STATE,
+            &request,
+            |response| {
+                response.responses.iter().try_for_each(|result| {
+                    let message = result.error_message.as_deref();
+                    check(
+                        "DeleteTopics",
+                        || topic_subject(name),
+                        result.error_code,
+                        message,
+                    )
+                })
+            },
+        )
+        .await
+    }
+
+    /// Grows a topic to `count` partitions.
+    ///
+    /// # Errors
+    /// `INVALID_PARTITIONS` when it has as many already.
+    pub async fn create_partitions(&self, name: &str, count: i32) -> Result<(), ClientError> {
+        let request = CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic {
+                name: name.to_owned(),
+                count,
+                assignments: None,
+            }],
+            timeout_ms: self.timeout_ms(),
+            validate_only: false,
+        };
+        self.call(Destination::Controller, i16::MAX, &request, |response| {
+            response.results.iter().try_for_each(|result| {
+                let message = result.error_message.as_deref();
+                check(
+                    "CreatePartitions",
+                    || topic_subject(name),
+                    result.error_code,
+                    message,
+                )
+            })
+        })
+        .await
+    }
+}
+
+pub(super) fn topic_subject(name: &str) -> String {
+    format!("topic '{name}'")
+}
+
+fn describe(topic: &MetadataResponseTopic) -> TopicDescription {
+    let mut partitions: Vec<_> = topic.partitions.iter().map(describe_partition).collect();
+    partitions.sort_unstable_by_key(|partition| partition.partition);
+    TopicDescription {
+        name: topic_name(topic),
+        topic_id: TopicId(topic.topic_id),
+        is_internal: topic.is_internal,
+        partitions,
+    }
+}
+
+fn describe_partition(partition: &MetadataResponsePartition) -> PartitionDescription {
+    PartitionDescription {
+        partition: partition.partition_index,
+        leader: Some(partition.leader_id).filter(|id| *id >= 0),
+        leader_epoch: partition.leader_epoch,
+        replicas: partition.replica_nodes.clone(),
+        isr: partition.isr_nodes.clone(),
+        offline: partition.offline_replicas.clone(),
+    }
+}

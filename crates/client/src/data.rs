@@ -1,0 +1,45 @@
+//! Records in and out: librdkafka's producer and consumer, with this project's defaults.
+//!
+//! The types are `rdkafka`'s own, so its documentation holds and every librdkafka setting can be given. What
+//! is added is only where a default would surprise: the bootstrap servers, a client id that broker logs can
+//! show, and idempotence for producers, since a retry must not write a record twice.
+
+pub use rdkafka::ClientConfig;
+pub use rdkafka::TopicPartitionList;
+pub use rdkafka::client::ClientContext;
+pub use rdkafka::config::RDKafkaLogLevel;
+pub use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer};
+pub use rdkafka::error::{KafkaError as DataError, RDKafkaErrorCode};
+pub use rdkafka::message::{
+    BorrowedMessage, Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp,
+};
+pub use rdkafka::producer::{BaseRecord, DeliveryResult, FutureProducer, FutureRecord, Producer};
+pub use rdkafka::producer::{ProducerContext, ThreadedProducer};
+pub use rdkafka::{Offset, util::Timeout};
+
+/// Settings every librdkafka client of this project starts from.
+#[must_use]
+pub fn client_config(bootstrap: &str, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", client_id);
+    config
+}
+
+/// Settings of a producer: idempotent (KIP-98), hence `acks=all`.
+#[must_use]
+pub fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig {
+    let mut config = client_config(bootstrap, client_id);
+    config.set("enable.idempotence", "true");
+    config
+}
+
+/// Settings of a consumer in group `group`. librdkafka demands a group id even of a consumer that is given
+/// its partitions; such a one neither joins the group nor commits.
+#[must_use]
+pub fn consumer_config(bootstrap: &str, client_id: &str, group: &str) -> ClientConfig {
+    let mut config = client_config(bootstrap, client_id);
+    config.set("group.id", group);
+    config
+}

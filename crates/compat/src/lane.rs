@@ -12,7 +12,7 @@ use crate::clients;
 use crate::expected::Expected;
 use crate::kafka::Kafka;
 use crate::process;
-use crate::record::{Record, Run};
+use crate::record::{Record, Run, one_line};
 use crate::suite::{CaseResult, Outcome, Selection, Session, Suite, Tier, seconds};
 use crate::target::{Kind, Launcher};
 

@@ -235,7 +235,8 @@ fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>
     }
 }
 
-fn kill_group(child: &mut Child) {
+/// Kills the process group that `child` leads, unless it has ended, and waits for it.
+pub fn kill_group(child: &mut Child) {
     if let Ok(None) = child.try_wait() {
         // Fails only when the group has just ended by itself, which is what we want.
         kill_process_group(Pid::from_child(child), Signal::KILL).ok();

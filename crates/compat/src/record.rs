@@ -184,7 +184,7 @@ fn kind_name(kind: ExclusionKind) -> &'static str {
 }
 
 /// One line of bounded length, so that a stack trace does not become the page.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     let flat = text
         .split_whitespace()

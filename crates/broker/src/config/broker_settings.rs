@@ -1,0 +1,207 @@
+//! A broker's configuration as a plain struct, for the parts that read it often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::layers::{BrokerConfigs, parse_connection_overrides};
+
+/// The broker keys that have an effect, resolved. Counts and sizes are clamped to what their type can hold;
+/// each field names the key it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerSettings {
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics_enable: bool,
+    /// `num.partitions`: of a topic created without a count.
+    pub num_partitions: i32,
+    /// `default.replication.factor`: of a topic created without a factor.
+    pub default_replication_factor: i16,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `broker.rack`.
+    pub broker_rack: Option<String>,
+    /// `message.max.bytes`: the default of `max.message.bytes`.
+    pub message_max_bytes: i32,
+
+    /// `socket.request.max.bytes`: a larger request closes its connection.
+    pub socket_request_max_bytes: usize,
+    /// `socket.send.buffer.bytes`; none leaves it to the operating system.
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; none leaves it to the operating system.
+    pub socket_receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`.
+    pub socket_listen_backlog_size: i32,
+    /// `connections.max.idle.ms`; none when idle connections stay.
+    pub connections_max_idle: Option<Duration>,
+    /// `connection.failed.authentication.delay.ms`.
+    pub connection_failed_authentication_delay: Duration,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`: host to limit.
+    pub max_connections_per_ip_overrides: BTreeMap<String, u32>,
+    /// `max.connection.creation.rate`: new connections a second.
+    pub max_connection_creation_rate: u32,
+    /// `queued.max.requests`.
+    pub queued_max_requests: usize,
+    /// `queued.max.request.bytes`; none for no limit.
+    pub queued_max_request_bytes: Option<usize>,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+
+    /// `fetch.max.bytes`: the most a Fetch response carries.
+    pub fetch_max_bytes: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub max_incremental_fetch_session_cache_slots: usize,
+    /// `max.request.partition.size.limit`.
+    pub max_request_partition_size_limit: usize,
+
+    /// `group.min.session.timeout.ms`.
+    pub group_min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub group_max_session_timeout: Duration,
+    /// `group.initial.rebalance.delay.ms`.
+    pub group_initial_rebalance_delay: Duration,
+    /// `group.max.size`.
+    pub group_max_size: usize,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.commit.timeout.ms`.
+    pub offsets_commit_timeout: Duration,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_num_partitions: i32,
+    /// `offsets.topic.replication.factor`; the number of brokers caps it.
+    pub offsets_topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: i32,
+
+    /// `log.retention.check.interval.ms`.
+    pub log_retention_check_interval: Duration,
+    /// `log.cleaner.enable`.
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.threads`.
+    pub log_cleaner_threads: usize,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`, bytes over all threads.
+    pub log_cleaner_dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.max.bytes.per.second`.
+    pub log_cleaner_io_max_bytes_per_second: f64,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval: Duration,
+    /// `transaction.max.timeout.ms`.
+    pub transaction_max_timeout: Duration,
+    /// `transactional.id.expiration.ms`.
+    pub transactional_id_expiration: Duration,
+    /// `transaction.state.log.num.partitions`.
+    pub transaction_state_log_num_partitions: i32,
+}
+
+struct Reader<'a>(&'a BrokerConfigs);
+
+impl Reader<'_> {
+    fn long(&self, name: &str) -> i64 {
+        self.0.integer(name).unwrap_or_default()
+    }
+
+    fn int(&self, name: &str) -> i32 {
+        let value = self.long(name);
+        i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
+    }
+
+    fn short(&self, name: &str) -> i16 {
+        i16::try_from(self.long(name)).unwrap_or(i16::MAX)
+    }
+
+    /// A number of things; a negative one counts as none.
+    fn count(&self, name: &str) -> usize {
+        let value = self.long(name).max(0);
+        usize::try_from(value).unwrap_or(usize::MAX)
+    }
+
+    /// A limit that a value of -1 lifts.
+    fn limit(&self, name: &str) -> Option<usize> {
+        (self.long(name) >= 0).then(|| self.count(name))
+    }
+
+    fn ms(&self, name: &str) -> Duration {
+        Duration::from_millis(u64::try_from(self.long(name)).unwrap_or(0))
+    }
+
+    fn double(&self, name: &str) -> f64 {
+        match self.0.value(name) {
+            Some(base::config::ConfigValue::Double(value)) => value,
+            _ => f64::MAX,
+        }
+    }
+}
+
+impl BrokerSettings {
+    /// Resolves a broker's configuration, whose values were all validated when it was built.
+    #[must_use]
+    pub fn resolve(configs: &BrokerConfigs) -> BrokerSettings {
+        let read = Reader(configs);
+        let overrides = configs
+            .text("max.connections.per.ip.overrides")
+            .unwrap_or_default();
+        BrokerSettings {
+            auto_create_topics_enable: configs.boolean("auto.create.topics.enable"),
+            num_partitions: read.int("num.partitions"),
+            default_replication_factor: read.short("default.replication.factor"),
+            delete_topic_enable: configs.boolean("delete.topic.enable"),
+            broker_rack: configs.text("broker.rack"),
+            message_max_bytes: read.int("message.max.bytes"),
+            socket_request_max_bytes: read.count("socket.request.max.bytes"),
+            socket_send_buffer_bytes: read.limit("socket.send.buffer.bytes"),
+            socket_receive_buffer_bytes: read.limit("socket.receive.buffer.bytes"),
+            socket_listen_backlog_size: read.int("socket.listen.backlog.size"),
+            connections_max_idle: read
+                .limit("connections.max.idle.ms")
+                .map(|_| read.ms("connections.max.idle.ms")),
+            connection_failed_authentication_delay: read
+                .ms("connection.failed.authentication.delay.ms"),
+            max_connections: read.count("max.connections"),
+            max_connections_per_ip: read.count("max.connections.per.ip"),
+            max_connections_per_ip_overrides: parse_connection_overrides(&overrides)
+                .unwrap_or_default(),
+            max_connection_creation_rate: u32::try_from(read.long("max.connection.creation.rate"))
+                .unwrap_or(u32::MAX),
+            queued_max_requests: read.count("queued.max.requests"),
+            queued_max_request_bytes: read.limit("queued.max.request.bytes"),
+            request_timeout: read.ms("request.timeout.ms"),
+            fetch_max_bytes: read.count("fetch.max.bytes"),
+            max_incremental_fetch_session_cache_slots: read
+                .count("max.incremental.fetch.session.cache.slots"),
+            max_request_partition_size_limit: read.count("max.request.partition.size.limit"),
+            group_min_session_timeout: read.ms("group.min.session.timeout.ms"),
+            group_max_session_timeout: read.ms("group.max.session.timeout.ms"),
+            group_initial_rebalance_delay: read.ms("group.initial.rebalance.delay.ms"),
+            group_max_size: read.count("group.max.size"),
+            offset_metadata_max_bytes: read.count("offset.metadata.max.bytes"),
+            offsets_retention: read.ms("offsets.retention.minutes") * 60_000,
+            offsets_retention_check_interval: read.ms("offsets.retention.check.interval.ms"),
+            offsets_commit_timeout: read.ms("offsets.commit.timeout.ms"),
+            offsets_topic_num_partitions: read.int("offsets.topic.num.partitions"),
+            offsets_topic_replication_factor: read.short("offsets.topic.replication.factor"),
+            offsets_topic_segment_bytes: read.int("offsets.topic.segment.bytes"),
+            log_retention_check_interval: read.ms("log.retention.check.interval.ms"),
+            log_cleaner_enable: configs.boolean("log.cleaner.enable"),
+            log_cleaner_threads: read.count("log.cleaner.threads"),
+            log_cleaner_backoff: read.ms("log.cleaner.backoff.ms"),
+            log_cleaner_dedupe_buffer_bytes: read.count("log.cleaner.dedupe.buffer.size"),
+            log_cleaner_io_max_bytes_per_second: read.double("log.cleaner.io.max.bytes.per.second"),
+            producer_id_expiration: read.ms("producer.id.expiration.ms"),
+            producer_id_expiration_check_interval: read
+                .ms("producer.id.expiration.check.interval.ms"),
+            transaction_max_timeout: read.ms("transaction.max.timeout.ms"),
+            transactional_id_expiration: read.ms("transactional.id.expiration.ms"),
+            transaction_state_log_num_partitions: read.int("transaction.state.log.num.partitions"),
+        }
+    }
+}

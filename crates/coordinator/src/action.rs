@@ -1,0 +1,177 @@
+//! What goes into a shard beside a request, and what comes out of it.
+
+use bytes::Bytes;
+use wire::ErrorCode;
+use wire::messages::delete_groups_response::DeletableGroupResult;
+use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use wire::messages::{
+    HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
+    OffsetDeleteResponse, SyncGroupResponse,
+};
+
+/// The broker's name for a request; a shard hands it back with the reply and never looks into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// A shard's name for one append. Grows by one with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub u64);
+
+/// Who sent a request and in which version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestContext {
+    /// The version of the request, of the range in its schema.
+    pub version: i16,
+    /// The `client_id` of the request header; empty for null.
+    pub client_id: String,
+    /// The peer's address as Java's `InetAddress.toString` prints it, such as `/127.0.0.1`.
+    pub client_host: String,
+}
+
+/// One record of `__consumer_offsets`: the bytes of its key and value; no value for a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinatorRecord {
+    /// Record type as an `i16`, then the key.
+    pub key: Bytes,
+    /// Version as an `i16`, then the value.
+    pub value: Option<Bytes>,
+}
+
+/// What the broker must do. The actions of one call are in order: appends reach the log in the order of
+/// their ids.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Answer a request. Each token is answered exactly once.
+    Reply {
+        /// The request's token.
+        token: Token,
+        /// Its answer.
+        response: Response,
+    },
+    /// Append `records` to the shard's partition as one batch, and report the outcome once:
+    /// [`Shard::committed`](crate::Shard::committed) when they are durable,
+    /// [`Shard::failed`](crate::Shard::failed) when they are certainly not in the log.
+    Append {
+        /// Names the append in the report.
+        commit: CommitId,
+        /// Never empty. The record timestamp is the append's wall-clock time.
+        records: Vec<CoordinatorRecord>,
+    },
+}
+
+/// The answer to one request. Responses are complete but for `throttle_time_ms`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// To [`Shard::join_group`](crate::Shard::join_group).
+    JoinGroup(JoinGroupResponse),
+    /// To [`Shard::sync_group`](crate::Shard::sync_group).
+    SyncGroup(SyncGroupResponse),
+    /// To [`Shard::heartbeat`](crate::Shard::heartbeat).
+    Heartbeat(HeartbeatResponse),
+    /// To [`Shard::leave_group`](crate::Shard::leave_group).
+    LeaveGroup(LeaveGroupResponse),
+    /// To [`Shard::offset_commit`](crate::Shard::offset_commit).
+    OffsetCommit(OffsetCommitResponse),
+    /// To [`Shard::offset_fetch`](crate::Shard::offset_fetch): one group's part of the response.
+    OffsetFetch(OffsetFetchResponseGroup),
+    /// To [`Shard::offset_delete`](crate::Shard::offset_delete).
+    OffsetDelete(OffsetDeleteResponse),
+    /// To [`Shard::delete_groups`](crate::Shard::delete_groups): one result per group named.
+    DeleteGroups(Vec<DeletableGroupResult>),
+}
+
+/// Why records are not in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Too few replicas, or no answer in time. Retriable.
+    #[error("the append to __consumer_offsets timed out")]
+    TimedOut,
+    /// This broker does not lead the partition any more.
+    #[error("this broker does not lead the __consumer_offsets partition")]
+    NotLeader,
+    /// The disk refused.
+    #[error("the append to __consumer_offsets failed in storage")]
+    Storage,
+    /// The batch is larger than the topic's `max.message.bytes`, or a field cannot be encoded.
+    #[error("the records are too large for __consumer_offsets; raise its max.message.bytes")]
+    TooLarge,
+    /// Anything else.
+    #[error("the append to __consumer_offsets failed")]
+    Unknown,
+}
+
+impl AppendError {
+    /// The error a client gets (`CoordinatorOperationExceptionHelper.handleOperationException`).
+    pub(crate) fn to_error_code(self) -> ErrorCode {
+        match self {
+            AppendError::TimedOut => ErrorCode::CoordinatorNotAvailable,
+            AppendError::NotLeader | AppendError::Storage => ErrorCode::NotCoordinator,
+            AppendError::TooLarge | AppendError::Unknown => ErrorCode::UnknownServerError,
+        }
+    }
+
+    /// The error an OffsetFetch gets: consumers before 3.9 do not retry COORDINATOR_NOT_AVAILABLE here
+    /// (`GroupCoordinatorService.handleOffsetFetchException`).
+    pub(crate) fn to_fetch_error_code(self) -> ErrorCode {
+        match self {
+            AppendError::TimedOut => ErrorCode::NotCoordinator,
+            other => other.to_error_code(),
+        }
+    }
+}
+
+impl Response {
+    /// This answer turned into one that says only `error`, where the request's schema puts it.
+    pub(crate) fn into_error(self, error: ErrorCode) -> Response {
+        let error_code = error.code();
+        match self {
+            Response::JoinGroup(response) => Response::JoinGroup(JoinGroupResponse {
+                error_code,
+                member_id: response.member_id,
+                protocol_name: response.protocol_name,
+                ..JoinGroupResponse::default()
+            }),
+            Response::SyncGroup(_) => Response::SyncGroup(SyncGroupResponse {
+                error_code,
+                ..Default::default()
+            }),
+            Response::Heartbeat(_) => Response::Heartbeat(HeartbeatResponse {
+                error_code,
+                ..Default::default()
+            }),
+            Response::LeaveGroup(_) => Response::LeaveGroup(LeaveGroupResponse {
+                error_code,
+                ..Default::default()
+            }),
+            Response::OffsetCommit(mut response) => {
+                for topic in &mut response.topics {
+                    topic
+                        .partitions
+                        .iter_mut()
+                        .for_each(|part| part.error_code = error_code);
+                }
+                Response::OffsetCommit(response)
+            }
+            Response::OffsetFetch(response) => Response::fetch_error(&response.group_id, error),
+            Response::OffsetDelete(_) => Response::OffsetDelete(OffsetDeleteResponse {
+                error_code,
+                ..Default::default()
+            }),
+            Response::DeleteGroups(mut results) => {
+                for result in &mut results {
+                    result.error_code = error_code;
+                    result.error_message = None;
+                }
+                Response::DeleteGroups(results)
+            }
+        }
+    }
+
+    pub(crate) fn fetch_error(group_id: &str, error: ErrorCode) -> Response {
+        Response::OffsetFetch(OffsetFetchResponseGroup {
+            group_id: group_id.to_owned(),
+            error_code: error.code(),
+            ..OffsetFetchResponseGroup::default()
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! The records of `__consumer_offsets`, to the byte those that Apache Kafka 4.3.1 writes.
+//!
+//! ```text
+//! key:   i16 record type │ key fields           value:  i16 version │ value fields
+//! ```
+//!
+//! | record | type | value version |
+//! |---|---|---|
+//! | OffsetCommit | 1 (0 is read too) | 4; 1 when the request set a retention time |
+//! | GroupMetadata | 2 | 3 |
+//!
+//! Source: `GroupCoordinatorRecordHelpers` (`GROUP_METADATA_VALUE_VERSION`, `offsetCommitValueVersion`) and
+//! `CoordinatorRecordSerde`. Records of other types belong to group protocols that are not here; they are
+//! reported, not decoded.
+
+use bytes::Bytes;
+use wire::coordinator_records::{
+    GroupMetadataKey, GroupMetadataValue, LegacyOffsetCommitKey, OffsetCommitKey, OffsetCommitValue,
+};
+use wire::{DecodeError, EncodeError, Message, Reader, Writer};
+
+use crate::action::CoordinatorRecord;
+
+const KEY_VERSION: i16 = 0;
+const GROUP_METADATA_VALUE_VERSION: i16 = 3;
+const OFFSET_COMMIT_VALUE_VERSION: i16 = 4;
+const OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
+
+/// A record of the log that cannot be read. The partition's state is unknown from there on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The key is shorter than a record type.
+    #[error("a coordinator record's key has {0} bytes; a record type takes 2")]
+    NoType(usize),
+    /// The value is shorter than a version.
+    #[error(
+        "a coordinator record's value of type {record_type} has {length} bytes; a version takes 2"
+    )]
+    NoVersion {
+        /// The record type of the key.
+        record_type: i16,
+        /// The length of the value.
+        length: usize,
+    },
+    /// The key or the value does not decode.
+    #[error("a coordinator record of type {record_type} does not decode")]
+    Malformed {
+        /// The record type of the key.
+        record_type: i16,
+        /// What is wrong, and where.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decoded {
+    Offset(OffsetCommitKey, Option<OffsetCommitValue>),
+    Group(GroupMetadataKey, Option<GroupMetadataValue>),
+    Unknown(i16),
+}
+
+/// An OffsetCommit record.
+pub(crate) fn offset_commit(
+    key: &OffsetCommitKey,
+    value: &OffsetCommitValue,
+) -> Result<CoordinatorRecord, EncodeError> {
+    let version = if value.expire_timestamp == -1 {
+        OFFSET_COMMIT_VALUE_VERSION
+    } else {
+        OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY
+    };
+    Ok(CoordinatorRecord {
+        key: prefixed(OffsetCommitKey::RECORD_TYPE, key, KEY_VERSION)?,
+        value: Some(prefixed(version, value, version)?),
+    })
+}
+
+/// The tombstone of an OffsetCommit record.
+pub(crate) fn offset_tombstone(key: &OffsetCommitKey) -> Result<CoordinatorRecord, EncodeError> {
+    let key = prefixed(OffsetCommitKey::RECORD_TYPE, key, KEY_VERSION)?;
+    Ok(CoordinatorRecord { key, value: None })
+}
+
+/// A GroupMetadata record.
+pub(crate) fn group_metadata(
+    group: &str,
+    value: &GroupMetadataValue,
+) -> Result<CoordinatorRecord, EncodeError> {
+    let version = GROUP_METADATA_VALUE_VERSION;
+    Ok(CoordinatorRecord {
+        value: Some(prefixed(version, value, version)?),
+        ..group_tombstone(group)?
+    })
+}
+
+/// The tombstone of a GroupMetadata record.
+pub(crate) fn group_tombstone(group: &str) -> Result<CoordinatorRecord, EncodeError> {
+    let key = GroupMetadataKey {
+        group: group.to_owned(),
+    };
+    let key = prefixed(GroupMetadataKey::RECORD_TYPE, &key, KEY_VERSION)?;
+    Ok(CoordinatorRecord { key, value: None })
+}
+
+/// Reads a record of the log.
+pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, ReplayError> {
+    let mut reader = Reader::new(key.clone());
+    let record_type = reader.i16().map_err(|_| ReplayError::NoType(key.len()))?;
+    match record_type {
+        // The oldest brokers' records; the schema of the key is the same.
+        LegacyOffsetCommitKey::RECORD_TYPE | OffsetCommitKey::RECORD_TYPE => Ok(Decoded::Offset(
+            decode_key(record_type, &mut reader)?,
+            decode_value(record_type, value)?,
+        )),
+        GroupMetadataKey::RECORD_TYPE => Ok(Decoded::Group(
+            decode_key(record_type, &mut reader)?,
+            decode_value(record_type, value)?,
+        )),
+        unknown => Ok(Decoded::Unknown(unknown)),
+    }
+}
+
+fn decode_key<T: Message>(record_type: i16, reader: &mut Reader) -> Result<T, ReplayError> {
+    T::decode(reader, KEY_VERSION).map_err(|source| ReplayError::Malformed {
+        record_type,
+        source,
+    })
+}
+
+fn decode_value<T: Message>(
+    record_type: i16,
+    value: Option<&Bytes>,
+) -> Result<Option<T>, ReplayError> {
+    let Some(value) = value else { return Ok(None) };
+    let mut reader = Reader::new(value.clone());
+    let version = reader.i16().map_err(|_| ReplayError::NoVersion {
+        record_type,
+        length: value.len(),
+    })?;
+    T::decode(&mut reader, version)
+        .map(Some)
+        .map_err(|source| ReplayError::Malformed {
+            record_type,
+            source,
+        })
+}
+
+fn prefixed<T: Message>(prefix: i16, message: &T, version: i16) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::with_capacity(64);
+    writer.i16(prefix);
+    message.encode(&mut writer, version)?;
+    // `into_bytes` is `None` only for file regions, which no coordinator record has.
+    writer.into_bytes().ok_or(EncodeError::TooLong(0))
+}

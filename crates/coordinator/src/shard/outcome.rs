@@ -1,0 +1,170 @@
+//! What the outcome of an append does to the state it was about.
+//!
+//! Source: the `appendFuture` callbacks of Kafka's `GroupMetadataManager`.
+
+use super::Shard;
+use super::core::PendingCommit;
+use super::effect::{Change, Effect};
+use crate::action::{AppendError, CommitId, Response, Token};
+use crate::group::ClassicGroup;
+
+impl Shard {
+    /// The append is durable: publish.
+    pub(super) fn on_durable(&mut self, commit: CommitId, pending: PendingCommit) {
+        match pending.effect {
+            Effect::Changes(changes) => {
+                self.offsets.unstage(commit, &changes);
+                changes.into_iter().for_each(|change| self.apply(change));
+            }
+            Effect::NewGroup { group, incarnation } | Effect::EmptyGroup { group, incarnation } => {
+                if let Some(group) = incarnated(self.groups.get_mut(&group), incarnation) {
+                    group.durable = true;
+                }
+            }
+            Effect::Assignment(assignment) => {
+                let group = self.groups.get_mut(&assignment.group);
+                if let Some(group) = incarnated(group, assignment.incarnation) {
+                    group.durable = true;
+                    group.assignment_durable(&mut self.core, &assignment);
+                }
+            }
+            Effect::StaticMember(member) => {
+                let group = self.groups.get_mut(&member.group);
+                if let Some(group) = incarnated(group, member.incarnation) {
+                    group.static_member_durable(&mut self.core, &member);
+                }
+            }
+        }
+        if let Some((token, response)) = pending.reply {
+            self.core.reply(token, response);
+        }
+    }
+
+    /// The append is not in the log: take back.
+    pub(super) fn on_failed(
+        &mut self,
+        commit: CommitId,
+        pending: PendingCommit,
+        error: AppendError,
+    ) {
+        match &pending.effect {
+            Effect::Changes(changes) => {
+                self.offsets.unstage(commit, changes);
+                for change in changes {
+                    if let Change::DeleteGroup { group, incarnation } = change
+                        && let Some(group) = incarnated(self.groups.get_mut(group), *incarnation)
+                    {
+                        group.deleting = false;
+                    }
+                }
+            }
+            Effect::NewGroup { group, incarnation } => {
+                // A later record of the group stands for it if one is on its way.
+                let abandoned = self.groups.get(group).is_some_and(|group| {
+                    group.incarnation == *incarnation && group.generation == 0 && !group.durable
+                });
+                if abandoned && let Some(mut group) = self.groups.remove(group) {
+                    group.fail_waiting(&mut self.core, error.to_error_code());
+                    group.cancel_timers(&mut self.core);
+                }
+            }
+            // Safe: an empty generation has no members that could be misled. If the shard is loaded before
+            // another rebalance, the previous generation comes back and its members time out.
+            Effect::EmptyGroup { .. } => {}
+            Effect::Assignment(_) | Effect::StaticMember(_) => {
+                self.revoke(&pending.effect, error);
+            }
+        }
+        self.reply_failure(pending.reply, error);
+    }
+
+    /// The append is overdue: nobody waits for it any longer, but its outcome is still open, so nothing
+    /// that is staged is dropped.
+    pub(super) fn on_overdue(&mut self, commit: CommitId) {
+        let Some(mut pending) = self.core.commits.remove(&commit) else {
+            return;
+        };
+        let error = AppendError::TimedOut;
+        match &pending.effect {
+            Effect::Assignment(_) => {
+                // The group moves on to a generation whose record will supersede this one.
+                self.revoke(&pending.effect, error);
+                pending.effect = Effect::Changes(Vec::new());
+            }
+            Effect::StaticMember(member) => {
+                // The new id stays, as it may be in the log; the member is told to try again and is then
+                // replaced once more. Differs: Kafka takes the new id back here.
+                let group = self.groups.get_mut(&member.group);
+                if let Some(group) = incarnated(group, member.incarnation) {
+                    group.fail_static_member(&mut self.core, member, error.to_error_code());
+                }
+            }
+            Effect::Changes(_) | Effect::NewGroup { .. } | Effect::EmptyGroup { .. } => {}
+        }
+        self.reply_failure(pending.reply.take(), error);
+        self.core.commits.insert(commit, pending);
+        for fetch in self.offsets.take_stable_fetches(commit) {
+            let error = error.to_fetch_error_code();
+            self.core
+                .reply(fetch.token, Response::fetch_error(&fetch.group_id, error));
+        }
+    }
+
+    /// Gives up an assignment or a replaced static member.
+    fn revoke(&mut self, effect: &Effect, error: AppendError) {
+        match effect {
+            Effect::Assignment(assignment) => {
+                let group = self.groups.get_mut(&assignment.group);
+                if let Some(group) = incarnated(group, assignment.incarnation) {
+                    group.assignment_failed(&mut self.core, assignment, error.to_error_code());
+                }
+            }
+            Effect::StaticMember(member) => {
+                let group = self.groups.get_mut(&member.group);
+                if let Some(group) = incarnated(group, member.incarnation) {
+                    group.static_member_failed(&mut self.core, member, error.to_error_code());
+                }
+            }
+            Effect::Changes(_) | Effect::NewGroup { .. } | Effect::EmptyGroup { .. } => {}
+        }
+    }
+
+    fn reply_failure(&mut self, reply: Option<(Token, Response)>, error: AppendError) {
+        if let Some((token, response)) = reply {
+            self.core
+                .reply(token, response.into_error(error.to_error_code()));
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutOffset {
+                group,
+                topic,
+                partition,
+                entry,
+            } => {
+                self.put_offset(&group, topic, partition, entry);
+            }
+            Change::RemoveOffset {
+                group,
+                topic,
+                partition,
+            } => {
+                self.offsets.remove(&group, &topic, partition);
+            }
+            Change::DeleteGroup { group, incarnation } => {
+                if let Some(live) = incarnated(self.groups.get_mut(&group), incarnation) {
+                    live.fail_waiting(&mut self.core, wire::ErrorCode::UnknownMemberId);
+                    live.cancel_timers(&mut self.core);
+                    self.groups.remove(&group);
+                }
+            }
+        }
+    }
+}
+
+/// The group, if it is still the one the append was made for.
+fn incarnated(group: Option<&mut ClassicGroup>, incarnation: u64) -> Option<&mut ClassicGroup> {
+    group.filter(|group| group.incarnation == incarnation)
+}

@@ -7,6 +7,7 @@
 //! - [`record_batch`] reads and stamps the header of record batch v2 (magic 2); record bytes are otherwise
 //!   never parsed on the way through.
 //! - [`compression`] has the four codecs, bounded; [`record_data`] iterates and builds the records of a batch.
+//! - [`record_validate`] decides whether a produced batch may be appended, as Kafka's `LogValidator` does.
 //!
 //! **Invariant:** no function here does I/O or panics on bytes from outside. A [`records::FileRegion`] only
 //! *names* a file; the connection that sends it does the reading.
@@ -18,6 +19,7 @@ pub mod error_code;
 pub mod messages;
 pub mod record_batch;
 pub mod record_data;
+pub mod record_validate;
 pub mod records;
 #[cfg(feature = "sample")]
 pub mod sample;

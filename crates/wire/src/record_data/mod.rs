@@ -102,15 +102,23 @@ pub enum RecordDataError {
     },
 }
 
-/// Writes `header` over the first 61 bytes of `batch`, which holds one whole batch, with the CRC that fits.
-pub(crate) fn seal(header: &BatchHeader, batch: &mut [u8]) {
-    let Some(head) = batch.first_chunk_mut::<BATCH_HEADER_LEN>() else {
-        return;
-    };
-    *head = header.to_bytes();
+/// Writes `header` over the first 61 bytes of `batch`, which holds one whole batch, with the CRC that fits,
+/// and gives that CRC.
+pub(crate) fn seal(header: &BatchHeader, batch: &mut [u8]) -> u32 {
+    debug_assert_eq!(
+        header.size_in_bytes(),
+        batch.len(),
+        "a batch is sealed when it is whole"
+    );
+    put_header(header, batch);
     let crc = crc32c::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default());
+    put_header(&BatchHeader { crc, ..*header }, batch);
+    crc
+}
+
+fn put_header(header: &BatchHeader, batch: &mut [u8]) {
     if let Some(head) = batch.first_chunk_mut::<BATCH_HEADER_LEN>() {
-        *head = BatchHeader { crc, ..*header }.to_bytes();
+        *head = header.to_bytes();
     }
 }
 

@@ -8,7 +8,9 @@ pub use rdkafka::ClientConfig;
 pub use rdkafka::TopicPartitionList;
 pub use rdkafka::client::ClientContext;
 pub use rdkafka::config::RDKafkaLogLevel;
-pub use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer};
+pub use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
+};
 pub use rdkafka::error::{KafkaError as DataError, RDKafkaErrorCode};
 pub use rdkafka::message::{
     BorrowedMessage, Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp,

@@ -1,0 +1,123 @@
+//! `affluent kafka`: commands that talk to a broker.
+
+pub mod consumer;
+mod settings;
+pub mod topic;
+
+use clap::{Args, Subcommand};
+use client::{Admin, AdminOptions};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Format, Printer};
+
+pub use settings::Settings;
+
+/// `affluent kafka`.
+#[derive(Debug, Args)]
+pub struct KafkaCommand {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command under `kafka` takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Broker addresses, separated by commas.
+    #[arg(
+        long,
+        global = true,
+        value_name = "host:port",
+        env = "AFFLUENT_BOOTSTRAP",
+        default_value = "localhost:9092"
+    )]
+    bootstrap: String,
+    /// The form of the output.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Manage topics, and produce to and consume from them.
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Look at consumers and consumer groups.
+    #[command(subcommand)]
+    Consumer(consumer::ConsumerCommand),
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) bootstrap: String,
+    pub(crate) printer: Printer,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Context {
+    /// Runs `work` with a connected [`Admin`].
+    pub(crate) fn with_admin<T>(&self, work: impl AsyncFnOnce(&Admin) -> Outcome<T>) -> Outcome<T> {
+        self.runtime.block_on(async {
+            let admin = Admin::connect(&self.bootstrap, AdminOptions::default()).await?;
+            work(&admin).await
+        })
+    }
+}
+
+impl Context {
+    /// The addresses of all brokers, once it is known that `topic` exists: librdkafka would create it, or
+    /// wait for it, without a word.
+    pub(crate) fn brokers_of(&self, topic: &str) -> Outcome<String> {
+        self.with_admin(async |admin| {
+            admin.describe_topic(topic).await?;
+            let brokers = admin.describe_cluster().await?.brokers;
+            Ok(brokers
+                .into_iter()
+                .map(|broker| broker.address)
+                .collect::<Vec<_>>()
+                .join(","))
+        })
+    }
+
+    /// The partitions of `topic`, or the one asked for.
+    pub(crate) fn partitions_of(&self, topic: &str, only: Option<i32>) -> Outcome<Vec<i32>> {
+        let found = self.with_admin(async |admin| Ok(admin.describe_topic(topic).await?))?;
+        let all: Vec<i32> = found
+            .partitions
+            .iter()
+            .map(|found| found.partition)
+            .collect();
+        match only {
+            None => Ok(all),
+            Some(partition) if all.contains(&partition) => Ok(vec![partition]),
+            Some(partition) => Err(Failure::new(format!(
+                "topic '{topic}' has no partition {partition}: expected 0 to {}",
+                all.len().saturating_sub(1)
+            ))),
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What the user is to be told.
+pub fn run(command: KafkaCommand) -> Outcome {
+    // One thread does: a command waits for one answer at a time, and librdkafka has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the asynchronous runtime: {error}")))?;
+    let mut context = Context {
+        bootstrap: command.global.bootstrap,
+        printer: Printer::new(command.global.output),
+        runtime,
+    };
+    match command.command {
+        Command::Topic(command) => topic::run(&mut context, command)?,
+        Command::Consumer(command) => consumer::run(&mut context, command)?,
+    }
+    context.printer.flush()
+}

@@ -1,5 +1,7 @@
 //! OffsetDelete (KIP-496) and the deletion of topics.
 
+use std::collections::BTreeSet;
+
 use base::{TopicId, Uuid};
 use wire::ErrorCode;
 use wire::messages::offset_delete_request::OffsetDeleteRequestTopic;
@@ -89,11 +91,11 @@ impl Shard {
             return Vec::new();
         }
         let mut changes = Vec::new();
-        for group in self.groups.values() {
+        for group in self.offsets.groups() {
             for (topic, id) in deleted {
-                for partition in self.offsets_of_topic(&group.id, topic, id.0) {
+                for partition in self.offsets_of_topic(&group, topic, id.0) {
                     changes.push(Change::RemoveOffset {
-                        group: group.id.clone(),
+                        group: group.clone(),
                         topic: topic.clone(),
                         partition,
                     });
@@ -105,12 +107,7 @@ impl Shard {
     }
 
     /// The partitions of `topic` with an offset, durable or staged, of the topic with that id or of none.
-    fn offsets_of_topic(
-        &self,
-        group: &str,
-        topic: &str,
-        topic_id: Uuid,
-    ) -> std::collections::BTreeSet<i32> {
+    fn offsets_of_topic(&self, group: &str, topic: &str, topic_id: Uuid) -> BTreeSet<i32> {
         let matches = |committed: Uuid| committed.is_zero() || committed == topic_id;
         let durable = self
             .offsets

@@ -128,6 +128,15 @@ impl Offsets {
         self.durable.get(group)
     }
 
+    /// Every group with an offset, durable or staged.
+    fn groups(&self) -> BTreeSet<Arc<str>> {
+        self.durable
+            .keys()
+            .chain(self.staged.keys())
+            .cloned()
+            .collect()
+    }
+
     /// Notes that the append `commit` changes offsets of `groups`.
     pub(crate) fn stage(&mut self, commit: CommitId, groups: Vec<Arc<str>>) {
         for group in groups {

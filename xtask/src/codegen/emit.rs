@@ -9,7 +9,10 @@ use super::schema::{Field, Kind, Message, Struct, Type, Versions};
 
 /// The source of one message's module.
 pub(crate) fn message_module(message: &Message) -> Result<String> {
-    let mut emitter = Emitter { message, out: String::new() };
+    let mut emitter = Emitter {
+        message,
+        out: String::new(),
+    };
     emitter.module()?;
     Ok(emitter.out)
 }
@@ -36,7 +39,10 @@ fn when(range: Versions, within: Versions) -> When {
         (true, false) => When::If(format!("version >= {}", range.low)),
         (false, true) => When::If(format!("version <= {}", range.high)),
         (true, true) if range.low == range.high => When::If(format!("version == {}", range.low)),
-        (true, true) => When::If(format!("({}..={}).contains(&version)", range.low, range.high)),
+        (true, true) => When::If(format!(
+            "({}..={}).contains(&version)",
+            range.low, range.high
+        )),
     }
 }
 
@@ -68,8 +74,11 @@ impl Emitter<'_> {
             self.line("use crate::codec::Request;");
         }
         self.line("#[cfg(feature = \"sample\")]\nuse crate::sample::{Sample, Sampler};");
-        let all_types: Vec<&Type> =
-            message.structs.iter().flat_map(|s| s.fields.iter().map(|f| &f.ty)).collect();
+        let all_types: Vec<&Type> = message
+            .structs
+            .iter()
+            .flat_map(|s| s.fields.iter().map(|f| &f.ty))
+            .collect();
         if all_types.iter().any(|t| innermost(t) == &Type::Uuid) {
             self.line("use base::Uuid;");
         }
@@ -87,7 +96,11 @@ impl Emitter<'_> {
     }
 
     fn structure(&mut self, item: &Struct, is_message: bool) -> Result<()> {
-        let doc = if is_message { "The message." } else { "A part of the message." };
+        let doc = if is_message {
+            "The message."
+        } else {
+            "A part of the message."
+        };
         self.line(format!(
             "/// {doc}\n#[derive(Clone, Debug, PartialEq)]\npub struct {} {{",
             item.name
@@ -116,9 +129,16 @@ impl Emitter<'_> {
     }
 
     fn default_impl(&mut self, item: &Struct) -> Result<()> {
-        self.line(format!("impl Default for {} {{\nfn default() -> Self {{\nSelf {{", item.name));
+        self.line(format!(
+            "impl Default for {} {{\nfn default() -> Self {{\nSelf {{",
+            item.name
+        ));
         for field in &item.fields {
-            self.line(format!("{}: {},", field_name(&field.name), default_value(field)?));
+            self.line(format!(
+                "{}: {},",
+                field_name(&field.name),
+                default_value(field)?
+            ));
         }
         self.line("}\n}\n}\n");
         Ok(())
@@ -320,7 +340,10 @@ impl Emitter<'_> {
         let value = format!("self.{}", field_name(&field.name));
         let optional = !field.nullable.is_empty();
         if !optional {
-            return Ok(format!("{};", write_value(&field.ty, &value, flexible, writer, false)));
+            return Ok(format!(
+                "{};",
+                write_value(&field.ty, &value, flexible, writer, false)
+            ));
         }
         let write = write_nullable(&field.ty, &value, flexible, writer);
         // Null is an error in the versions where the field is there but not nullable.
@@ -337,7 +360,10 @@ impl Emitter<'_> {
         } else {
             format!("{guard} && {value}.is_none()")
         };
-        let never = matches!(when(field.nullable, range.intersect(item.versions)), When::Never);
+        let never = matches!(
+            when(field.nullable, range.intersect(item.versions)),
+            When::Never
+        );
         let inner_write = match (&field.ty, never) {
             // A nullable struct carries a presence byte only in the versions in which it is nullable.
             (Type::Struct(_), _) => {
@@ -358,7 +384,11 @@ impl Emitter<'_> {
     }
 
     fn write_tagged(&self, item: &Struct) -> Result<String> {
-        let mut tagged: Vec<&Field> = item.fields.iter().filter(|f| !f.tagged.is_empty()).collect();
+        let mut tagged: Vec<&Field> = item
+            .fields
+            .iter()
+            .filter(|f| !f.tagged.is_empty())
+            .collect();
         tagged.sort_by_key(|field| field.tag);
         if tagged.is_empty() {
             return Ok("writer.uvarint(0);".to_owned());
@@ -386,7 +416,10 @@ impl Emitter<'_> {
             .filter(|f| !f.tagged.is_empty())
             .map(|f| format!("u32::from(has_{})", snake_case(&f.name)))
             .collect();
-        Ok(format!("{counts}writer.uvarint({});\n{writes}", flags.join(" + ")))
+        Ok(format!(
+            "{counts}writer.uvarint({});\n{writes}",
+            flags.join(" + ")
+        ))
     }
 
     fn sample_impl(&mut self, item: &Struct) {
@@ -395,7 +428,11 @@ impl Emitter<'_> {
                 || matches!(when(field.nullable, field.versions), When::If(_))
                 || matches!(innermost(&field.ty), Type::Struct(_))
         });
-        let sampler = if item.fields.is_empty() { "_sampler" } else { "sampler" };
+        let sampler = if item.fields.is_empty() {
+            "_sampler"
+        } else {
+            "sampler"
+        };
         let version = if version_used { "version" } else { "_version" };
         self.line(format!(
             "#[cfg(feature = \"sample\")]\nimpl Sample for {} {{\nfn sample({sampler}: &mut Sampler, {version}: i16) -> Self {{",
@@ -425,7 +462,11 @@ impl Emitter<'_> {
                 When::If(condition) => self.line(format!("if {condition} {{\n{assign}\n}}")),
             }
         }
-        self.line(if item.fields.is_empty() { "}\n}\n" } else { "message\n}\n}\n" });
+        self.line(if item.fields.is_empty() {
+            "}\n}\n"
+        } else {
+            "message\n}\n}\n"
+        });
     }
 
     fn version_is_used(&self, item: &Struct) -> bool {
@@ -456,7 +497,11 @@ fn innermost(ty: &Type) -> &Type {
 }
 
 fn needs_flexible(field: &Field) -> bool {
-    field.flexible.is_none() && !matches!(field.ty, Type::Bool | Type::Int(_) | Type::Uuid | Type::Struct(_))
+    field.flexible.is_none()
+        && !matches!(
+            field.ty,
+            Type::Bool | Type::Int(_) | Type::Uuid | Type::Struct(_)
+        )
 }
 
 /// Whether some version of the struct ends in tagged fields.
@@ -479,7 +524,11 @@ fn plain_type(ty: &Type) -> String {
 
 fn rust_type(field: &Field) -> String {
     let plain = plain_type(&field.ty);
-    if field.nullable.is_empty() { plain } else { format!("Option<{plain}>") }
+    if field.nullable.is_empty() {
+        plain
+    } else {
+        format!("Option<{plain}>")
+    }
 }
 
 fn default_value(field: &Field) -> Result<String> {
@@ -500,7 +549,11 @@ fn default_value(field: &Field) -> Result<String> {
         (Type::Array(_), None) => "Vec::new()".to_owned(),
         (ty, Some(text)) => bail!("{}: default '{text}' of type {ty:?}", field.name),
     };
-    Ok(if field.nullable.is_empty() { plain } else { format!("Some({plain})") })
+    Ok(if field.nullable.is_empty() {
+        plain
+    } else {
+        format!("Some({plain})")
+    })
 }
 
 /// An expression that is true when the field is not at its default.
@@ -511,10 +564,14 @@ fn not_default(field: &Field) -> Result<String> {
         (_, "None") => format!("{value}.is_some()"),
         (Type::Bool, "false") => value,
         (Type::Bool, "true") => format!("!{value}"),
-        (Type::String | Type::Bytes | Type::Records | Type::Array(_), d) if !d.starts_with("Some") && !d.ends_with(".to_owned()") => {
+        (Type::String | Type::Bytes | Type::Records | Type::Array(_), d)
+            if !d.starts_with("Some") && !d.ends_with(".to_owned()") =>
+        {
             format!("!{value}.is_empty()")
         }
-        (Type::String | Type::Bytes | Type::Records | Type::Array(_), d) if d.starts_with("Some") => {
+        (Type::String | Type::Bytes | Type::Records | Type::Array(_), d)
+            if d.starts_with("Some") =>
+        {
             format!("{value}.as_ref().is_none_or(|value| !value.is_empty())")
         }
         (Type::String, d) => format!("{value} != {}", d.trim_end_matches(".to_owned()")),
@@ -536,7 +593,14 @@ fn read_expr(
         Type::Struct(name) => format!(
             "if {reader}.is_present()? {{ Some({name}::read({reader}, version)?) }} else {{ None }}"
         ),
-        ty => format!("{}?", read_call(ty, flexible, reader).replacen(&format!("{reader}."), &format!("{reader}.nullable_"), 1)),
+        ty => format!(
+            "{}?",
+            read_call(ty, flexible, reader).replacen(
+                &format!("{reader}."),
+                &format!("{reader}.nullable_"),
+                1
+            )
+        ),
     };
     Ok(match when(field.nullable, range.intersect(within)) {
         When::Always => nullable,
@@ -595,9 +659,16 @@ pub(crate) fn min_bytes_module(message: &Message) -> String {
             .min()
             .unwrap_or(1);
         let name = snake_case(&item.name).to_uppercase();
-        out.push_str(&format!("pub(super) const {name}: usize = {};\n", least.max(1)));
+        out.push_str(&format!(
+            "pub(super) const {name}: usize = {};\n",
+            least.max(1)
+        ));
     }
-    if !message.structs.iter().any(|s| s.fields.iter().any(|f| matches!(&f.ty, Type::Array(e) if matches!(e.as_ref(), Type::Struct(_))))) {
+    if !message.structs.iter().any(|s| {
+        s.fields
+            .iter()
+            .any(|f| matches!(&f.ty, Type::Array(e) if matches!(e.as_ref(), Type::Struct(_))))
+    }) {
         return String::new();
     }
     // Structs that are never array elements need no bound.
@@ -615,7 +686,10 @@ pub(crate) fn min_bytes_module(message: &Message) -> String {
         .collect();
     let lines: Vec<&str> = out
         .lines()
-        .filter(|line| used.iter().any(|name| line.contains(&format!("const {name}:"))))
+        .filter(|line| {
+            used.iter()
+                .any(|name| line.contains(&format!("const {name}:")))
+        })
         .collect();
     format!(
         "/// The least each array element takes on the wire, in any version.\nmod min_bytes {{\n{}\n}}\n",
@@ -636,8 +710,20 @@ fn struct_min_bytes(message: &Message, item: &Struct, version: i16) -> usize {
                 .iter()
                 .find(|s| &s.name == name)
                 .map_or(1, |inner| struct_min_bytes(message, inner, version)),
-            Type::String => if flexible { 1 } else { 2 },
-            Type::Bytes | Type::Records | Type::Array(_) => if flexible { 1 } else { 4 },
+            Type::String => {
+                if flexible {
+                    1
+                } else {
+                    2
+                }
+            }
+            Type::Bytes | Type::Records | Type::Array(_) => {
+                if flexible {
+                    1
+                } else {
+                    4
+                }
+            }
             other => scalar_min_bytes(other),
         })
         .sum();
@@ -664,15 +750,25 @@ fn write_element(element: &Type, flexible: &str) -> String {
     match element {
         Type::Struct(_) => "|writer, value| value.write(writer, version)".to_owned(),
         Type::Bool | Type::Int(_) | Type::Uuid => {
-            format!("|writer, value| {{ {}; Ok(()) }}", write_value(element, "*value", flexible, "writer", false))
+            format!(
+                "|writer, value| {{ {}; Ok(()) }}",
+                write_value(element, "*value", flexible, "writer", false)
+            )
         }
-        other => format!("|writer, value| {}", write_value(other, "value", flexible, "writer", true)),
+        other => format!(
+            "|writer, value| {}",
+            write_value(other, "value", flexible, "writer", true)
+        ),
     }
 }
 
 /// A call that writes a value that is not null; `value` is a place, or a reference when `by_ref`.
 fn write_value(ty: &Type, value: &str, flexible: &str, writer: &str, by_ref: bool) -> String {
-    let reference = if by_ref { value.to_owned() } else { format!("&{value}") };
+    let reference = if by_ref {
+        value.to_owned()
+    } else {
+        format!("&{value}")
+    };
     let end = if by_ref { "" } else { "?" };
     match ty {
         Type::Bool => format!("{writer}.bool({value})"),
@@ -683,7 +779,10 @@ fn write_value(ty: &Type, value: &str, flexible: &str, writer: &str, by_ref: boo
         Type::Records => format!("{writer}.records({flexible}, {reference}){end}"),
         Type::Struct(_) => format!("{value}.write({writer}, version){end}"),
         Type::Array(element) => {
-            format!("{writer}.array({flexible}, {reference}, {}){end}", write_element(element, flexible))
+            format!(
+                "{writer}.array({flexible}, {reference}, {}){end}",
+                write_element(element, flexible)
+            )
         }
     }
 }

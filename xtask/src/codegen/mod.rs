@@ -61,7 +61,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     });
     let mut records = read("kafka-4.4-coordinator-records.jsonl")?;
     records.retain(|m| !m.valid.is_empty());
-    ensure!(broker_keys.len() == 79, "{} broker keys, expected 79", broker_keys.len());
+    ensure!(
+        broker_keys.len() == 79,
+        "{} broker keys, expected 79",
+        broker_keys.len()
+    );
 
     let wire = Path::new("crates/wire/src");
     let mut files = modules(&messages, &api_keys::messages_mod(&messages)?)?;
@@ -92,7 +96,10 @@ fn write_or_check(dir: &Path, files: &mut BTreeMap<String, String>, check: bool)
             let path = dir.join(name);
             let committed = fs::read_to_string(&path).unwrap_or_default();
             if &committed != source {
-                bail!("{} is not what the generator writes: run cargo xtask codegen", path.display());
+                bail!(
+                    "{} is not what the generator writes: run cargo xtask codegen",
+                    path.display()
+                );
             }
         }
         return Ok(());
@@ -122,7 +129,13 @@ fn rustfmt(source: &str) -> Result<String> {
     let text = source.to_owned();
     let feeder = std::thread::spawn(move || input.write_all(text.as_bytes()));
     let output = child.wait_with_output()?;
-    feeder.join().ok().context("rustfmt's input thread panicked")??;
-    ensure!(output.status.success(), "rustfmt refused generated source:\n{source}");
+    feeder
+        .join()
+        .ok()
+        .context("rustfmt's input thread panicked")??;
+    ensure!(
+        output.status.success(),
+        "rustfmt refused generated source:\n{source}"
+    );
     Ok(String::from_utf8(output.stdout)?)
 }

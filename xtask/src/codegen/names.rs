@@ -28,7 +28,10 @@ pub(crate) fn field_name(name: &str) -> String {
 
 /// `ProduceRequest` becomes `Produce`.
 pub(crate) fn api_name(message: &str) -> &str {
-    message.strip_suffix("Request").or_else(|| message.strip_suffix("Response")).unwrap_or(message)
+    message
+        .strip_suffix("Request")
+        .or_else(|| message.strip_suffix("Response"))
+        .unwrap_or(message)
 }
 
 #[cfg(test)]

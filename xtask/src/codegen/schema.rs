@@ -19,17 +19,27 @@ impl Versions {
     /// Parses `none`, `3`, `3+` or `3-7`.
     pub(crate) fn parse(text: &str) -> Result<Versions> {
         let number = |text: &str| {
-            text.parse::<i16>().with_context(|| format!("'{text}' is not a version"))
+            text.parse::<i16>()
+                .with_context(|| format!("'{text}' is not a version"))
         };
         if text == "none" {
             return Ok(Versions::NONE);
         }
         if let Some(low) = text.strip_suffix('+') {
-            return Ok(Versions { low: number(low)?, high: i16::MAX });
+            return Ok(Versions {
+                low: number(low)?,
+                high: i16::MAX,
+            });
         }
         Ok(match text.split_once('-') {
-            Some((low, high)) => Versions { low: number(low)?, high: number(high)? },
-            None => Versions { low: number(text)?, high: number(text)? },
+            Some((low, high)) => Versions {
+                low: number(low)?,
+                high: number(high)?,
+            },
+            None => Versions {
+                low: number(text)?,
+                high: number(text)?,
+            },
         })
     }
 
@@ -42,8 +52,15 @@ impl Versions {
     }
 
     pub(crate) fn intersect(self, other: Versions) -> Versions {
-        let both = Versions { low: self.low.max(other.low), high: self.high.min(other.high) };
-        if both.is_empty() { Versions::NONE } else { both }
+        let both = Versions {
+            low: self.low.max(other.low),
+            high: self.high.min(other.high),
+        };
+        if both.is_empty() {
+            Versions::NONE
+        } else {
+            both
+        }
     }
 
     /// The part of `self` that is below or above `other`; the schemas never need both.
@@ -56,10 +73,16 @@ impl Versions {
             return Ok(Versions::NONE);
         }
         if common.high == self.high {
-            return Ok(Versions { low: self.low, high: common.low - 1 });
+            return Ok(Versions {
+                low: self.low,
+                high: common.low - 1,
+            });
         }
         ensure!(common.low == self.low, "{other:?} splits {self:?} in two");
-        Ok(Versions { low: common.high + 1, high: self.high })
+        Ok(Versions {
+            low: common.high + 1,
+            high: self.high,
+        })
     }
 }
 
@@ -217,9 +240,13 @@ fn resolve(raw: RawMessage) -> Result<Message> {
     let valid = Versions::parse(&raw.valid_versions)?;
     let flexible = Versions::parse(raw.flexible_versions.as_deref().unwrap_or("none"))?;
     let mut structs = Vec::new();
-    let common = raw.common_structs.iter().map(|s| (s.name.as_str(), &s.fields)).collect::<Vec<_>>();
+    let common = raw
+        .common_structs
+        .iter()
+        .map(|s| (s.name.as_str(), &s.fields))
+        .collect::<Vec<_>>();
     if !valid.is_empty() {
-        collect(&raw.name, &raw.fields, valid, &common, &mut structs)?;
+        collect(&raw.name, &raw.fields, (valid, valid), &common, &mut structs)?;
     }
     Ok(Message {
         api_key: raw.api_key,
@@ -236,18 +263,19 @@ fn resolve(raw: RawMessage) -> Result<Message> {
 fn collect(
     name: &str,
     fields: &[RawField],
-    versions: Versions,
+    (versions, valid): (Versions, Versions),
     common: &[(&str, &Vec<RawField>)],
     structs: &mut Vec<Struct>,
 ) -> Result<()> {
-    if let Some(known) = structs.iter_mut().find(|s| s.name == name) {
-        // A common struct is reached from several fields: it lives in all of their versions.
-        known.versions.low = known.versions.low.min(versions.low);
-        known.versions.high = known.versions.high.max(versions.high);
+    if structs.iter().any(|known| known.name == name) {
         return Ok(());
     }
     let at = structs.len();
-    structs.push(Struct { name: name.to_owned(), versions, fields: Vec::new() });
+    structs.push(Struct {
+        name: name.to_owned(),
+        versions,
+        fields: Vec::new(),
+    });
     let mut resolved = Vec::new();
     for raw in fields {
         let field = resolve_field(raw, versions).with_context(|| format!("field {}", raw.name))?;
@@ -264,7 +292,10 @@ fn collect(
                 (None, Some((_, fields))) => fields,
                 (None, None) => bail!("struct {inner_name} is not defined"),
             };
-            collect(inner_name, inner_fields, field.versions, common, structs)?;
+            // A common struct is reached from several fields, each with versions of its own.
+            let is_common = raw.fields.is_none();
+            let inner_versions = if is_common { valid } else { field.versions };
+            collect(inner_name, inner_fields, (inner_versions, valid), common, structs)?;
         }
         resolved.push(field);
     }
@@ -279,7 +310,10 @@ fn resolve_field(raw: &RawField, within: Versions) -> Result<Field> {
     let versions = Versions::parse(versions.context("neither versions nor taggedVersions")?)?
         .intersect(within);
     let tagged = range(&raw.tagged_versions)?.intersect(versions);
-    ensure!(tagged.is_empty() || raw.tag.is_some(), "tagged without a tag");
+    ensure!(
+        tagged.is_empty() || raw.tag.is_some(),
+        "tagged without a tag"
+    );
     Ok(Field {
         name: raw.name.clone(),
         ty: Type::parse(&raw.r#type)?,

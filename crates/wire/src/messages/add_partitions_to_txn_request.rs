@@ -231,9 +231,9 @@ impl Sample for AddPartitionsToTxnTransaction {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnTopic {
-    /// `Name`, from version 4.
+    /// `Name`, in every version.
     pub name: String,
-    /// `Partitions`, from version 4.
+    /// `Partitions`, in every version.
     pub partitions: Vec<i32>,
 }
 
@@ -251,12 +251,8 @@ impl AddPartitionsToTxnTopic {
         let flexible = version >= 3;
 
         let mut message = Self::default();
-        if version >= 4 {
-            message.name = reader.string(flexible)?;
-        }
-        if version >= 4 {
-            message.partitions = reader.array(flexible, 4, Reader::i32)?;
-        }
+        message.name = reader.string(flexible)?;
+        message.partitions = reader.array(flexible, 4, Reader::i32)?;
         if flexible {
             reader.tagged_fields(|_, _| Ok(false))?;
         }
@@ -266,27 +262,11 @@ impl AddPartitionsToTxnTopic {
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 3;
 
-        if version >= 4 {
-            writer.string(flexible, &self.name)?;
-        } else if !self.name.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnTopic",
-                version,
-                field: "Name",
-            });
-        }
-        if version >= 4 {
-            writer.array(flexible, &self.partitions, |writer, value| {
-                writer.i32(*value);
-                Ok(())
-            })?;
-        } else if !self.partitions.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnTopic",
-                version,
-                field: "Partitions",
-            });
-        }
+        writer.string(flexible, &self.name)?;
+        writer.array(flexible, &self.partitions, |writer, value| {
+            writer.i32(*value);
+            Ok(())
+        })?;
         if flexible {
             writer.uvarint(0);
         }
@@ -296,14 +276,10 @@ impl AddPartitionsToTxnTopic {
 
 #[cfg(feature = "sample")]
 impl Sample for AddPartitionsToTxnTopic {
-    fn sample(sampler: &mut Sampler, version: i16) -> Self {
+    fn sample(sampler: &mut Sampler, _version: i16) -> Self {
         let mut message = Self::default();
-        if version >= 4 {
-            message.name = sampler.string();
-        }
-        if version >= 4 {
-            message.partitions = sampler.array(|sampler| sampler.i32());
-        }
+        message.name = sampler.string();
+        message.partitions = sampler.array(|sampler| sampler.i32());
         message
     }
 }
@@ -311,5 +287,5 @@ impl Sample for AddPartitionsToTxnTopic {
 /// The least each array element takes on the wire, in any version.
 mod min_bytes {
     pub(super) const ADD_PARTITIONS_TO_TXN_TRANSACTION: usize = 14;
-    pub(super) const ADD_PARTITIONS_TO_TXN_TOPIC: usize = 1;
+    pub(super) const ADD_PARTITIONS_TO_TXN_TOPIC: usize = 3;
 }

@@ -178,9 +178,9 @@ impl Sample for AddPartitionsToTxnResult {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddPartitionsToTxnTopicResult {
-    /// `Name`, from version 4.
+    /// `Name`, in every version.
     pub name: String,
-    /// `ResultsByPartition`, from version 4.
+    /// `ResultsByPartition`, in every version.
     pub results_by_partition: Vec<AddPartitionsToTxnPartitionResult>,
 }
 
@@ -198,16 +198,12 @@ impl AddPartitionsToTxnTopicResult {
         let flexible = version >= 3;
 
         let mut message = Self::default();
-        if version >= 4 {
-            message.name = reader.string(flexible)?;
-        }
-        if version >= 4 {
-            message.results_by_partition = reader.array(
-                flexible,
-                min_bytes::ADD_PARTITIONS_TO_TXN_PARTITION_RESULT,
-                |reader| AddPartitionsToTxnPartitionResult::read(reader, version),
-            )?;
-        }
+        message.name = reader.string(flexible)?;
+        message.results_by_partition = reader.array(
+            flexible,
+            min_bytes::ADD_PARTITIONS_TO_TXN_PARTITION_RESULT,
+            |reader| AddPartitionsToTxnPartitionResult::read(reader, version),
+        )?;
         if flexible {
             reader.tagged_fields(|_, _| Ok(false))?;
         }
@@ -217,26 +213,10 @@ impl AddPartitionsToTxnTopicResult {
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 3;
 
-        if version >= 4 {
-            writer.string(flexible, &self.name)?;
-        } else if !self.name.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnTopicResult",
-                version,
-                field: "Name",
-            });
-        }
-        if version >= 4 {
-            writer.array(flexible, &self.results_by_partition, |writer, value| {
-                value.write(writer, version)
-            })?;
-        } else if !self.results_by_partition.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnTopicResult",
-                version,
-                field: "ResultsByPartition",
-            });
-        }
+        writer.string(flexible, &self.name)?;
+        writer.array(flexible, &self.results_by_partition, |writer, value| {
+            value.write(writer, version)
+        })?;
         if flexible {
             writer.uvarint(0);
         }
@@ -248,13 +228,9 @@ impl AddPartitionsToTxnTopicResult {
 impl Sample for AddPartitionsToTxnTopicResult {
     fn sample(sampler: &mut Sampler, version: i16) -> Self {
         let mut message = Self::default();
-        if version >= 4 {
-            message.name = sampler.string();
-        }
-        if version >= 4 {
-            message.results_by_partition = sampler
-                .array(|sampler| AddPartitionsToTxnPartitionResult::sample(sampler, version));
-        }
+        message.name = sampler.string();
+        message.results_by_partition =
+            sampler.array(|sampler| AddPartitionsToTxnPartitionResult::sample(sampler, version));
         message
     }
 }
@@ -278,18 +254,26 @@ impl Default for AddPartitionsToTxnPartitionResult {
 }
 
 impl AddPartitionsToTxnPartitionResult {
-    pub(crate) fn read(reader: &mut Reader, _version: i16) -> Result<Self, DecodeErrorKind> {
+    pub(crate) fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeErrorKind> {
+        let flexible = version >= 3;
+
         let mut message = Self::default();
         message.partition_index = reader.i32()?;
         message.partition_error_code = reader.i16()?;
-        reader.tagged_fields(|_, _| Ok(false))?;
+        if flexible {
+            reader.tagged_fields(|_, _| Ok(false))?;
+        }
         Ok(message)
     }
 
-    pub(crate) fn write(&self, writer: &mut Writer, _version: i16) -> Result<(), EncodeError> {
+    pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        let flexible = version >= 3;
+
         writer.i32(self.partition_index);
         writer.i16(self.partition_error_code);
-        writer.uvarint(0);
+        if flexible {
+            writer.uvarint(0);
+        }
         Ok(())
     }
 }
@@ -307,6 +291,6 @@ impl Sample for AddPartitionsToTxnPartitionResult {
 /// The least each array element takes on the wire, in any version.
 mod min_bytes {
     pub(super) const ADD_PARTITIONS_TO_TXN_RESULT: usize = 3;
-    pub(super) const ADD_PARTITIONS_TO_TXN_TOPIC_RESULT: usize = 1;
-    pub(super) const ADD_PARTITIONS_TO_TXN_PARTITION_RESULT: usize = 7;
+    pub(super) const ADD_PARTITIONS_TO_TXN_TOPIC_RESULT: usize = 3;
+    pub(super) const ADD_PARTITIONS_TO_TXN_PARTITION_RESULT: usize = 6;
 }

@@ -840,9 +840,9 @@ impl Sample for TaskIds {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDescription {
-    /// `Subtopologies`, in every version.
+    /// `Subtopologies`, in version 1.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
-    /// `GlobalStores`, in every version.
+    /// `GlobalStores`, in version 1.
     pub global_stores: Vec<TopologyDescriptionGlobalStore>,
 }
 
@@ -858,27 +858,47 @@ impl Default for TopologyDescription {
 impl TopologyDescription {
     pub(crate) fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeErrorKind> {
         let mut message = Self::default();
-        message.subtopologies = reader.array(
-            true,
-            min_bytes::TOPOLOGY_DESCRIPTION_SUBTOPOLOGY,
-            |reader| TopologyDescriptionSubtopology::read(reader, version),
-        )?;
-        message.global_stores = reader.array(
-            true,
-            min_bytes::TOPOLOGY_DESCRIPTION_GLOBAL_STORE,
-            |reader| TopologyDescriptionGlobalStore::read(reader, version),
-        )?;
+        if version >= 1 {
+            message.subtopologies = reader.array(
+                true,
+                min_bytes::TOPOLOGY_DESCRIPTION_SUBTOPOLOGY,
+                |reader| TopologyDescriptionSubtopology::read(reader, version),
+            )?;
+        }
+        if version >= 1 {
+            message.global_stores = reader.array(
+                true,
+                min_bytes::TOPOLOGY_DESCRIPTION_GLOBAL_STORE,
+                |reader| TopologyDescriptionGlobalStore::read(reader, version),
+            )?;
+        }
         reader.tagged_fields(|_, _| Ok(false))?;
         Ok(message)
     }
 
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        writer.array(true, &self.subtopologies, |writer, value| {
-            value.write(writer, version)
-        })?;
-        writer.array(true, &self.global_stores, |writer, value| {
-            value.write(writer, version)
-        })?;
+        if version >= 1 {
+            writer.array(true, &self.subtopologies, |writer, value| {
+                value.write(writer, version)
+            })?;
+        } else if !self.subtopologies.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescription",
+                version,
+                field: "Subtopologies",
+            });
+        }
+        if version >= 1 {
+            writer.array(true, &self.global_stores, |writer, value| {
+                value.write(writer, version)
+            })?;
+        } else if !self.global_stores.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescription",
+                version,
+                field: "GlobalStores",
+            });
+        }
         writer.uvarint(0);
         Ok(())
     }
@@ -888,10 +908,14 @@ impl TopologyDescription {
 impl Sample for TopologyDescription {
     fn sample(sampler: &mut Sampler, version: i16) -> Self {
         let mut message = Self::default();
-        message.subtopologies =
-            sampler.array(|sampler| TopologyDescriptionSubtopology::sample(sampler, version));
-        message.global_stores =
-            sampler.array(|sampler| TopologyDescriptionGlobalStore::sample(sampler, version));
+        if version >= 1 {
+            message.subtopologies =
+                sampler.array(|sampler| TopologyDescriptionSubtopology::sample(sampler, version));
+        }
+        if version >= 1 {
+            message.global_stores =
+                sampler.array(|sampler| TopologyDescriptionGlobalStore::sample(sampler, version));
+        }
         message
     }
 }
@@ -899,9 +923,9 @@ impl Sample for TopologyDescription {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDescriptionSubtopology {
-    /// `SubtopologyId`, in every version.
+    /// `SubtopologyId`, in version 1.
     pub subtopology_id: String,
-    /// `Nodes`, in every version.
+    /// `Nodes`, in version 1.
     pub nodes: Vec<TopologyDescriptionNode>,
 }
 
@@ -917,19 +941,39 @@ impl Default for TopologyDescriptionSubtopology {
 impl TopologyDescriptionSubtopology {
     pub(crate) fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeErrorKind> {
         let mut message = Self::default();
-        message.subtopology_id = reader.string(true)?;
-        message.nodes = reader.array(true, min_bytes::TOPOLOGY_DESCRIPTION_NODE, |reader| {
-            TopologyDescriptionNode::read(reader, version)
-        })?;
+        if version >= 1 {
+            message.subtopology_id = reader.string(true)?;
+        }
+        if version >= 1 {
+            message.nodes = reader.array(true, min_bytes::TOPOLOGY_DESCRIPTION_NODE, |reader| {
+                TopologyDescriptionNode::read(reader, version)
+            })?;
+        }
         reader.tagged_fields(|_, _| Ok(false))?;
         Ok(message)
     }
 
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        writer.string(true, &self.subtopology_id)?;
-        writer.array(true, &self.nodes, |writer, value| {
-            value.write(writer, version)
-        })?;
+        if version >= 1 {
+            writer.string(true, &self.subtopology_id)?;
+        } else if !self.subtopology_id.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionSubtopology",
+                version,
+                field: "SubtopologyId",
+            });
+        }
+        if version >= 1 {
+            writer.array(true, &self.nodes, |writer, value| {
+                value.write(writer, version)
+            })?;
+        } else if !self.nodes.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionSubtopology",
+                version,
+                field: "Nodes",
+            });
+        }
         writer.uvarint(0);
         Ok(())
     }
@@ -939,8 +983,13 @@ impl TopologyDescriptionSubtopology {
 impl Sample for TopologyDescriptionSubtopology {
     fn sample(sampler: &mut Sampler, version: i16) -> Self {
         let mut message = Self::default();
-        message.subtopology_id = sampler.string();
-        message.nodes = sampler.array(|sampler| TopologyDescriptionNode::sample(sampler, version));
+        if version >= 1 {
+            message.subtopology_id = sampler.string();
+        }
+        if version >= 1 {
+            message.nodes =
+                sampler.array(|sampler| TopologyDescriptionNode::sample(sampler, version));
+        }
         message
     }
 }
@@ -948,17 +997,17 @@ impl Sample for TopologyDescriptionSubtopology {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDescriptionNode {
-    /// `Name`, in every version.
+    /// `Name`, in version 1.
     pub name: String,
-    /// `NodeType`, in every version.
+    /// `NodeType`, in version 1.
     pub node_type: i8,
-    /// `SourceTopics`, in every version.
+    /// `SourceTopics`, in version 1.
     pub source_topics: Vec<String>,
-    /// `SinkTopic`, in every version.
+    /// `SinkTopic`, in version 1.
     pub sink_topic: Option<String>,
-    /// `Stores`, in every version.
+    /// `Stores`, in version 1.
     pub stores: Vec<String>,
-    /// `Successors`, in every version.
+    /// `Successors`, in version 1.
     pub successors: Vec<String>,
 }
 
@@ -976,31 +1025,91 @@ impl Default for TopologyDescriptionNode {
 }
 
 impl TopologyDescriptionNode {
-    pub(crate) fn read(reader: &mut Reader, _version: i16) -> Result<Self, DecodeErrorKind> {
+    pub(crate) fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeErrorKind> {
         let mut message = Self::default();
-        message.name = reader.string(true)?;
-        message.node_type = reader.i8()?;
-        message.source_topics = reader.array(true, 1, |reader| reader.string(true))?;
-        message.sink_topic = reader.nullable_string(true)?;
-        message.stores = reader.array(true, 1, |reader| reader.string(true))?;
-        message.successors = reader.array(true, 1, |reader| reader.string(true))?;
+        if version >= 1 {
+            message.name = reader.string(true)?;
+        }
+        if version >= 1 {
+            message.node_type = reader.i8()?;
+        }
+        if version >= 1 {
+            message.source_topics = reader.array(true, 1, |reader| reader.string(true))?;
+        }
+        if version >= 1 {
+            message.sink_topic = reader.nullable_string(true)?;
+        }
+        if version >= 1 {
+            message.stores = reader.array(true, 1, |reader| reader.string(true))?;
+        }
+        if version >= 1 {
+            message.successors = reader.array(true, 1, |reader| reader.string(true))?;
+        }
         reader.tagged_fields(|_, _| Ok(false))?;
         Ok(message)
     }
 
-    pub(crate) fn write(&self, writer: &mut Writer, _version: i16) -> Result<(), EncodeError> {
-        writer.string(true, &self.name)?;
-        writer.i8(self.node_type);
-        writer.array(true, &self.source_topics, |writer, value| {
-            writer.string(true, value)
-        })?;
-        writer.nullable_string(true, self.sink_topic.as_deref())?;
-        writer.array(true, &self.stores, |writer, value| {
-            writer.string(true, value)
-        })?;
-        writer.array(true, &self.successors, |writer, value| {
-            writer.string(true, value)
-        })?;
+    pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        if version >= 1 {
+            writer.string(true, &self.name)?;
+        } else if !self.name.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "Name",
+            });
+        }
+        if version >= 1 {
+            writer.i8(self.node_type);
+        } else if self.node_type != 0 {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "NodeType",
+            });
+        }
+        if version >= 1 {
+            writer.array(true, &self.source_topics, |writer, value| {
+                writer.string(true, value)
+            })?;
+        } else if !self.source_topics.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "SourceTopics",
+            });
+        }
+        if version >= 1 {
+            writer.nullable_string(true, self.sink_topic.as_deref())?;
+        } else if self.sink_topic.is_some() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "SinkTopic",
+            });
+        }
+        if version >= 1 {
+            writer.array(true, &self.stores, |writer, value| {
+                writer.string(true, value)
+            })?;
+        } else if !self.stores.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "Stores",
+            });
+        }
+        if version >= 1 {
+            writer.array(true, &self.successors, |writer, value| {
+                writer.string(true, value)
+            })?;
+        } else if !self.successors.is_empty() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionNode",
+                version,
+                field: "Successors",
+            });
+        }
         writer.uvarint(0);
         Ok(())
     }
@@ -1008,18 +1117,30 @@ impl TopologyDescriptionNode {
 
 #[cfg(feature = "sample")]
 impl Sample for TopologyDescriptionNode {
-    fn sample(sampler: &mut Sampler, _version: i16) -> Self {
+    fn sample(sampler: &mut Sampler, version: i16) -> Self {
         let mut message = Self::default();
-        message.name = sampler.string();
-        message.node_type = sampler.i8();
-        message.source_topics = sampler.array(|sampler| sampler.string());
-        message.sink_topic = if sampler.null() {
-            None
-        } else {
-            Some(sampler.string())
-        };
-        message.stores = sampler.array(|sampler| sampler.string());
-        message.successors = sampler.array(|sampler| sampler.string());
+        if version >= 1 {
+            message.name = sampler.string();
+        }
+        if version >= 1 {
+            message.node_type = sampler.i8();
+        }
+        if version >= 1 {
+            message.source_topics = sampler.array(|sampler| sampler.string());
+        }
+        if version >= 1 {
+            message.sink_topic = if sampler.null() {
+                None
+            } else {
+                Some(sampler.string())
+            };
+        }
+        if version >= 1 {
+            message.stores = sampler.array(|sampler| sampler.string());
+        }
+        if version >= 1 {
+            message.successors = sampler.array(|sampler| sampler.string());
+        }
         message
     }
 }
@@ -1027,9 +1148,9 @@ impl Sample for TopologyDescriptionNode {
 /// A part of the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDescriptionGlobalStore {
-    /// `Source`, in every version.
+    /// `Source`, in version 1.
     pub source: TopologyDescriptionNode,
-    /// `Processor`, in every version.
+    /// `Processor`, in version 1.
     pub processor: TopologyDescriptionNode,
 }
 
@@ -1045,15 +1166,35 @@ impl Default for TopologyDescriptionGlobalStore {
 impl TopologyDescriptionGlobalStore {
     pub(crate) fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeErrorKind> {
         let mut message = Self::default();
-        message.source = TopologyDescriptionNode::read(reader, version)?;
-        message.processor = TopologyDescriptionNode::read(reader, version)?;
+        if version >= 1 {
+            message.source = TopologyDescriptionNode::read(reader, version)?;
+        }
+        if version >= 1 {
+            message.processor = TopologyDescriptionNode::read(reader, version)?;
+        }
         reader.tagged_fields(|_, _| Ok(false))?;
         Ok(message)
     }
 
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        self.source.write(writer, version)?;
-        self.processor.write(writer, version)?;
+        if version >= 1 {
+            self.source.write(writer, version)?;
+        } else if self.source != TopologyDescriptionNode::default() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionGlobalStore",
+                version,
+                field: "Source",
+            });
+        }
+        if version >= 1 {
+            self.processor.write(writer, version)?;
+        } else if self.processor != TopologyDescriptionNode::default() {
+            return Err(EncodeError::UnsupportedField {
+                message: "TopologyDescriptionGlobalStore",
+                version,
+                field: "Processor",
+            });
+        }
         writer.uvarint(0);
         Ok(())
     }
@@ -1063,8 +1204,12 @@ impl TopologyDescriptionGlobalStore {
 impl Sample for TopologyDescriptionGlobalStore {
     fn sample(sampler: &mut Sampler, version: i16) -> Self {
         let mut message = Self::default();
-        message.source = TopologyDescriptionNode::sample(sampler, version);
-        message.processor = TopologyDescriptionNode::sample(sampler, version);
+        if version >= 1 {
+            message.source = TopologyDescriptionNode::sample(sampler, version);
+        }
+        if version >= 1 {
+            message.processor = TopologyDescriptionNode::sample(sampler, version);
+        }
         message
     }
 }
@@ -1078,7 +1223,7 @@ mod min_bytes {
     pub(super) const MEMBER: usize = 28;
     pub(super) const TASK_OFFSET: usize = 14;
     pub(super) const TASK_IDS: usize = 3;
-    pub(super) const TOPOLOGY_DESCRIPTION_SUBTOPOLOGY: usize = 3;
-    pub(super) const TOPOLOGY_DESCRIPTION_NODE: usize = 7;
-    pub(super) const TOPOLOGY_DESCRIPTION_GLOBAL_STORE: usize = 15;
+    pub(super) const TOPOLOGY_DESCRIPTION_SUBTOPOLOGY: usize = 1;
+    pub(super) const TOPOLOGY_DESCRIPTION_NODE: usize = 1;
+    pub(super) const TOPOLOGY_DESCRIPTION_GLOBAL_STORE: usize = 1;
 }

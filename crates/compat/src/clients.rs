@@ -1,11 +1,28 @@
 //! The suites, one file a client.
 
+pub mod java_client;
 pub mod java_tools;
+pub mod kafka_python;
 pub mod kcat;
+pub mod librdkafka;
+pub mod rdkafka;
+mod registry;
 
 use crate::suite::Suite;
 
 /// All suites in the order they run: the quickest answer first.
 pub fn all() -> Vec<Box<dyn Suite>> {
-    vec![Box::new(kcat::Kcat), Box::new(java_tools::JavaTools)]
+    vec![
+        Box::new(kcat::Kcat),
+        Box::new(java_tools::JavaTools),
+        Box::new(java_client::JavaClient),
+        Box::new(rdkafka::Rdkafka),
+        Box::new(kafka_python::KafkaPython),
+        Box::new(librdkafka::Librdkafka {
+            scenario: "noautocreate",
+        }),
+        Box::new(librdkafka::Librdkafka {
+            scenario: "default",
+        }),
+    ]
 }

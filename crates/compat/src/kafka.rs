@@ -4,6 +4,7 @@
 //! `java/src` holds our own runner and client, compiled against them.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -16,6 +17,13 @@ use crate::process;
 
 /// The release that serves as oracle.
 pub const KAFKA_VERSION: &str = "4.3.1";
+
+/// The scripts of Apache Kafka's `bin/` that other projects' tests call, and what they run.
+const SHELL_SCRIPTS: [(&str, &str); 3] = [
+    ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+    ("kafka-acls.sh", "org.apache.kafka.tools.AclCommand"),
+    ("kafka-configs.sh", "kafka.admin.ConfigCommand"),
+];
 
 const POM: &str = include_str!("../java/pom.xml");
 const LOG4J2: &str = include_str!("../java/log4j2.xml");
@@ -87,6 +95,26 @@ impl Kafka {
             Ok(())
         })?;
         Ok(classes)
+    }
+
+    /// A folder with `bin/kafka-*.sh`, for clients that expect an installation of Apache Kafka.
+    pub fn shell_scripts(&self) -> Result<PathBuf> {
+        let folder = self.directory.join("bin");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("could not create {}", folder.display()))?;
+        let logging = self.directory.join("log4j2.xml");
+        for (name, main) in SHELL_SCRIPTS {
+            let script = format!(
+                "#!/bin/sh\nexec java -Xmx256M -XX:TieredStopAtLevel=1 '-Dlog4j2.configurationFile={}' -cp '{}/libs/*' {main} \"$@\"\n",
+                logging.display(),
+                self.directory.display(),
+            );
+            let path = folder.join(name);
+            fs::write(&path, script)
+                .with_context(|| format!("could not write {}", path.display()))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(self.directory.clone())
     }
 
     fn class_path(&self, classes: &[&Path]) -> OsString {

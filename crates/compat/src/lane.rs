@@ -91,6 +91,7 @@ pub fn run(request: &Request) -> Result<()> {
     for line in &summary {
         eprintln!("  {line}");
     }
+    let faults: Vec<String> = faults.iter().map(|fault| one_line(fault)).collect();
     if faults.is_empty() {
         Ok(())
     } else {

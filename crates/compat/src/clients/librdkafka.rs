@@ -1,0 +1,491 @@
+//! librdkafka's own test-suite, built from the source that travels in the crate `rdkafka-sys`.
+//!
+//! It is configured and made in the cache, with `tests/test.conf` as `tests/README.md` says and
+//! `TEST_KAFKA_VERSION=4.2.0`, in its quick mode (`-Q`, what its own CI runs: fewer messages, the same checks). Each
+//! test number is a process of its own, so that one that hangs or crashes does not take the others along; three run
+//! side by side, since most of their time is waiting (the suite's own default is five threads in one process).
+//!
+//! Left out: tests that need no broker (`TEST_F_LOCAL`, and those on librdkafka's mock cluster), and manual ones.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::registry;
+use crate::cache::{Cache, once};
+use crate::kafka::Kafka;
+use crate::process;
+use crate::suite::{CaseResult, Outcome, Session, Suite, Tier, seconds};
+
+/// The broker version the suite is told: it decides which tests apply.
+const BROKER_VERSION: &str = "4.2.0";
+
+/// How many tests run at a time.
+const WORKERS: usize = 3;
+
+/// How long one test number may take; the longest healthy one needs about two minutes in quick mode.
+const TEST_LIMIT: Duration = Duration::from_secs(300);
+
+const BUILD_LIMIT: Duration = Duration::from_secs(2400);
+
+/// The test of the admin API stops at its first failing subtest, and ACLs come early: so each subtest runs alone.
+const SPLIT_TEST: &str = "0081_admin";
+const SPLIT_SOURCE: &str = "0081-admin.c";
+
+/// Functions of that source that only call or count.
+const NO_SUBTESTS: [&str; 2] = ["apis", "acls_count"];
+
+/// The suite, in one of the cluster configurations ("scenarios") its tests ask for.
+#[derive(Debug)]
+pub struct Librdkafka {
+    /// `default` or `noautocreate`.
+    pub scenario: &'static str,
+}
+
+/// One entry of the table in `tests/test.c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Test {
+    name: String,
+    number: String,
+    scenarios: Vec<String>,
+    needs_broker: bool,
+}
+
+/// A test's part of the report that the test runner writes.
+#[derive(Debug, Deserialize)]
+struct Report {
+    tests: BTreeMap<String, ReportedTest>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReportedTest {
+    state: String,
+}
+
+impl Suite for Librdkafka {
+    fn name(&self) -> &'static str {
+        if self.scenario == "default" {
+            "librdkafka"
+        } else {
+            "librdkafka-noautocreate"
+        }
+    }
+
+    fn client(&self) -> String {
+        format!(
+            "librdkafka's own test-suite, scenario {}, from rdkafka-sys",
+            self.scenario
+        )
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, &'static str)> {
+        if self.scenario == "default" {
+            vec![]
+        } else {
+            vec![("auto.create.topics.enable", "false")]
+        }
+    }
+
+    fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
+        let directory = cache.directory("librdkafka")?;
+        let source = registry::source("rdkafka-sys")?;
+        let stamp = source.display().to_string();
+        let built = fs::read_to_string(directory.join("built")).is_ok_and(|found| found == stamp);
+        if tier == Tier::Quick && !built {
+            return Ok(false);
+        }
+        once(&directory, "built", &stamp, || {
+            build(&source.join("librdkafka"), &directory)
+        })?;
+        Ok(true)
+    }
+
+    fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
+        let tests = session
+            .cache
+            .directory("librdkafka")?
+            .join("source")
+            .join("tests");
+        let bench = Bench::prepare(session, tests, self.scenario)?;
+        let queue = Mutex::new(bench.jobs(session)?);
+        let (sender, results) = channel();
+        thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                let (sender, queue, bench) = (sender.clone(), &queue, &bench);
+                scope.spawn(move || {
+                    while let Some(job) = next(queue) {
+                        for result in bench.run(&job) {
+                            // The receiver lives as long as this scope.
+                            sender.send(result).ok();
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for result in results {
+                done(result);
+            }
+        });
+        Ok(())
+    }
+}
+
+fn next(queue: &Mutex<VecDeque<Job>>) -> Option<Job> {
+    queue.lock().ok()?.pop_front()
+}
+
+/// One process of the test runner: all tests of a number, or one subtest of a test.
+#[derive(Debug)]
+struct Job {
+    number: String,
+    tests: Vec<String>,
+    subtest: Option<String>,
+}
+
+impl Job {
+    /// The case's name: the test's, and the subtest's behind it.
+    fn case(&self, test: &str) -> String {
+        match &self.subtest {
+            Some(subtest) => format!("{test}/{subtest}"),
+            None => test.to_owned(),
+        }
+    }
+}
+
+/// All that the jobs of a run share.
+struct Bench {
+    tests: PathBuf,
+    scenario: &'static str,
+    configuration: PathBuf,
+    bootstrap: String,
+    kafka_path: PathBuf,
+}
+
+impl Bench {
+    fn prepare(session: &Session<'_>, tests: PathBuf, scenario: &'static str) -> Result<Self> {
+        let configuration = session.target.scratch().join("test.conf");
+        let bootstrap = session.target.bootstrap();
+        // Twice the timeouts: they are set for a machine with nothing else to do.
+        let settings = format!(
+            "metadata.broker.list={bootstrap}\ntest.timeout.multiplier=2\ntest.topic.random=true\n"
+        );
+        fs::write(&configuration, settings)?;
+        Ok(Self {
+            tests,
+            scenario,
+            configuration,
+            bootstrap,
+            kafka_path: session.kafka.shell_scripts()?,
+        })
+    }
+
+    fn jobs(&self, session: &Session<'_>) -> Result<VecDeque<Job>> {
+        let table =
+            fs::read_to_string(self.tests.join("test.c")).context("could not read tests/test.c")?;
+        let wanted = parse_table(&table).into_iter().filter(|test| {
+            test.needs_broker && test.scenarios.iter().any(|name| name == self.scenario)
+        });
+        let mut by_number: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut jobs = VecDeque::new();
+        for test in wanted {
+            if test.name == SPLIT_TEST {
+                let source = fs::read_to_string(self.tests.join(SPLIT_SOURCE))
+                    .context("could not read the source")?;
+                for subtest in subtests(&source) {
+                    let (number, tests) = (test.number.clone(), vec![test.name.clone()]);
+                    let job = Job {
+                        number,
+                        tests,
+                        subtest: Some(subtest),
+                    };
+                    if session.selection.wants(&job.case(&test.name)) {
+                        jobs.push_back(job);
+                    }
+                }
+            } else if session.selection.wants(&test.name) {
+                by_number.entry(test.number).or_default().push(test.name);
+            }
+        }
+        jobs.extend(by_number.into_iter().map(|(number, tests)| Job {
+            number,
+            tests,
+            subtest: None,
+        }));
+        Ok(jobs)
+    }
+
+    /// Runs the job and reads how each of its tests ended.
+    fn run(&self, job: &Job) -> Vec<CaseResult> {
+        let started = Instant::now();
+        let ended = self.run_process(job);
+        let elapsed = started.elapsed();
+        let result = |test: &String| match &ended {
+            Ok((report, printed)) => result_of(job, test, report.as_ref(), printed, elapsed),
+            Err(error) => CaseResult {
+                case: job.case(test),
+                outcome: Outcome::Fail(format!("{error:#}")),
+                seconds: seconds(elapsed),
+            },
+        };
+        job.tests.iter().map(result).collect()
+    }
+
+    /// The report, if the runner lived to write one, and what it printed.
+    fn run_process(&self, job: &Job) -> Result<(Option<Report>, String)> {
+        let scratch = tempfile::tempdir()?;
+        let report = scratch.path().join("report.json");
+        let mut command = Command::new("./test-runner");
+        command
+            .args(["-p1", "-L", "-Q", "-s", self.scenario])
+            .current_dir(&self.tests)
+            .env("LD_LIBRARY_PATH", "../src:../src-cpp")
+            .env("TESTS", &job.number)
+            .env("TEST_KAFKA_VERSION", BROKER_VERSION)
+            .env("TEST_REPORT", &report)
+            .env("RDKAFKA_TEST_CONF", &self.configuration)
+            .env("KAFKA_PATH", &self.kafka_path)
+            .env("BROKERS", &self.bootstrap)
+            .env_remove("CI");
+        if let Some(subtest) = &job.subtest {
+            // The colon ends the name, so that no longer name matches as well.
+            command.env("SUBTESTS", format!("do_test_{subtest}:"));
+        }
+        let finished = process::run(&mut command, b"", TEST_LIMIT)?;
+        let printed = without_colours(&format!(
+            "{}\n{}",
+            finished.stdout_text(),
+            finished.stderr_text()
+        ));
+        let parsed = match fs::read_to_string(&report) {
+            Ok(text) => {
+                Some(serde_json::from_str(&text).context("the runner's report is no JSON")?)
+            }
+            Err(_) => None,
+        };
+        let printed = match finished.status {
+            Some(status) => format!("{printed}\nthe runner ended with {status}"),
+            None => format!(
+                "{printed}\nthe runner was killed after {} s",
+                finished.elapsed.as_secs()
+            ),
+        };
+        Ok((parsed, printed))
+    }
+}
+
+/// Configures and makes the library and the test runner in `directory`.
+fn build(source: &Path, directory: &Path) -> Result<()> {
+    eprintln!(
+        "building librdkafka and its tests in {}: a few minutes",
+        directory.display()
+    );
+    let copy = directory.join("source");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    registry::copy(source, &copy)?;
+    // TLS and SASL are not what is tested here, and without them the build needs no more than zlib and zstd.
+    let step = |folder: PathBuf, program: &str, arguments: &[&str]| -> Result<()> {
+        let mut command = Command::new("nice");
+        command.arg(program).args(arguments).current_dir(folder);
+        process::run(&mut command, b"", BUILD_LIMIT)?
+            .ok()
+            .with_context(|| format!("{program} failed"))?;
+        Ok(())
+    };
+    step(
+        copy.clone(),
+        "./configure",
+        &["--disable-ssl", "--disable-gssapi", "--disable-curl"],
+    )?;
+    step(copy.clone(), "make", &["-j2", "libs"])?;
+    step(copy.join("tests"), "make", &["-j2", "build"])?;
+    ensure!(
+        copy.join("tests").join("test-runner").is_file(),
+        "make reported success, but there is no test-runner"
+    );
+    Ok(())
+}
+
+fn result_of(
+    job: &Job,
+    test: &str,
+    report: Option<&Report>,
+    printed: &str,
+    elapsed: Duration,
+) -> CaseResult {
+    let reported = report.and_then(|report| report.tests.get(test));
+    let outcome = match reported.map(|reported| reported.state.as_str()) {
+        Some("PASSED") => match &job.subtest {
+            // A test whose subtests are all filtered out passes too; that proves nothing.
+            Some(subtest) if !printed.contains(&format!("[ do_test_{subtest}:")) => {
+                Outcome::Skip("no subtest of this name ran".to_owned())
+            }
+            _ => Outcome::Pass,
+        },
+        Some("SKIPPED") => Outcome::Skip(reason(test, printed)),
+        _ => Outcome::Fail(reason(test, printed)),
+    };
+    CaseResult {
+        case: job.case(test),
+        outcome,
+        seconds: seconds(elapsed),
+    }
+}
+
+/// What the runner said of a test: at its failure, or behind its name in the summary table, or at the very end.
+fn reason(name: &str, printed: &str) -> String {
+    let headline = format!("### Test \"{name}");
+    if let Some((_, rest)) = printed.split_once(&headline) {
+        let lines = rest
+            .lines()
+            .map(|line| line.trim_matches(['#', ' ', '"']))
+            .filter(|line| !line.is_empty());
+        return lines.take(2).collect::<Vec<_>>().join(" | ");
+    }
+    let row = printed
+        .lines()
+        .find(|line| line.starts_with('|') && line.contains(&format!(" {name} ")));
+    match row.and_then(|row| row.split('|').nth(4)).map(str::trim) {
+        Some(reason) if !reason.is_empty() => reason.to_owned(),
+        _ => process::tail(printed, 4),
+    }
+}
+
+/// The names behind `do_test_` of the functions that a test's source defines, helpers left out.
+fn subtests(source: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in source.lines() {
+        let definition = line.strip_prefix("static void ").unwrap_or(line);
+        let Some((name, _)) = definition
+            .strip_prefix("do_test_")
+            .and_then(|rest| rest.split_once('('))
+        else {
+            continue;
+        };
+        if !NO_SUBTESTS.contains(&name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Removes terminal colours: an escape, a bracket, and everything to the letter `m`.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split('\u{1b}');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+    }
+    plain
+}
+
+/// Reads the table of tests: `_TEST(0001_multiobj, flags, ...)`.
+fn parse_table(source: &str) -> Vec<Test> {
+    let table = source
+        .split_once("struct test tests[]")
+        .map_or("", |(_, rest)| rest);
+    let table = table.split_once("{NULL}").map_or(table, |(table, _)| table);
+    table
+        .split("_TEST(")
+        .skip(1)
+        .filter_map(parse_entry)
+        .collect()
+}
+
+fn parse_entry(entry: &str) -> Option<Test> {
+    let (name, rest) = entry.split_once(',').or_else(|| entry.split_once(')'))?;
+    let name = name.trim();
+    let (number, _) = name.split_once('_')?;
+    // Flags reach to the next comma or to the end of the entry.
+    let flags = rest.split([',', ')']).next().unwrap_or_default();
+    let scenarios = match rest
+        .split_once(".scenario = \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+    {
+        Some((names, _)) => names.split(',').map(str::to_owned).collect(),
+        None => vec!["default".to_owned()],
+    };
+    let needs_broker = !flags.contains("TEST_F_LOCAL")
+        && !flags.contains("TEST_F_MANUAL")
+        && !name.ends_with("_mock");
+    Some(Test {
+        name: name.to_owned(),
+        number: number.to_owned(),
+        scenarios,
+        needs_broker,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = r#"struct test tests[] = {
+    {.name = "<MAIN>", .flags = TEST_F_LOCAL},
+    _TEST(0000_unittests,
+          TEST_F_LOCAL,
+          _THRES(.ucpu = 100.0)),
+    _TEST(0001_multiobj, 0),
+    _TEST(0028_long_topicnames,
+          TEST_F_KNOWN_ISSUE,
+          TEST_BRKVER(0, 9, 0, 0)),
+    _TEST(0034_offset_reset_mock, 0),
+    _TEST(0103_transactions, 0, TEST_BRKVER(0, 11, 0, 0), .scenario = "default,ak23"),
+    _TEST(0107_topic_recreate, 0, .scenario = "noautocreate"),
+    _TEST(8000_idle, TEST_F_MANUAL),
+    {NULL}};
+    _TEST(9999_after_the_table, 0),
+"#;
+
+    #[test]
+    fn the_table_of_tests_is_read_with_flags_and_scenarios() {
+        let tests = parse_table(TABLE);
+        let broker: Vec<&str> = tests
+            .iter()
+            .filter(|test| test.needs_broker)
+            .map(|test| test.name.as_str())
+            .collect();
+        assert_eq!(
+            broker,
+            [
+                "0001_multiobj",
+                "0028_long_topicnames",
+                "0103_transactions",
+                "0107_topic_recreate"
+            ]
+        );
+        let scenarios: Vec<&[String]> =
+            tests.iter().map(|test| test.scenarios.as_slice()).collect();
+        assert_eq!(scenarios[4], ["default", "ak23"]);
+        assert_eq!(scenarios[5], ["noautocreate"]);
+        assert_eq!(tests[1].number, "0001");
+    }
+
+    #[test]
+    fn the_reason_comes_from_the_failure_or_the_summary_row() {
+        let row = "noise\n|\u{1b}[31m 0001_multiobj        |     FAILED |   1.000s \u{1b}[0m|\u{1b}[31m it broke\u{1b}[0m\n";
+        assert_eq!(reason("0001_multiobj", &without_colours(row)), "it broke");
+        let failure = "### Test \"0001_multiobj\" failed at test.c:1 at Mon: ###\nKAFKA_PATH must be set\nmore\n";
+        assert_eq!(
+            reason("0001_multiobj", failure),
+            "failed at test.c:1 at Mon: | KAFKA_PATH must be set"
+        );
+        assert_eq!(reason("0002_unkpart", "one\ntwo\n"), "one | two");
+    }
+
+    #[test]
+    fn subtests_are_the_functions_a_source_defines() {
+        let source = "static void do_test_CreateTopics(const char *what,\n\ndo_test_CreateAcls(rd_kafka_t *rk\n        do_test_inner(1);\nstatic void do_test_apis(int x) {\n";
+        assert_eq!(subtests(source), ["CreateTopics", "CreateAcls"]);
+    }
+}

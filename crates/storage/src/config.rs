@@ -68,7 +68,10 @@ impl Default for LogConfig {
             segment_index_bytes: 10 << 20,
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
-            cleanup_policy: CleanupPolicy { delete: true, compact: false },
+            cleanup_policy: CleanupPolicy {
+                delete: true,
+                compact: false,
+            },
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Ack,
             flush_messages: i64::MAX,

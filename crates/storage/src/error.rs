@@ -18,7 +18,9 @@ pub enum StorageError {
     },
     /// A write or sync of the journal failed. Nothing is written any more until the process restarts;
     /// answer `KAFKA_STORAGE_ERROR`.
-    #[error("the journal failed and takes no more writes: {reason}; restart after repairing the disk")]
+    #[error(
+        "the journal failed and takes no more writes: {reason}; restart after repairing the disk"
+    )]
     Failed {
         /// The first failure.
         reason: Arc<str>,
@@ -75,7 +77,11 @@ pub enum StorageError {
 
 impl StorageError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        StorageError::Io { action, path: path.into(), source: Arc::new(source) }
+        StorageError::Io {
+            action,
+            path: path.into(),
+            source: Arc::new(source),
+        }
     }
 }
 
@@ -180,6 +186,3 @@ pub enum ReadError {
     #[error("the storage cannot read")]
     Storage(#[source] StorageError),
 }
-
-/// Why offsets could not be listed or records deleted.
-pub type OffsetsError = ReadError;

@@ -13,9 +13,8 @@
 //!
 //! - [`Storage`] owns a data directory: opens and recovers it, creates and deletes partitions, checkpoints.
 //! - [`PartitionLog`] is Apache Kafka's `UnifiedLog`: append, read, list offsets, retention, producer state.
-//! - [`wal::Wal`] and [`segment_store::SegmentStore`] are the two seams that a cluster engine implements
+//! - [`wal::Wal`] and [`store::SegmentStore`] are the two seams that a cluster engine implements
 //!   differently; each comes with a conformance suite.
-//! - [`inspect`] reads a data directory offline.
 //!
 //! **Invariants**
 //! - *Reserve is not publish.* An append reserves offsets and producer sequences at once; they become
@@ -26,12 +25,31 @@
 //!
 //! **API boundary:** nothing here knows requests, groups or replication.
 
+mod aligned;
 pub mod config;
 pub mod error;
 pub mod fault;
+mod flusher;
+mod io;
+pub mod log;
 pub mod lsn;
+mod manager;
+pub mod metrics;
+pub mod store;
+pub mod wal;
 
 pub use config::{CleanupPolicy, FlushPolicy, LogConfig, StorageOptions};
-pub use error::{AppendError, OffsetsError, ReadError, StorageError};
+pub use error::{AppendError, ReadError, StorageError};
 pub use fault::{FaultHook, IoOp};
+pub use log::epoch::EpochEndOffset;
+pub use log::producer::{AbortedTxn, ProducerDescription};
+pub use log::{
+    AppendBatch, AppendOrigin, Appended, DeletedRecords, LogState, PartitionLog, ReadLimit,
+    ReadResult, TimestampOffset,
+};
 pub use lsn::Lsn;
+pub use manager::{
+    OfflinePartition, PartitionSpec, RecoveryReport, RetentionReport, Storage, StorageStatus,
+    Volume,
+};
+pub use metrics::StorageMetrics;

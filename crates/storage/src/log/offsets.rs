@@ -1,0 +1,189 @@
+//! Offsets by timestamp (`ListOffsets`).
+
+use base::{LeaderEpoch, Offset};
+use bytes::{BufMut, Bytes, BytesMut};
+use wire::record_batch::{BatchHeader, StampedBatch};
+use wire::record_data::records;
+
+use crate::error::ReadError;
+use crate::io::LockExt;
+use crate::log::index::{SegmentError, SegmentReader, SegmentView};
+use crate::log::{PartitionLog, ReadLimit, TailBatch};
+
+/// The most one batch may decompress to here; one that holds more finds no offset.
+const DECOMPRESSED_MAX: usize = 256 << 20;
+
+/// A record, found by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its timestamp.
+    pub timestamp_ms: i64,
+    /// The epoch it was written in.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+enum Search {
+    /// The first record at or after a time.
+    From(i64),
+    /// The first record with the batch's largest timestamp.
+    Max,
+}
+
+impl PartitionLog {
+    /// The first record, below the limit, whose timestamp is at or above `timestamp_ms`
+    /// (`UnifiedLog.fetchOffsetByTimestamp`). Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] and I/O errors.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp_ms: i64,
+        limit: ReadLimit,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let (segments, tail, end) =
+            self.searchable(limit, |tail| tail.header.max_timestamp >= timestamp_ms)?;
+        let log_start = self.log_start_offset().0;
+        let candidates = segments
+            .iter()
+            .filter(|s| s.largest_timestamp() >= timestamp_ms && s.next_offset > log_start);
+        for view in candidates {
+            let batch = self.with_reader(*view, |reader| {
+                let found = reader.find_timestamp(timestamp_ms, log_start)?;
+                found
+                    .map(|(position, _)| reader.batch_at(position))
+                    .transpose()
+            })?;
+            let found =
+                batch.and_then(|batch| find_record(&batch, &Search::From(timestamp_ms), log_start));
+            if let Some((offset, timestamp)) = found {
+                return Ok(self.answer(offset, timestamp, end));
+            }
+        }
+        let found = tail.and_then(|tail| {
+            find_record(&whole(&tail.batch), &Search::From(timestamp_ms), log_start)
+        });
+        Ok(found.and_then(|(offset, timestamp)| self.answer(offset, timestamp, end)))
+    }
+
+    /// The first record that has the largest timestamp of the log (`ListOffsets` -3, KIP-734). Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] and I/O errors.
+    pub fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let (segments, _, end) = self.searchable(ReadLimit::HighWatermark, |_| false)?;
+        let mut best: Option<SegmentView> = None;
+        for view in segments.iter().filter(|view| view.max_timestamp >= 0) {
+            if best.is_none_or(|best| view.max_timestamp > best.max_timestamp) {
+                best = Some(*view);
+            }
+        }
+        let floor = best.map_or(-1, |view| view.max_timestamp);
+        let tail = self.largest_in_tail(end, floor);
+        let batch = match (tail, best) {
+            (Some(tail), _) => Some(whole(&tail.batch)),
+            (None, Some(view)) => self.with_reader(view, |reader| {
+                let found = reader.find_offset(view.max_timestamp_offset)?;
+                found
+                    .map(|(position, _)| reader.batch_at(position))
+                    .transpose()
+            })?,
+            (None, None) => None,
+        };
+        let found = batch.and_then(|batch| find_record(&batch, &Search::Max, i64::MIN));
+        Ok(found.and_then(|(offset, timestamp)| self.answer(offset, timestamp, end)))
+    }
+
+    fn largest_in_tail(&self, end: i64, floor: i64) -> Option<TailBatch> {
+        let state = self.state.locked();
+        let mut best: Option<&TailBatch> = None;
+        for tail in state
+            .tail
+            .iter()
+            .filter(|tail| tail.header.next_offset() <= end)
+        {
+            let beaten = best.map_or(floor, |best| best.header.max_timestamp);
+            if tail.header.max_timestamp > beaten {
+                best = Some(tail);
+            }
+        }
+        best.cloned()
+    }
+
+    fn answer(&self, offset: i64, timestamp_ms: i64, end: i64) -> Option<TimestampOffset> {
+        (offset < end).then(|| TimestampOffset {
+            offset: Offset(offset),
+            timestamp_ms,
+            leader_epoch: self.epoch_for_offset(Offset(offset)),
+        })
+    }
+
+    /// The segments, the first batch of the tail that `matches`, and the limit.
+    fn searchable(
+        &self,
+        limit: ReadLimit,
+        matches: impl Fn(&TailBatch) -> bool,
+    ) -> Result<(Vec<SegmentView>, Option<TailBatch>, i64), ReadError> {
+        let mut state = self.state.locked();
+        self.check_readable(&state)?;
+        let end = self.limit_offset(&mut state, limit);
+        let tail = state
+            .tail
+            .iter()
+            .filter(|tail| tail.header.next_offset() <= end)
+            .find(|tail| matches(tail))
+            .cloned();
+        Ok((state.segments.clone(), tail, end))
+    }
+
+    /// Runs a search in a segment, rebuilding its indexes once if they do not match it. A segment that retention removed
+    /// meanwhile finds nothing.
+    fn with_reader<T>(
+        &self,
+        view: SegmentView,
+        search: impl Fn(&mut SegmentReader<'_>) -> Result<Option<T>, SegmentError>,
+    ) -> Result<Option<T>, ReadError> {
+        let mut view = view;
+        for attempt in 0..2 {
+            let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
+            match search(&mut reader) {
+                Ok(found) => return Ok(found),
+                Err(SegmentError::Index) if attempt == 0 => match self.rebuild_index(view.base)? {
+                    Some(rebuilt) => view = rebuilt,
+                    None => return Ok(None),
+                },
+                Err(SegmentError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.read_error(error, Some(view.base))),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn find_record(batch: &Bytes, search: &Search, from_offset: i64) -> Option<(i64, i64)> {
+    let header = BatchHeader::parse(batch).ok()?;
+    let wanted = match search {
+        Search::From(timestamp) => *timestamp,
+        Search::Max => header.max_timestamp,
+    };
+    let iter = match records(batch, DECOMPRESSED_MAX) {
+        Ok(iter) => iter,
+        Err(error) => {
+            tracing::warn!(%error, offset = header.base_offset, "cannot read the records of a batch");
+            return None;
+        }
+    };
+    iter.map_while(Result::ok)
+        .find(|record| record.timestamp >= wanted && record.offset >= from_offset)
+        .map(|record| (record.offset, record.timestamp))
+}
+
+fn whole(batch: &StampedBatch) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(batch.len());
+    bytes.put_slice(&batch.head);
+    bytes.put_slice(&batch.body);
+    bytes.freeze()
+}

@@ -1,0 +1,825 @@
+//! Bringing one log back: its segments are scanned from the checkpoint on, then the journal's frames are laid over.
+//!
+//! What is compared with what:
+//! - The checkpoint lists the segments as they were synced. One that is missing or shorter is corruption.
+//! - From the recovery point on every batch is read and its CRC checked.
+//! - A frame below the end must be the batch that is there (same CRC field); one at the end is appended; one beyond it
+//!   is a gap.
+//!
+//! Bytes that are no batch are cut only where nobody can have been told that they are durable, or where the journal
+//! brings them again. Everything else takes the partition offline, with its files untouched.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, StampedBatch, verify_crc};
+
+use crate::config::{FlushPolicy, LogConfig};
+use crate::error::StorageError;
+use crate::io::{LockExt, be};
+use crate::log::append::marker_of;
+use crate::log::epoch::EpochCache;
+use crate::log::flush::Active;
+use crate::log::index::{
+    IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
+};
+use crate::log::producer::{AbortedTxn, ProducerStates};
+use crate::log::{LogCheckpoint, LogState, PartitionLog, TailBatch};
+use crate::lsn::Lsn;
+use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
+use crate::wal::scan::{JournalScan, ScannedFrame};
+
+const WINDOW: usize = 1 << 20;
+/// Frames are laid over in steps of this many bytes.
+const REPLAY_BYTES: usize = 8 << 20;
+/// How far behind bad bytes a valid batch is looked for.
+const SEARCH_BYTES: u64 = 64 << 20;
+
+/// What a log is recovered from.
+pub(crate) struct RecoveryInput<'a> {
+    pub(crate) store: &'a LocalDir,
+    pub(crate) name: &'a LogName,
+    pub(crate) config: &'a LogConfig,
+    pub(crate) checkpoint: Option<&'a LogCheckpoint>,
+    /// This log's frames, by LSN.
+    pub(crate) frames: &'a [ScannedFrame],
+    pub(crate) now_ms: i64,
+    pub(crate) allow_unclean: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct LogRecovery {
+    pub(crate) offline: Option<Arc<str>>,
+    pub(crate) log_start: i64,
+    pub(crate) log_end: i64,
+    pub(crate) segments: Vec<SegmentView>,
+    pub(crate) active: Option<Active>,
+    pub(crate) producers: ProducerStates,
+    pub(crate) epochs: EpochCache,
+    pub(crate) aborted: Vec<AbortedTxn>,
+    pub(crate) changed: bool,
+    /// CRC fields of the batches read, by base offset.
+    pub(crate) scanned: HashMap<i64, u32>,
+    /// From here on batches were read.
+    pub(crate) scan_from: i64,
+    pub(crate) scanned_bytes: u64,
+    /// Bytes cut from the end.
+    pub(crate) cut_bytes: u64,
+}
+
+/// Why a log cannot be used.
+struct Unusable(String);
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Unusable {
+        Unusable(format!("cannot read its files: {error}"))
+    }
+}
+
+/// Reads a log's files.
+pub(crate) fn recover(input: &RecoveryInput<'_>) -> LogRecovery {
+    let mut found = LogRecovery {
+        scan_from: 0,
+        ..LogRecovery::default()
+    };
+    if let Some(checkpoint) = input.checkpoint {
+        found.log_start = checkpoint.log_start;
+        found.log_end = checkpoint.recovery_point;
+    }
+    let moved = input
+        .frames
+        .iter()
+        .filter(|frame| !frame.is_batch)
+        .map(|frame| frame.offset);
+    found.log_start = moved.fold(found.log_start, i64::max);
+    if let Some(reason) = input.checkpoint.and_then(|c| c.offline.as_ref())
+        && !input.allow_unclean
+    {
+        found.offline = Some(reason.as_str().into());
+        found.segments = input
+            .checkpoint
+            .map(|c| c.segments.clone())
+            .unwrap_or_default();
+        return found;
+    }
+    if let Err(Unusable(reason)) = scan_segments(input, &mut found) {
+        found.offline = Some(reason.into());
+    }
+    found
+}
+
+fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(), Unusable> {
+    let (store, name) = (input.store, input.name);
+    let synced = input
+        .checkpoint
+        .map(|c| c.segments.as_slice())
+        .unwrap_or_default();
+    let mut bases = store.list(name)?;
+    check_synced(input, synced, &bases, found.log_start)?;
+    // Segments that retention had taken out, but not yet removed.
+    let first_kept = synced
+        .iter()
+        .map(|segment| segment.base)
+        .chain(bases.iter().copied())
+        .filter(|base| *base <= found.log_start)
+        .max();
+    if input.checkpoint.is_some() {
+        let known = |base: &i64| synced.iter().any(|segment| segment.base == *base);
+        let oldest_synced = synced.first().map_or(i64::MIN, |segment| segment.base);
+        bases.retain(|base| known(base) || *base > oldest_synced);
+    }
+    let gone = |base: i64, next: Option<i64>| {
+        next.is_some_and(|next| next <= found.log_start) && Some(base) != first_kept
+    };
+    for pair in bases.windows(2) {
+        if gone(pair[0], Some(pair[1])) {
+            store.remove(name, pair[0], std::time::Duration::ZERO)?;
+        }
+    }
+    let kept: Vec<i64> = bases
+        .iter()
+        .enumerate()
+        .filter(|(index, base)| !gone(**base, bases.get(index + 1).copied()))
+        .map(|(_, base)| *base)
+        .collect();
+    let Some(first) = kept.first().copied() else {
+        found.log_end = found.log_end.max(found.log_start);
+        found.scan_from = found.log_end;
+        return Ok(());
+    };
+    if first > found.log_start {
+        if input.checkpoint.is_some() && !input.allow_unclean {
+            return Err(Unusable(format!(
+                "its first segment begins at offset {first}, but offsets from {} on were not deleted",
+                found.log_start
+            )));
+        }
+        found.log_start = first;
+    }
+    load_states(input, found, &kept)?;
+    scan_from_point(input, found, &kept, synced)?;
+    found.epochs.truncate_from_end(found.log_end);
+    found.aborted = load_aborted(input, &found.segments)?;
+    Ok(())
+}
+
+/// Every segment that the checkpoint synced must be there, as long as it was.
+fn check_synced(
+    input: &RecoveryInput<'_>,
+    synced: &[SegmentView],
+    bases: &[i64],
+    log_start: i64,
+) -> Result<(), Unusable> {
+    for segment in synced
+        .iter()
+        .filter(|segment| segment.next_offset > log_start)
+    {
+        let length = match bases.binary_search(&segment.base) {
+            Ok(_) => input
+                .store
+                .length(input.name, segment.base, SegmentPart::Log)?,
+            Err(_) => None,
+        };
+        let missing = match length {
+            None => "is missing".to_owned(),
+            Some(length) if length < segment.size => {
+                format!("has {length} bytes of {}", segment.size)
+            }
+            Some(_) => continue,
+        };
+        if !input.allow_unclean {
+            return Err(Unusable(format!(
+                "segment {:020}.log {missing}",
+                segment.base
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Producer state as of the recovery point, and the epochs.
+fn load_states(
+    input: &RecoveryInput<'_>,
+    found: &mut LogRecovery,
+    kept: &[i64],
+) -> Result<(), Unusable> {
+    let dir = input.store.dir(input.name);
+    let text = std::fs::read_to_string(dir.join("leader-epoch-checkpoint")).unwrap_or_default();
+    let epochs = EpochCache::parse(&text);
+    let mut states = match input.checkpoint {
+        Some(checkpoint) if checkpoint.has_snapshot => {
+            let path = dir.join(format!("{:020}.snapshot", checkpoint.recovery_point));
+            let bytes = std::fs::read(path).unwrap_or_default();
+            ProducerStates::from_snapshot(&bytes)
+        }
+        Some(_) => Some(ProducerStates::default()),
+        None => None,
+    };
+    if input.checkpoint.is_none() {
+        // Everything is scanned with CRCs anyway; that builds both.
+        found.epochs = EpochCache::default();
+        found.changed = true;
+        return Ok(());
+    }
+    if states.is_none() || epochs.is_none() {
+        let (rebuilt_states, rebuilt_epochs) = rebuild_states(input, kept)?;
+        states = states.or(Some(rebuilt_states));
+        found.epochs = epochs.unwrap_or(rebuilt_epochs);
+        found.changed = true;
+    } else {
+        found.epochs = epochs.unwrap_or_default();
+    }
+    found.producers = states.unwrap_or_default();
+    Ok(())
+}
+
+/// Reads all batches below the recovery point, for what their headers say.
+fn rebuild_states(
+    input: &RecoveryInput<'_>,
+    kept: &[i64],
+) -> Result<(ProducerStates, EpochCache), Unusable> {
+    let mut states = ProducerStates::default();
+    let mut epochs = EpochCache::default();
+    let end = input.checkpoint.map_or(0, |c| c.recovery_point);
+    for base in kept.iter().filter(|base| **base < end) {
+        let size = input
+            .store
+            .length(input.name, *base, SegmentPart::Log)?
+            .unwrap_or(0);
+        let mut reader = BatchReader::new(input, *base, 0, size);
+        while let Some((header, bytes)) = reader.next_header()? {
+            if header.base_offset >= end {
+                break;
+            }
+            let marker = if header.attributes.is_control() {
+                marker_of(&Bytes::copy_from_slice(bytes))
+            } else {
+                None
+            };
+            states.apply(&header, marker, Lsn::ZERO);
+            epochs.assign(header.partition_leader_epoch, header.base_offset);
+        }
+    }
+    Ok((states, epochs))
+}
+
+/// Batches of a segment, one after the other, through a window.
+struct BatchReader<'a> {
+    input: &'a RecoveryInput<'a>,
+    base: i64,
+    position: u64,
+    size: u64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<'a> BatchReader<'a> {
+    fn new(input: &'a RecoveryInput<'a>, base: i64, position: u64, size: u64) -> Self {
+        BatchReader {
+            input,
+            base,
+            position,
+            size,
+            window: Vec::new(),
+            window_at: 0,
+        }
+    }
+
+    fn bytes(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
+        let end = self.window_at + self.window.len() as u64;
+        if position < self.window_at || position + length as u64 > end {
+            let left = usize::try_from(self.size.saturating_sub(position)).unwrap_or(usize::MAX);
+            self.window.resize(length.max(WINDOW).min(left), 0);
+            let (name, store) = (self.input.name, self.input.store);
+            let part = SegmentPart::Log;
+            let read = store.read_at(name, self.base, part, position, &mut self.window)?;
+            self.window.truncate(read);
+            self.window_at = position;
+        }
+        let from = (position - self.window_at) as usize;
+        let rest = self.window.get(from..).unwrap_or_default();
+        Ok(rest.get(..length).unwrap_or(rest))
+    }
+
+    /// The next batch whose header is plausible; the position moves past it. `None` where there is none.
+    fn next_header(&mut self) -> io::Result<Option<(BatchHeader, &[u8])>> {
+        let position = self.position;
+        let Ok(header) = BatchHeader::parse(self.bytes(position, BATCH_HEADER_LEN)?) else {
+            return Ok(None);
+        };
+        let size = header.size_in_bytes();
+        if position + size as u64 > self.size || header.last_offset_delta < 0 {
+            return Ok(None);
+        }
+        self.position += size as u64;
+        Ok(Some((header, self.bytes(position, size)?)))
+    }
+
+    /// The next batch with offsets from `expected` on and a true CRC.
+    fn next_valid(&mut self, expected: i64) -> io::Result<Option<(BatchHeader, &[u8])>> {
+        let position = self.position;
+        let size = match self.next_header()? {
+            Some((header, bytes))
+                if header.base_offset >= expected && verify_crc(bytes).is_ok() =>
+            {
+                header.size_in_bytes()
+            }
+            _ => {
+                self.position = position;
+                return Ok(None);
+            }
+        };
+        let bytes = self.bytes(position, size)?;
+        match BatchHeader::parse(bytes) {
+            Ok(header) => Ok(Some((header, bytes))),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Where the scan begins in one segment, and what its indexes keep.
+struct SegmentStart {
+    view: SegmentView,
+    builder: IndexBuilder,
+    position: u64,
+}
+
+fn scan_from_point(
+    input: &RecoveryInput<'_>,
+    found: &mut LogRecovery,
+    kept: &[i64],
+    synced: &[SegmentView],
+) -> Result<(), Unusable> {
+    let point = input
+        .checkpoint
+        .map_or(kept[0], |c| c.recovery_point.max(kept[0]));
+    found.scan_from = point;
+    let start = kept
+        .partition_point(|base| *base <= point)
+        .saturating_sub(1);
+    for base in &kept[..start] {
+        let view = synced.iter().find(|segment| segment.base == *base);
+        let Some(view) = view else {
+            return Err(Unusable(format!(
+                "segment {base:020}.log is not in the checkpoint"
+            )));
+        };
+        found.segments.push(*view);
+    }
+    let mut expected = kept[start].max(found.segments.last().map_or(i64::MIN, |s| s.next_offset));
+    for (index, base) in kept.iter().enumerate().skip(start) {
+        let known = synced.iter().find(|segment| segment.base == *base);
+        let size = input
+            .store
+            .length(input.name, *base, SegmentPart::Log)?
+            .unwrap_or(0);
+        let begin = if index == start {
+            segment_start(input, *base, known, point)?
+        } else {
+            None
+        };
+        let begin = begin.unwrap_or_else(|| SegmentStart {
+            view: SegmentView::empty(*base, input.now_ms),
+            builder: IndexBuilder::new(*base, input.config.index_interval_bytes),
+            position: 0,
+        });
+        if begin.position > 0 {
+            expected = point;
+        }
+        let last = index + 1 == kept.len();
+        let (view, builder, rolling) = scan_one(input, found, begin, expected, size)?;
+        expected = view.next_offset;
+        let whole = view.size == size && (last || kept[index + 1] == expected);
+        found.segments.push(view);
+        found.active = Some(Active {
+            view,
+            builder,
+            rolling_timestamp: rolling,
+            created_ms: input.now_ms,
+            jitter_ms: 0,
+        });
+        if !whole {
+            let synced_size = known.map_or(0, |view| view.size);
+            cut_or_refuse(input, found, &kept[index + 1..], size, synced_size)?;
+            break;
+        }
+    }
+    found.log_end = expected.max(found.log_start);
+    Ok(())
+}
+
+/// Where the recovery point is in its segment. `None` when the segment must be read from its start.
+fn segment_start(
+    input: &RecoveryInput<'_>,
+    base: i64,
+    known: Option<&SegmentView>,
+    point: i64,
+) -> Result<Option<SegmentStart>, Unusable> {
+    let Some(view) = known.filter(|view| view.next_offset >= point && point > base) else {
+        return Ok(None);
+    };
+    for (part, entries, length) in [
+        (
+            SegmentPart::OffsetIndex,
+            view.offset_entries,
+            OFFSET_ENTRY_LEN,
+        ),
+        (SegmentPart::TimeIndex, view.time_entries, TIME_ENTRY_LEN),
+    ] {
+        let have = input.store.length(input.name, base, part)?.unwrap_or(0);
+        if have < u64::from(entries) * length as u64 {
+            return Ok(None);
+        }
+    }
+    let mut reader = SegmentReader::new(input.store, input.name, *view);
+    let position = match reader.find_offset(point) {
+        Ok(Some((position, header))) if header.base_offset == point => position,
+        Ok(None) => view.size,
+        _ => return Ok(None),
+    };
+    let read = |part, length: usize, count: u32| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count as usize * length];
+        input.store.read_at(input.name, base, part, 0, &mut bytes)?;
+        Ok(bytes)
+    };
+    let offsets = read(
+        SegmentPart::OffsetIndex,
+        OFFSET_ENTRY_LEN,
+        view.offset_entries,
+    )?;
+    let times = read(SegmentPart::TimeIndex, TIME_ENTRY_LEN, view.time_entries)?;
+    let mut kept = *view;
+    let mut last_position = 0;
+    let mut kept_offsets = 0;
+    for entry in offsets.chunks_exact(OFFSET_ENTRY_LEN) {
+        let at = u64::from(be::u32(entry, 4).unwrap_or(0));
+        if at >= position || (kept_offsets > 0 && at <= last_position) {
+            break;
+        }
+        last_position = at;
+        kept_offsets += 1;
+    }
+    kept.offset_entries = kept_offsets;
+    let mut last_time = -1;
+    let mut kept_times = 0;
+    for entry in times.chunks_exact(TIME_ENTRY_LEN) {
+        let offset = base + i64::from(be::u32(entry, 8).unwrap_or(0));
+        let timestamp = be::i64(entry, 0).unwrap_or(0);
+        if offset >= point || timestamp <= last_time {
+            break;
+        }
+        last_time = timestamp;
+        kept_times += 1;
+    }
+    kept.time_entries = kept_times;
+    kept.size = position;
+    kept.next_offset = point;
+    // Many bytes without an entry: the index was cut or flipped, and is worth building again.
+    let sparse = position - last_position
+        > 64 * u64::from(input.config.index_interval_bytes.max(4096)) + (8 << 20);
+    if sparse {
+        return Ok(None);
+    }
+    let builder = IndexBuilder::resume(
+        base,
+        input.config.index_interval_bytes,
+        position - last_position,
+        last_time,
+        (view.max_timestamp, view.max_timestamp_offset),
+    );
+    Ok(Some(SegmentStart {
+        view: kept,
+        builder,
+        position,
+    }))
+}
+
+/// Reads batches to the end or to the first that is none, and writes the index entries they give.
+fn scan_one(
+    input: &RecoveryInput<'_>,
+    found: &mut LogRecovery,
+    start: SegmentStart,
+    expected: i64,
+    size: u64,
+) -> Result<(SegmentView, IndexBuilder, Option<i64>), Unusable> {
+    let SegmentStart {
+        mut view,
+        mut builder,
+        position,
+    } = start;
+    let mut expected = expected;
+    let mut entries = IndexEntries::default();
+    let mut rolling = (view.max_timestamp >= 0 && position > 0).then_some(view.max_timestamp);
+    let mut reader = BatchReader::new(input, view.base, position, size);
+    let mut at = position;
+    while let Some((header, bytes)) = reader.next_valid(expected)? {
+        // Offsets are dense unless the log is compacted.
+        if header.base_offset != expected && !input.config.cleanup_policy.compact {
+            break;
+        }
+        let marker = if header.attributes.is_control() {
+            marker_of(&Bytes::copy_from_slice(bytes))
+        } else {
+            None
+        };
+        if header.base_offset >= found.scan_from {
+            found.producers.apply(&header, marker, Lsn::ZERO);
+            found
+                .epochs
+                .assign(header.partition_leader_epoch, header.base_offset);
+            found.scanned.insert(header.base_offset, header.crc);
+        }
+        found.scanned_bytes += header.size_in_bytes() as u64;
+        builder.push(&header, at, &mut entries);
+        if header.max_timestamp >= 0 {
+            rolling.get_or_insert(header.max_timestamp);
+        }
+        at += header.size_in_bytes() as u64;
+        expected = header.next_offset();
+    }
+    put_index(input, &view, &entries)?;
+    view.offset_entries += (entries.offsets.len() / OFFSET_ENTRY_LEN) as u32;
+    view.time_entries += (entries.times.len() / TIME_ENTRY_LEN) as u32;
+    view.size = at;
+    view.next_offset = expected.max(view.base);
+    (view.max_timestamp, view.max_timestamp_offset) = builder.max_timestamp();
+    Ok((view, builder, rolling))
+}
+
+/// Cuts the indexes to what the view keeps and appends the entries.
+fn put_index(
+    input: &RecoveryInput<'_>,
+    view: &SegmentView,
+    entries: &IndexEntries,
+) -> Result<(), Unusable> {
+    let parts = [
+        (
+            SegmentPart::OffsetIndex,
+            &entries.offsets,
+            view.offset_entries,
+            OFFSET_ENTRY_LEN,
+        ),
+        (
+            SegmentPart::TimeIndex,
+            &entries.times,
+            view.time_entries,
+            TIME_ENTRY_LEN,
+        ),
+    ];
+    for (part, bytes, count, length) in parts {
+        let keep = u64::from(count) * length as u64;
+        let have = input.store.length(input.name, view.base, part)?;
+        let mut content = vec![0; keep as usize];
+        if keep > 0 {
+            input
+                .store
+                .read_at(input.name, view.base, part, 0, &mut content)?;
+        }
+        content.extend_from_slice(bytes);
+        let mut now = vec![0; content.len()];
+        let same = have == Some(content.len() as u64)
+            && input
+                .store
+                .read_at(input.name, view.base, part, 0, &mut now)?
+                == content.len()
+            && now == content;
+        if !same {
+            let path = input.store.path(input.name, view.base, part);
+            crate::io::write_atomic(&path, &content, false)?;
+        }
+    }
+    Ok(())
+}
+
+/// The scan of the last segment in `found` stopped before the log's end. Decides what that means.
+fn cut_or_refuse(
+    input: &RecoveryInput<'_>,
+    found: &mut LogRecovery,
+    later: &[i64],
+    size: u64,
+    synced_size: u64,
+) -> Result<(), Unusable> {
+    let Some(view) = found.segments.last().copied() else {
+        return Ok(());
+    };
+    let end = view.next_offset;
+    let journaled = input
+        .frames
+        .iter()
+        .any(|frame| frame.is_batch && frame.offset == end);
+    let place = format!("segment {:020}.log at byte {}", view.base, view.size);
+    if !journaled && !input.allow_unclean {
+        if view.size < synced_size {
+            return Err(Unusable(format!(
+                "{place}: synced bytes are not a record batch"
+            )));
+        }
+        // Past the last sync, without the journal, a write may be torn anywhere, as in Apache Kafka.
+        let ordered = input.config.flush_policy == FlushPolicy::Ack;
+        if ordered && (!later.is_empty() || valid_batch_behind(input, &view, size)?) {
+            return Err(Unusable(format!(
+                "{place}: no record batch, but later ones are intact"
+            )));
+        }
+    }
+    for base in later {
+        let length = input
+            .store
+            .length(input.name, *base, SegmentPart::Log)?
+            .unwrap_or(0);
+        found.cut_bytes += length;
+        input
+            .store
+            .remove(input.name, *base, std::time::Duration::ZERO)?;
+    }
+    found.cut_bytes += size - view.size;
+    let file = input.store.file(input.name, view.base, SegmentPart::Log)?;
+    file.set_len(view.size)?;
+    found.changed = true;
+    tracing::warn!(log = ?input.name, base = view.base, position = view.size, journaled,
+        cut = found.cut_bytes, "the end of a segment is torn");
+    Ok(())
+}
+
+/// Whether a batch that follows in the log is intact behind the bad bytes.
+fn valid_batch_behind(
+    input: &RecoveryInput<'_>,
+    view: &SegmentView,
+    size: u64,
+) -> Result<bool, Unusable> {
+    let end = size.min(view.size + SEARCH_BYTES);
+    let mut bytes = vec![0; usize::try_from(end - view.size).unwrap_or(0)];
+    let part = SegmentPart::Log;
+    let read = input
+        .store
+        .read_at(input.name, view.base, part, view.size, &mut bytes)?;
+    bytes.truncate(read);
+    for at in 1..bytes.len().saturating_sub(BATCH_HEADER_LEN) {
+        // The magic byte first: it rules out almost everything.
+        if bytes[at + 16] != 2 {
+            continue;
+        }
+        let rest = &bytes[at..];
+        let plausible = BatchHeader::parse(rest).is_ok_and(|header| {
+            header.base_offset > view.next_offset
+                && header.base_offset - view.next_offset < i64::from(i32::MAX)
+        });
+        if plausible && verify_crc(rest).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn load_aborted(
+    input: &RecoveryInput<'_>,
+    segments: &[SegmentView],
+) -> Result<Vec<AbortedTxn>, Unusable> {
+    const ENTRY_LEN: usize = 34;
+    let mut all = Vec::new();
+    for segment in segments {
+        let path = input
+            .store
+            .path(input.name, segment.base, SegmentPart::TxnIndex);
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for entry in bytes.chunks_exact(ENTRY_LEN) {
+            let field = |at| be::i64(entry, at).unwrap_or(-1);
+            all.push(AbortedTxn {
+                producer_id: base::ProducerId(field(2)),
+                first_offset: base::Offset(field(10)),
+                last_offset: base::Offset(field(18)),
+                last_stable_offset: base::Offset(field(26)),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// How laying the journal over a log went.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    /// Batches appended.
+    pub(crate) batches: u64,
+    pub(crate) bytes: u64,
+    /// Frames of a torn group that were dropped.
+    pub(crate) dropped: u64,
+    /// The LSN of the last frame that fits.
+    pub(crate) last_lsn: Lsn,
+}
+
+impl PartitionLog {
+    /// Lays the journal's frames over the log; `found` is what `recover` said. Takes the partition offline when they do not fit.
+    pub(crate) fn replay(
+        &self,
+        frames: &[ScannedFrame],
+        journal: &JournalScan,
+        scanned: &HashMap<i64, u32>,
+        scan_from: i64,
+    ) -> Result<Replayed, StorageError> {
+        let mut replayed = Replayed::default();
+        let mut pending = 0;
+        for frame in frames.iter().filter(|frame| frame.is_batch) {
+            let log_end = self.state.locked().log_end;
+            let start = self.log_start_offset().0;
+            if frame.next_offset <= log_end {
+                let compare = frame.offset >= scan_from.max(start);
+                let here = scanned.get(&frame.offset);
+                let known = here.is_none_or(|crc| *crc == frame.batch_crc);
+                if compare && (here.is_none() || !known) && !frame.tentative {
+                    self.offline(format!(
+                        "the journal's batch at offset {} is not the one in the segment",
+                        frame.offset
+                    ));
+                    return Ok(replayed);
+                }
+                replayed.last_lsn = frame.lsn;
+                continue;
+            }
+            if frame.offset != log_end {
+                if frame.tentative {
+                    replayed.dropped += 1;
+                    continue;
+                }
+                self.offline(format!(
+                    "the journal goes on at offset {}, but the log ends at {log_end}",
+                    frame.offset
+                ));
+                return Ok(replayed);
+            }
+            let bytes = match journal.read_batch(frame.location) {
+                Ok(bytes) => Bytes::from(bytes),
+                Err(error) => {
+                    self.offline(format!(
+                        "the journal's batch at offset {} cannot be read: {error}",
+                        frame.offset
+                    ));
+                    return Ok(replayed);
+                }
+            };
+            pending += bytes.len();
+            replayed.batches += 1;
+            replayed.bytes += bytes.len() as u64;
+            replayed.last_lsn = frame.lsn;
+            self.replay_batch(bytes)?;
+            if pending >= REPLAY_BYTES {
+                self.flush_tail()?;
+                pending = 0;
+            }
+        }
+        self.flush_tail()?;
+        Ok(replayed)
+    }
+
+    fn replay_batch(&self, bytes: Bytes) -> Result<(), StorageError> {
+        use std::sync::atomic::Ordering;
+        let corrupt = |error: wire::record_batch::BatchError| StorageError::Corrupt {
+            path: self.dir(),
+            reason: error.to_string().into(),
+        };
+        let header = BatchHeader::parse(&bytes).map_err(corrupt)?;
+        let marker = if header.attributes.is_control() {
+            marker_of(&bytes)
+        } else {
+            None
+        };
+        let epoch = base::LeaderEpoch(header.partition_leader_epoch);
+        let batch =
+            StampedBatch::new(&bytes, base::Offset(header.base_offset), epoch).map_err(corrupt)?;
+        let mut state = self.state.locked();
+        let aborted = state.producers.apply(&header, marker, Lsn::ZERO);
+        state.aborted.extend(aborted);
+        state
+            .epochs
+            .assign(header.partition_leader_epoch, header.base_offset);
+        state.log_end = header.next_offset();
+        self.context
+            .tail_bytes
+            .fetch_add(batch.len(), Ordering::Relaxed);
+        crate::metrics::add(&self.context.metrics.tail_bytes, batch.len());
+        state.tail.push_back(TailBatch {
+            header,
+            batch,
+            aborted,
+        });
+        drop(state);
+        self.changed.store(true, Ordering::Release);
+        self.advance(header.next_offset());
+        Ok(())
+    }
+
+    /// Takes the partition offline; its files stay as they are.
+    pub(crate) fn offline(&self, reason: String) {
+        tracing::error!(topic = self.topic(), partition = %self.name.partition, reason,
+            "partition is offline; its bytes are kept");
+        self.changed
+            .store(true, std::sync::atomic::Ordering::Release);
+        self.set_status(LogState::Offline(reason.into()));
+    }
+}

@@ -1,0 +1,851 @@
+//! The journal of one machine: a ring of recycled, pre-written files and one writer thread.
+//!
+//! **Natural group commit.** The writer takes whatever is queued, writes it as one group with `O_DIRECT | O_DSYNC`, tells the
+//! listeners, publishes the watermark and takes what was queued meanwhile. There is no timer: the first
+//! frame on an idle journal is written at once.
+//!
+//! **Never full by surprise.** A frame is accepted only while the files that exist hold it and all that is queued,
+//! however the groups fall (next-fit needs at most twice the bytes). Files are made by a second thread ahead of
+//! need; when it cannot, [`WalError::DiskFull`] is answered before anything is enqueued.
+//!
+//! **A failed write is final.** The kernel may have dropped the pages whose sync failed, so a second try
+//! proves nothing. The watermark stops, all waiters are told.
+//!
+//! The writer spends one memory copy per byte, into an aligned buffer; the batches themselves are shared with the
+//! partitions' tails.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use tokio::sync::{Notify, watch};
+
+use crate::aligned::AlignedBuf;
+use crate::fault::IoOp;
+use crate::io::{BLOCK, Faults, LockExt, sync_dir};
+use crate::lsn::Lsn;
+use crate::metrics::{StorageMetrics, add, sub};
+use crate::wal::format::{
+    FRAME_HEADER_LEN, FileHeader, GROUP_HEADER_LEN, GroupHeader, frame_header,
+};
+use crate::wal::scan::JournalScan;
+use crate::wal::{BoxFuture, DurableListener, FrameBody, Wal, WalError, WalFrame, WalState};
+
+/// The file's header block, and the block kept for the group that says the journal goes on elsewhere.
+const FILE_OVERHEAD: u64 = 2 * BLOCK as u64;
+/// An idle journal seals its last group after this long.
+const SEAL_AFTER: Duration = Duration::from_millis(20);
+/// How often making a file is tried again while the disk is full.
+const ALLOCATE_AGAIN: Duration = Duration::from_millis(500);
+/// The most frames in a group.
+const GROUP_FRAMES: usize = 8_192;
+
+/// The settings of a [`LocalJournal`].
+#[derive(Clone, Debug)]
+pub struct JournalOptions {
+    /// The directory of the files; created when missing.
+    pub dir: PathBuf,
+    /// Size of the first file, which is made while opening.
+    pub first_file_bytes: u64,
+    /// Size of the others.
+    pub file_bytes: u64,
+    /// The most bytes of files.
+    pub max_bytes: u64,
+    /// The most bytes queued before [`Wal::room`] waits; twice this is refused.
+    pub queue_bytes: usize,
+    /// The most bytes in a group, unless one frame is larger.
+    pub group_bytes: usize,
+    /// Free space that making a file must leave on the volume.
+    pub headroom_bytes: u64,
+}
+
+#[derive(Debug)]
+struct RingFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    direct: bool,
+}
+
+impl RingFile {
+    fn capacity(&self) -> u64 {
+        self.bytes.saturating_sub(FILE_OVERHEAD)
+    }
+}
+
+struct Pending {
+    lsn: Lsn,
+    frame: WalFrame,
+    listener: Option<Arc<dyn DurableListener>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    /// Worst-case bytes on disk of what is pending: each frame in a group of its own.
+    pending_cost: u64,
+    pending_bytes: usize,
+    next_lsn: u64,
+    /// What the active file still holds, the reserve for its last group set aside.
+    remaining: u64,
+    free: Vec<RingFile>,
+    /// Files that are full, oldest first, with their last LSN.
+    sealed: VecDeque<(Lsn, RingFile)>,
+    trimmed: Lsn,
+    total_bytes: u64,
+    next_slot: u32,
+    /// A larger file is wanted than those that are free.
+    wanted: bool,
+    at_limit: bool,
+    /// Someone was refused since `room` was last notified.
+    refused: bool,
+    closed: bool,
+    failed: Option<Arc<str>>,
+}
+
+struct Shared {
+    options: JournalOptions,
+    queue: Mutex<Queue>,
+    wake_writer: Condvar,
+    wake_allocator: Condvar,
+    room: Notify,
+    state: watch::Sender<WalState>,
+    disk_full: AtomicBool,
+    /// Of the file begun last.
+    incarnation: AtomicU64,
+    faults: Faults,
+    metrics: Arc<StorageMetrics>,
+}
+
+/// The journal engine of one machine.
+pub struct LocalJournal {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for LocalJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalJournal")
+            .field("dir", &self.shared.options.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+fn frame_cost(payload: usize) -> u64 {
+    ((GROUP_HEADER_LEN + FRAME_HEADER_LEN + payload) as u64).next_multiple_of(BLOCK as u64)
+}
+
+impl LocalJournal {
+    /// Opens the journal behind what `scan` found: files whose frames are all at or below `trimmed` are
+    /// reused, the others are kept until [`Wal::trim`] releases them. Makes at most one small file before it
+    /// returns; when the disk is full for even that, the journal starts in [`WalError::DiskFull`].
+    ///
+    /// # Errors
+    /// When the directory or an existing file cannot be opened.
+    pub(crate) fn open(
+        options: JournalOptions,
+        scan: &JournalScan,
+        trimmed: Lsn,
+        faults: Faults,
+        metrics: Arc<StorageMetrics>,
+    ) -> io::Result<LocalJournal> {
+        std::fs::create_dir_all(&options.dir)?;
+        let mut queue = Queue {
+            next_lsn: scan.next_lsn.0.max(trimmed.0 + 1),
+            trimmed,
+            ..Queue::default()
+        };
+        for file in &scan.files {
+            let ring = open_ring_file(&file.path, file.size)?;
+            queue.total_bytes += file.size;
+            queue.next_slot = queue.next_slot.max(file.slot + 1);
+            if file.last_lsn <= trimmed && file.size >= FILE_OVERHEAD + 2 * BLOCK as u64 {
+                queue.free.push(ring);
+            } else {
+                queue.sealed.push_back((file.last_lsn, ring));
+            }
+        }
+        // The small file that every start needs is used first; the larger ones follow.
+        queue.free.sort_by_key(|file| std::cmp::Reverse(file.bytes));
+        let (state, _) = watch::channel(WalState {
+            durable: Lsn(queue.next_lsn - 1),
+            ..WalState::default()
+        });
+        let shared = Arc::new(Shared {
+            options,
+            queue: Mutex::new(queue),
+            wake_writer: Condvar::new(),
+            wake_allocator: Condvar::new(),
+            room: Notify::new(),
+            state,
+            disk_full: AtomicBool::new(false),
+            incarnation: AtomicU64::new(scan.next_incarnation.saturating_sub(1)),
+            faults,
+            metrics,
+        });
+        if shared.queue.locked().free.is_empty() {
+            shared.allocate(shared.options.first_file_bytes);
+        }
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            active: None,
+            buffer: AlignedBuf::with_capacity(256 << 10),
+            group: Vec::new(),
+            next_sequence: scan.next_sequence,
+            next_incarnation: scan.next_incarnation,
+            opened: false,
+            unsealed: false,
+        };
+        let allocator = Arc::clone(&shared);
+        let threads = vec![
+            spawn("journal-writer", move || writer.run())?,
+            spawn("journal-allocator", move || allocator.allocate_ahead())?,
+        ];
+        Ok(LocalJournal {
+            shared,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// The largest batch that fits a file.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.shared.max_payload()
+    }
+
+    /// Whether files cannot be made now.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.shared.disk_full.load(Ordering::Relaxed)
+    }
+
+    /// The directory of the files.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.options.dir
+    }
+
+    /// The incarnation of the file begun last; a file of it, or of a later one, is there.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.shared.incarnation.load(Ordering::Acquire)
+    }
+
+    /// Moves the files of earlier processes that are not trimmed into `to`, so that their bytes are kept when the journal no
+    /// longer needs them.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or a file not be moved.
+    pub(crate) fn set_aside(&self, to: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(to)?;
+        let mut queue = self.shared.queue.locked();
+        while let Some((last, file)) = queue.sealed.pop_front() {
+            let name = file.path.file_name().unwrap_or_default().to_owned();
+            let mut target = to.join(&name);
+            let mut count = 0;
+            while target.exists() {
+                count += 1;
+                target = to.join(format!("{}.{count}", name.to_string_lossy()));
+            }
+            if let Err(error) = std::fs::rename(&file.path, &target) {
+                queue.sealed.push_front((last, file));
+                return Err(error);
+            }
+            queue.total_bytes = queue.total_bytes.saturating_sub(file.bytes);
+        }
+        drop(queue);
+        sync_dir(to)?;
+        sync_dir(&self.shared.options.dir)
+    }
+
+    /// Whether the ring has reached its limit, so that only a checkpoint makes room.
+    #[must_use]
+    pub fn wants_trim(&self) -> bool {
+        self.shared.queue.locked().at_limit
+    }
+}
+
+pub(crate) fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+}
+
+impl Wal for LocalJournal {
+    fn enqueue(
+        &self,
+        frame: WalFrame,
+        listener: Option<Arc<dyn DurableListener>>,
+    ) -> Result<Lsn, WalError> {
+        let payload = frame.payload_len();
+        let limit = self.shared.max_payload();
+        if payload > limit {
+            return Err(WalError::TooLarge {
+                size: payload,
+                limit,
+            });
+        }
+        let cost = frame_cost(payload);
+        let mut queue = self.shared.queue.locked();
+        self.shared.admit(&mut queue, cost)?;
+        let lsn = Lsn(queue.next_lsn);
+        queue.next_lsn += 1;
+        queue.pending_cost += cost;
+        queue.pending_bytes += payload;
+        add(&self.shared.metrics.journal_queue_bytes, payload);
+        let was_empty = queue.pending.is_empty();
+        queue.pending.push_back(Pending {
+            lsn,
+            frame,
+            listener,
+        });
+        drop(queue);
+        if was_empty {
+            self.shared.wake_writer.notify_one();
+        }
+        Ok(lsn)
+    }
+
+    fn state(&self) -> watch::Receiver<WalState> {
+        self.shared.state.subscribe()
+    }
+
+    fn room(&self, bytes: usize) -> BoxFuture<'_, Result<(), WalError>> {
+        Box::pin(async move {
+            loop {
+                let notified = self.shared.room.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                let refused = {
+                    let mut queue = self.shared.queue.locked();
+                    if queue.pending_bytes >= self.shared.options.queue_bytes {
+                        queue.refused = true;
+                        Err(WalError::QueueFull)
+                    } else {
+                        self.shared.admit(&mut queue, frame_cost(bytes))
+                    }
+                };
+                match refused {
+                    Err(WalError::QueueFull) => notified.await,
+                    other => return other,
+                }
+            }
+        })
+    }
+
+    fn last_lsn(&self) -> Lsn {
+        Lsn(self.shared.queue.locked().next_lsn - 1)
+    }
+
+    fn trim(&self, up_to: Lsn) {
+        let mut queue = self.shared.queue.locked();
+        queue.trimmed = queue.trimmed.max(up_to);
+        while queue
+            .sealed
+            .front()
+            .is_some_and(|(last, _)| *last <= queue.trimmed)
+        {
+            if let Some((_, file)) = queue.sealed.pop_front() {
+                queue.free.push(file);
+            }
+        }
+        queue.at_limit = false;
+        drop(queue);
+        self.shared.room.notify_waiters();
+        self.shared.wake_allocator.notify_one();
+        self.shared.wake_writer.notify_one();
+    }
+
+    fn close(&self) -> Result<(), WalError> {
+        self.shared.queue.locked().closed = true;
+        self.shared.wake_writer.notify_all();
+        self.shared.wake_allocator.notify_all();
+        self.shared.room.notify_waiters();
+        for thread in self.threads.locked().drain(..) {
+            if thread.join().is_err() {
+                return Err(WalError::Failed("a journal thread panicked".into()));
+            }
+        }
+        match self.shared.queue.locked().failed.clone() {
+            Some(reason) => Err(WalError::Failed(reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for LocalJournal {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::debug!(error = %error, "journal closed after a failure");
+        }
+    }
+}
+
+impl Shared {
+    fn max_payload(&self) -> usize {
+        let file = self
+            .options
+            .file_bytes
+            .saturating_sub(FILE_OVERHEAD + BLOCK as u64);
+        usize::try_from(file / 2).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a frame of this cost may be queued; asks for a file when that is what is missing.
+    fn admit(&self, queue: &mut Queue, cost: u64) -> Result<(), WalError> {
+        if let Some(reason) = &queue.failed {
+            return Err(WalError::Failed(Arc::clone(reason)));
+        }
+        if queue.closed {
+            return Err(WalError::Closed);
+        }
+        if queue.pending_bytes >= 2 * self.options.queue_bytes {
+            queue.refused = true;
+            return Err(WalError::QueueFull);
+        }
+        let total = queue.pending_cost + cost;
+        if total <= queue.remaining {
+            return Ok(());
+        }
+        let fitting = |file: &&RingFile| file.capacity() >= cost;
+        let free: u64 = queue
+            .free
+            .iter()
+            .filter(fitting)
+            .map(RingFile::capacity)
+            .sum();
+        if 2 * total <= free && queue.free.iter().all(|file| file.capacity() >= cost) {
+            return Ok(());
+        }
+        if 2 * total <= free && queue.pending.is_empty() {
+            return Ok(());
+        }
+        queue.wanted = true;
+        self.wake_allocator.notify_one();
+        if self.disk_full.load(Ordering::Relaxed) {
+            add(&self.metrics.disk_full_refusals, 1);
+            return Err(WalError::DiskFull);
+        }
+        queue.refused = true;
+        Err(WalError::QueueFull)
+    }
+
+    /// Makes one file and adds it to the free ones.
+    fn allocate(&self, bytes: u64) {
+        let slot = {
+            let mut queue = self.queue.locked();
+            queue.next_slot += 1;
+            queue.next_slot - 1
+        };
+        let path = self.options.dir.join(format!("journal-{slot:04}.wal"));
+        match self.make_file(&path, bytes) {
+            Ok(file) => {
+                let mut queue = self.queue.locked();
+                queue.total_bytes += bytes;
+                queue.wanted = false;
+                add(&self.metrics.journal_files_bytes, bytes as usize);
+                queue.free.insert(0, file);
+                drop(queue);
+                self.set_disk_full(false);
+                self.wake_writer.notify_one();
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot make a journal file");
+                if let Err(error) = std::fs::remove_file(&path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(path = %path.display(), %error, "cannot remove it either");
+                }
+                self.set_disk_full(true);
+            }
+        }
+        self.room.notify_waiters();
+    }
+
+    fn set_disk_full(&self, full: bool) {
+        if self.disk_full.swap(full, Ordering::Relaxed) != full {
+            self.state.send_modify(|state| state.disk_full = full);
+        }
+    }
+
+    fn make_file(&self, path: &Path, bytes: u64) -> io::Result<RingFile> {
+        self.faults.check(IoOp::JournalAllocate)?;
+        let stat = rustix::fs::statvfs(&self.options.dir)?;
+        let usable = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if usable < bytes.saturating_add(self.options.headroom_bytes) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        // The space is reserved first, so that a full disk is found before anything is written.
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let zeros = vec![0; 1 << 20];
+        let mut position = 0;
+        while position < bytes {
+            let length = zeros.len().min((bytes - position) as usize);
+            file.write_all_at(&zeros[..length], position)?;
+            position += length as u64;
+        }
+        file.sync_all()?;
+        sync_dir(&self.options.dir)?;
+        drop(file);
+        open_ring_file(path, bytes)
+    }
+
+    /// The allocator thread: keeps one file ready.
+    fn allocate_ahead(&self) {
+        loop {
+            let mut queue = self.queue.locked();
+            let limit = self.options.max_bytes;
+            loop {
+                if queue.closed || queue.failed.is_some() {
+                    return;
+                }
+                let missing = queue.free.is_empty() || queue.wanted;
+                let fits = queue.total_bytes + self.options.file_bytes <= limit;
+                queue.at_limit = missing && !fits;
+                if missing && fits {
+                    break;
+                }
+                queue = self
+                    .wake_allocator
+                    .wait(queue)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            drop(queue);
+            self.allocate(self.options.file_bytes);
+            if self.disk_full.load(Ordering::Relaxed) {
+                let queue = self.queue.locked();
+                if queue.closed {
+                    return;
+                }
+                drop(self.wake_allocator.wait_timeout(queue, ALLOCATE_AGAIN));
+            }
+        }
+    }
+
+    fn fail(&self, reason: &str) {
+        let reason: Arc<str> = reason.into();
+        tracing::error!(%reason, "the journal failed; no more writes are taken");
+        let mut queue = self.queue.locked();
+        queue.failed = Some(Arc::clone(&reason));
+        let dropped: Vec<Pending> = queue.pending.drain(..).collect();
+        sub(&self.metrics.journal_queue_bytes, queue.pending_bytes);
+        queue.pending_bytes = 0;
+        queue.pending_cost = 0;
+        drop(queue);
+        drop(dropped);
+        self.state.send_modify(|state| state.failed = Some(reason));
+        self.room.notify_waiters();
+        self.wake_allocator.notify_all();
+    }
+}
+
+fn open_ring_file(path: &Path, bytes: u64) -> io::Result<RingFile> {
+    let direct = (OFlags::DIRECT | OFlags::DSYNC).bits() as i32;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().custom_flags(direct).open(path) {
+        Ok(file) => Ok(RingFile {
+            path: path.to_owned(),
+            file,
+            bytes,
+            direct: true,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let file = options.open(path)?;
+            Ok(RingFile {
+                path: path.to_owned(),
+                file,
+                bytes,
+                direct: false,
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Active {
+    ring: RingFile,
+    position: u64,
+    incarnation: u64,
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    active: Option<Active>,
+    buffer: AlignedBuf,
+    group: Vec<Pending>,
+    next_sequence: u64,
+    next_incarnation: u64,
+    /// Whether this process has begun a file.
+    opened: bool,
+    /// Whether a group with frames was written since the last seal.
+    unsealed: bool,
+}
+
+enum Step {
+    Write,
+    Rotate(RingFile),
+    Seal,
+    Stop,
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let done = match self.next_step() {
+                Step::Write => self.write_group(),
+                Step::Rotate(file) => self.rotate(file),
+                Step::Seal => self.seal(),
+                Step::Stop => return,
+            };
+            if let Err(error) = done {
+                let path = self
+                    .active
+                    .as_ref()
+                    .map(|a| a.ring.path.display().to_string());
+                let path = path.unwrap_or_default();
+                self.group.clear();
+                self.shared.fail(&format!("cannot write '{path}': {error}"));
+                return;
+            }
+        }
+    }
+
+    /// Waits for work and takes it from the queue.
+    fn next_step(&mut self) -> Step {
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue.locked();
+        loop {
+            if let Some(first) = queue.pending.front() {
+                let cost = frame_cost(first.frame.payload_len());
+                if cost <= queue.remaining {
+                    self.take_group(&mut queue);
+                    return Step::Write;
+                }
+                if let Some(at) = queue.free.iter().rposition(|file| file.capacity() >= cost) {
+                    let file = queue.free.remove(at);
+                    queue.remaining = file.capacity();
+                    self.shared.wake_allocator.notify_one();
+                    return Step::Rotate(file);
+                }
+                // Admission keeps this from happening; if it does, a new file is what is missing.
+                if queue.closed {
+                    return Step::Stop;
+                }
+                queue.wanted = true;
+                self.shared.wake_allocator.notify_one();
+            } else if queue.closed {
+                return Step::Stop;
+            }
+            let wait = if self.unsealed {
+                SEAL_AFTER
+            } else {
+                Duration::from_secs(3_600)
+            };
+            let (guard, timeout) = shared
+                .wake_writer
+                .wait_timeout(queue, wait)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue = guard;
+            if timeout.timed_out() && self.unsealed && queue.pending.is_empty() {
+                self.unsealed = false;
+                if queue.remaining >= BLOCK as u64 {
+                    queue.remaining -= BLOCK as u64;
+                    return Step::Seal;
+                }
+            }
+        }
+    }
+
+    /// Moves frames from the queue to `self.group`, as many as one group and the active file take.
+    fn take_group(&mut self, queue: &mut Queue) {
+        let limit = queue.remaining.min(self.shared.options.group_bytes as u64);
+        let mut size = GROUP_HEADER_LEN as u64;
+        let mut payload = 0;
+        while let Some(next) = queue.pending.front() {
+            let frame = (FRAME_HEADER_LEN + next.frame.payload_len()) as u64;
+            let padded = (size + frame).next_multiple_of(BLOCK as u64);
+            if !self.group.is_empty() && (padded > limit || self.group.len() >= GROUP_FRAMES) {
+                break;
+            }
+            size += frame;
+            payload += next.frame.payload_len();
+            queue.pending_cost -= frame_cost(next.frame.payload_len());
+            self.group.extend(queue.pending.pop_front());
+        }
+        queue.remaining -= size.next_multiple_of(BLOCK as u64);
+        queue.pending_bytes -= payload;
+        sub(&self.shared.metrics.journal_queue_bytes, payload);
+        if queue.refused && queue.pending_bytes < self.shared.options.queue_bytes {
+            queue.refused = false;
+            self.shared.room.notify_waiters();
+        }
+    }
+
+    fn write_group(&mut self) -> io::Result<()> {
+        let Some(first_lsn) = self.group.first().map(|pending| pending.lsn) else {
+            return Ok(());
+        };
+        let incarnation = self.active.as_ref().map_or(0, |active| active.incarnation);
+        let payload: usize = self
+            .group
+            .iter()
+            .map(|p| FRAME_HEADER_LEN + p.frame.payload_len())
+            .sum();
+        self.buffer
+            .clear_for((GROUP_HEADER_LEN + payload).next_multiple_of(BLOCK));
+        self.buffer.extend(&[0; GROUP_HEADER_LEN]);
+        for pending in &self.group {
+            self.buffer
+                .extend(&frame_header(&pending.frame, incarnation, pending.lsn));
+            if let FrameBody::Batch(batch) = &pending.frame.body {
+                self.buffer.extend(&batch.head);
+                self.buffer.extend(&batch.body);
+            }
+        }
+        let header = GroupHeader {
+            rotates: false,
+            incarnation,
+            sequence: self.next_sequence,
+            first_lsn,
+            payload_length: u32::try_from(payload).map_err(io::Error::other)?,
+            frame_count: u32::try_from(self.group.len()).map_err(io::Error::other)?,
+        };
+        let began = Instant::now();
+        let written = self.put(header)?;
+        let metrics = &self.shared.metrics;
+        metrics.journal_write_latency.record(began.elapsed());
+        add(&metrics.journal_groups, 1);
+        add(&metrics.journal_frames, self.group.len());
+        add(&metrics.journal_bytes, written);
+        self.unsealed = true;
+        self.publish(header.next_lsn());
+        if self.buffer.capacity() > 2 * self.shared.options.group_bytes {
+            self.buffer = AlignedBuf::with_capacity(self.shared.options.group_bytes);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, next_lsn: Lsn) {
+        for pending in self.group.drain(..) {
+            if let Some(listener) = pending.listener {
+                listener.on_durable(pending.lsn, pending.frame.next_offset);
+            }
+        }
+        let durable = Lsn(next_lsn.0 - 1);
+        self.shared
+            .state
+            .send_modify(|state| state.durable = durable);
+    }
+
+    /// Writes the buffer as a group at the end of the active file.
+    fn put(&mut self, header: GroupHeader) -> io::Result<usize> {
+        self.buffer.patch(0, &header.to_bytes());
+        self.buffer.pad_to_block();
+        let Some(active) = self.active.as_mut() else {
+            return Err(io::Error::other("no active journal file"));
+        };
+        write_block(
+            &self.shared.faults,
+            &active.ring,
+            self.buffer.as_slice(),
+            active.position,
+        )?;
+        active.position += self.buffer.len() as u64;
+        self.next_sequence += 1;
+        Ok(self.buffer.len())
+    }
+
+    /// A group without frames.
+    fn put_empty(&mut self, rotates: bool, first_lsn: Lsn) -> io::Result<()> {
+        let incarnation = self.active.as_ref().map_or(0, |active| active.incarnation);
+        self.buffer.clear_for(BLOCK);
+        self.buffer.extend(&[0; GROUP_HEADER_LEN]);
+        let sequence = self.next_sequence;
+        let (payload_length, frame_count) = (0, 0);
+        self.put(GroupHeader {
+            rotates,
+            incarnation,
+            sequence,
+            first_lsn,
+            payload_length,
+            frame_count,
+        })?;
+        Ok(())
+    }
+
+    fn next_lsn(&self) -> Lsn {
+        let queue = self.shared.queue.locked();
+        queue
+            .pending
+            .front()
+            .map_or(Lsn(queue.next_lsn), |pending| pending.lsn)
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        // Frames enqueued meanwhile are numbered after the durable ones, as the next group's are.
+        let durable = self.shared.state.borrow().durable;
+        add(&self.shared.metrics.journal_seals, 1);
+        self.put_empty(false, Lsn(durable.0 + 1))
+    }
+
+    fn rotate(&mut self, ring: RingFile) -> io::Result<()> {
+        let first_lsn = self.next_lsn();
+        if self.active.is_some() {
+            self.put_empty(true, first_lsn)?;
+        }
+        let header = FileHeader {
+            opened: !self.opened,
+            incarnation: self.next_incarnation,
+            file_bytes: ring.bytes,
+            first_sequence: self.next_sequence,
+            first_lsn,
+        };
+        self.buffer.clear_for(BLOCK);
+        self.buffer.extend(&header.to_block());
+        write_block(&self.shared.faults, &ring, self.buffer.as_slice(), 0)?;
+        self.opened = true;
+        self.shared
+            .incarnation
+            .store(header.incarnation, Ordering::Release);
+        self.next_incarnation += 1;
+        let active = Active {
+            ring,
+            position: BLOCK as u64,
+            incarnation: header.incarnation,
+        };
+        if let Some(full) = self.active.replace(active) {
+            let mut queue = self.shared.queue.locked();
+            queue.sealed.push_back((Lsn(first_lsn.0 - 1), full.ring));
+        }
+        Ok(())
+    }
+}
+
+fn write_block(faults: &Faults, ring: &RingFile, bytes: &[u8], position: u64) -> io::Result<()> {
+    faults.check(IoOp::JournalWrite)?;
+    ring.file.write_all_at(bytes, position)?;
+    if !ring.direct {
+        faults.check(IoOp::JournalSync)?;
+        ring.file.sync_data()?;
+    }
+    Ok(())
+}

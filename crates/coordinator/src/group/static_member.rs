@@ -45,6 +45,7 @@ impl ClassicGroup {
             old_session_timeout_ms: old.session_timeout_ms,
             old_leader: self.leader.clone(),
             waiting: join.waiting,
+            inherited: Vec::new(),
         };
         self.change_member_id(core, old_id, new_id.clone());
         let request = join.request;
@@ -98,19 +99,13 @@ impl ClassicGroup {
         core.reply_join(change.waiting, response);
     }
 
-    /// The new id is not in the log: the old one comes back, and the member is told to try again.
-    pub(crate) fn static_member_failed(
-        &mut self,
-        core: &mut Core,
-        change: &StaticMember,
-        error: ErrorCode,
-    ) {
+    /// The new id is not in the log, and no record on its way has it: the old one comes back.
+    pub(crate) fn revert_static_member(&mut self, core: &mut Core, change: &StaticMember) {
         // A rebalance that began meanwhile writes the new id with its own generation.
         let current = self.static_members.get(&change.instance_id) == Some(&change.new_id);
         if self.state != GroupState::Stable || !current {
             return;
         }
-        self.fail_static_member(core, change, error);
         self.update_member(
             core,
             &change.new_id,

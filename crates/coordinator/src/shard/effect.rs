@@ -78,4 +78,7 @@ pub(crate) struct StaticMember {
     /// The leader before the replacement, which versions before 9 are told.
     pub(crate) old_leader: Option<Arc<str>>,
     pub(crate) waiting: Waiting,
+    /// Earlier replacements in the same group whose own records failed: this record carries them, and they
+    /// are taken back with it.
+    pub(crate) inherited: Vec<StaticMember>,
 }

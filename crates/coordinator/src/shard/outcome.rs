@@ -4,7 +4,7 @@
 
 use super::Shard;
 use super::core::PendingCommit;
-use super::effect::{Change, Effect};
+use super::effect::{Assignment, Change, Effect, StaticMember};
 use crate::action::{AppendError, CommitId, Response, Token};
 use crate::group::ClassicGroup;
 
@@ -71,11 +71,13 @@ impl Shard {
             // Safe: an empty generation has no members that could be misled. If the shard is loaded before
             // another rebalance, the previous generation comes back and its members time out.
             Effect::EmptyGroup { .. } => {}
-            Effect::Assignment(_) | Effect::StaticMember(_) => {
-                self.revoke(&pending.effect, error);
-            }
+            Effect::Assignment(assignment) => self.revoke_assignment(assignment, error),
+            Effect::StaticMember(_) => {}
         }
         self.reply_failure(pending.reply, error);
+        if let Effect::StaticMember(member) = pending.effect {
+            self.revoke_static_member(commit, *member, error);
+        }
     }
 
     /// The append is overdue: nobody waits for it any longer, but its outcome is still open, so nothing
@@ -86,9 +88,9 @@ impl Shard {
         };
         let error = AppendError::TimedOut;
         match &pending.effect {
-            Effect::Assignment(_) => {
+            Effect::Assignment(assignment) => {
                 // The group moves on to a generation whose record will supersede this one.
-                self.revoke(&pending.effect, error);
+                self.revoke_assignment(assignment, error);
                 pending.effect = Effect::Changes(Vec::new());
             }
             Effect::StaticMember(member) => {
@@ -110,22 +112,44 @@ impl Shard {
         }
     }
 
-    /// Gives up an assignment or a replaced static member.
-    fn revoke(&mut self, effect: &Effect, error: AppendError) {
-        match effect {
-            Effect::Assignment(assignment) => {
-                let group = self.groups.get_mut(&assignment.group);
-                if let Some(group) = incarnated(group, assignment.incarnation) {
-                    group.assignment_failed(&mut self.core, assignment, error.to_error_code());
+    fn revoke_assignment(&mut self, assignment: &Assignment, error: AppendError) {
+        let group = self.groups.get_mut(&assignment.group);
+        if let Some(group) = incarnated(group, assignment.incarnation) {
+            group.assignment_failed(&mut self.core, assignment, error.to_error_code());
+        }
+    }
+
+    /// Tells the member to try again, and takes its new id back unless a later record carries it.
+    fn revoke_static_member(
+        &mut self,
+        commit: CommitId,
+        mut member: StaticMember,
+        error: AppendError,
+    ) {
+        let group = self.groups.get_mut(&member.group);
+        let Some(group) = incarnated(group, member.incarnation) else {
+            return;
+        };
+        group.fail_static_member(&mut self.core, &member, error.to_error_code());
+        let later =
+            self.core
+                .commits
+                .range_mut(commit..)
+                .find_map(|(_, pending)| match &mut pending.effect {
+                    Effect::StaticMember(later) if later.incarnation == member.incarnation => {
+                        Some(later)
+                    }
+                    _ => None,
+                });
+        let mut inherited = std::mem::take(&mut member.inherited);
+        inherited.push(member);
+        match later {
+            Some(later) => later.inherited.splice(0..0, inherited).for_each(drop),
+            None => {
+                for change in inherited.iter().rev() {
+                    group.revert_static_member(&mut self.core, change);
                 }
             }
-            Effect::StaticMember(member) => {
-                let group = self.groups.get_mut(&member.group);
-                if let Some(group) = incarnated(group, member.incarnation) {
-                    group.static_member_failed(&mut self.core, member, error.to_error_code());
-                }
-            }
-            Effect::Changes(_) | Effect::NewGroup { .. } | Effect::EmptyGroup { .. } => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! A shard with its log, a clock that moves when told, and requests as short as a test wants them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ pub(crate) struct Bench {
     /// Whether appends become durable at once.
     pub(crate) auto_commit: bool,
     pub(crate) config: GroupConfig,
+    /// Every action so far, hashed: two runs that did the same have the same trace.
+    pub(crate) trace: DefaultHasher,
+    /// How many shards had this log before.
+    boots: u64,
     replies: BTreeMap<Token, Response>,
     answered: BTreeSet<Token>,
     next_token: u64,
@@ -53,8 +58,12 @@ impl Bench {
     }
 
     pub(crate) fn loading(config: GroupConfig, wall_ms: i64) -> Bench {
+        Bench::booting(config, wall_ms, 0)
+    }
+
+    fn booting(config: GroupConfig, wall_ms: i64, boots: u64) -> Bench {
         let clock = Arc::new(ManualClock::new(wall_ms));
-        let mut next = 0u128;
+        let mut next = u128::from(boots) << 64;
         let ids = move || {
             next += 1;
             next.to_be_bytes()
@@ -66,6 +75,8 @@ impl Bench {
             in_flight: VecDeque::new(),
             auto_commit: true,
             config,
+            trace: DefaultHasher::new(),
+            boots,
             replies: BTreeMap::new(),
             answered: BTreeSet::new(),
             next_token: 0,
@@ -74,7 +85,10 @@ impl Bench {
 
     /// Another shard that has loaded this one's log, at the same wall-clock time.
     pub(crate) fn reload(&self) -> Bench {
-        let mut bench = Bench::loading(self.config.clone(), self.clock.now_ms());
+        let mut bench = Bench::booting(self.config.clone(), self.clock.now_ms(), self.boots + 1);
+        bench.trace = self.trace.clone();
+        bench.auto_commit = self.auto_commit;
+        bench.next_token = self.next_token;
         for record in &self.log {
             bench
                 .shard
@@ -94,6 +108,7 @@ impl Bench {
 
     pub(crate) fn run(&mut self, actions: Vec<Action>) {
         for action in actions {
+            format!("{action:?}").hash(&mut self.trace);
             match action {
                 Action::Reply { token, response } => {
                     assert!(self.answered.insert(token), "{token:?} was answered twice");

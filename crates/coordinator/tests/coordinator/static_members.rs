@@ -199,3 +199,44 @@ fn a_rebalance_that_begins_while_the_new_id_is_persisted_takes_the_member_along(
     bench.commit_next();
     assert_eq!(bench.state("g"), "CompletingRebalance 2");
 }
+
+#[test]
+fn ids_whose_records_fail_one_after_the_other_are_all_taken_back() {
+    // Each record holds the whole group, so the second also carries what the first was to persist.
+    for second_fails in [true, false] {
+        let mut bench = Bench::new();
+        let members = pair(&mut bench);
+        bench.auto_commit = false;
+        let tokens = [static_join("i0"), static_join("i1"), static_join("i0")]
+            .map(|join| bench.send_join(join));
+        bench.fail_next(AppendError::Storage);
+        bench.fail_next(AppendError::Storage);
+        if second_fails {
+            bench.fail_next(AppendError::Storage);
+        } else {
+            bench.commit_next();
+        }
+        let joined = tokens.map(|token| bench.joined(token));
+        let errors = joined.each_ref().map(|joined| code(joined.error_code));
+        let last = if second_fails {
+            ErrorCode::NotCoordinator
+        } else {
+            ErrorCode::None
+        };
+        assert_eq!(
+            errors,
+            [ErrorCode::FencedInstanceId, ErrorCode::NotCoordinator, last]
+        );
+        let old_is_back = if second_fails {
+            ErrorCode::None
+        } else {
+            ErrorCode::FencedInstanceId
+        };
+        for mut bench in [bench.reload(), bench] {
+            for (instance, member) in ["i0", "i1"].into_iter().zip(&members) {
+                let error = bench.heartbeat_as("g", &member.id, Some(instance), 1);
+                assert_eq!(error, old_is_back);
+            }
+        }
+    }
+}

@@ -1,1 +1,46 @@
-//! (skeleton)
+//! The Kafka-compatible broker: listeners, request pipeline, one handler per API key.
+//!
+//! ```text
+//!  listener ─ connection ─ dispatch ─┬─ handlers::produce ── storage (enqueue) ┄ durable ┄▶ answer
+//!                                    ├─ handlers::fetch ──── storage (file ranges, shared buffers)
+//!                                    ├─ handlers::*_group ── groups (one task a shard) ── coordinator
+//!                                    └─ handlers::create_topics, … ── controller ── metastore, storage
+//! ```
+//!
+//! - [`Broker::start`] opens the data directory, binds the listeners and accepts; [`Broker::shutdown`] drains
+//!   and checkpoints.
+//! - `connection` keeps the order of requests and bounds what is in flight; `dispatch` decodes and routes;
+//!   each file of `handlers` is one API.
+//! - `controller` changes topics and configs; `groups` gives the group coordinator its I/O; [`config`] declares
+//!   every configuration key.
+//!
+//! **Invariants**
+//! - *Order now, ack later*: a connection's produce requests are enqueued in their order, their answers wait in
+//!   a bounded FIFO; storage latency never delays the taking of requests.
+//! - A response is only ever of a version that was asked for, and ApiVersions advertises what is answered.
+//! - Bytes from a client never panic: they get Kafka's error, or the connection is closed with one log line.
+//!
+//! **API boundary:** nothing here knows HTTP services; they reach the broker through the protocol.
+
+mod accept;
+mod api_versions;
+pub mod config;
+mod connection;
+mod controller;
+mod dispatch;
+mod errors;
+mod fetch;
+mod groups;
+mod handlers;
+mod listener;
+mod producer_ids;
+mod quota;
+mod request;
+mod server;
+mod settings;
+mod start;
+mod tasks;
+mod telemetry;
+mod topics;
+
+pub use start::{BoundListener, Broker, BrokerOptions, StartError};

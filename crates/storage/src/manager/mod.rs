@@ -289,6 +289,31 @@ impl Storage {
         StorageStatus::Online
     }
 
+    /// Waits until the storage has failed for good; only a restart helps then.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn failed(&self) -> StorageError {
+        let mut journal = self.inner.durable.clone();
+        loop {
+            let notified = self.inner.context.room.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if let StorageStatus::Failed(reason) = self.status() {
+                return StorageError::Failed { reason };
+            }
+            tokio::select! {
+                () = notified => {}
+                changed = journal.wait_for(|state| state.failed.is_some()) => {
+                    // A journal that is gone without a failure was closed.
+                    if changed.is_err() {
+                        return StorageError::Closed;
+                    }
+                }
+            }
+        }
+    }
+
     /// Syncs all segments, records that and releases the journal. Blocks; runs by itself as well.
     ///
     /// # Errors
@@ -403,6 +428,15 @@ impl Inner {
         }
         add(&self.context.metrics.checkpoints, 1);
         Ok(())
+    }
+
+    fn put_checkpoint(&self, file: &CheckpointFile) -> Result<(), StorageError> {
+        let path = checkpoint_path(&self.options.data_dir);
+        self.context
+            .faults
+            .check(IoOp::CheckpointWrite)
+            .and_then(|()| write_atomic(&path, &file.encode(), true))
+            .map_err(|error| StorageError::io("write", path, error))
     }
 
     fn close(&self) -> Result<(), StorageError> {

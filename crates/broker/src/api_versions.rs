@@ -1,0 +1,133 @@
+//! Which APIs this broker speaks, and what ApiVersions says about it.
+//!
+//! The ranges are exactly those of Apache Kafka 4.4, since clients infer features from ranges (design, D5):
+//! the minima that librdkafka's point tests need, and Produce from 0 although only 3 and later are accepted
+//! (KAFKA-18659). An API that is not finished is left out, never answered with a stub.
+
+use wire::messages::ApiVersionsResponse;
+use wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use wire::{API_SPECS, ApiKey, ApiSpec, ErrorCode};
+
+/// The APIs that are answered, in the order of their keys.
+const SUPPORTED: [ApiKey; 31] = [
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::DescribeLogDirs,
+    ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// `metadata.version` of Apache Kafka: the oldest level a 4.x broker supports (3.3-IV3).
+const METADATA_VERSION_MIN: i16 = 7;
+/// `metadata.version` of Apache Kafka 4.4-IV1.
+const METADATA_VERSION: i16 = 32;
+
+/// Whether a request of this API and version is taken.
+pub(crate) fn supports(spec: &ApiSpec, version: i16) -> bool {
+    SUPPORTED.contains(&spec.key) && (spec.min_version..=newest(spec)).contains(&version)
+}
+
+fn newest(spec: &ApiSpec) -> i16 {
+    spec.max_version - i16::from(spec.latest_version_unstable)
+}
+
+fn advertised() -> Vec<ApiVersion> {
+    API_SPECS
+        .iter()
+        .filter(|spec| SUPPORTED.contains(&spec.key))
+        .map(|spec| ApiVersion {
+            api_key: spec.key as i16,
+            min_version: if spec.key == ApiKey::Produce {
+                0
+            } else {
+                spec.min_version
+            },
+            max_version: newest(spec),
+        })
+        .collect()
+}
+
+/// The answer to ApiVersions in a version from 0 to 5.
+pub(crate) fn response(version: i16) -> ApiVersionsResponse {
+    let mut supported_features = vec![SupportedFeatureKey {
+        name: "metadata.version".to_owned(),
+        min_version: METADATA_VERSION_MIN,
+        max_version: METADATA_VERSION,
+    }];
+    if version < 3 {
+        supported_features.clear();
+    }
+    ApiVersionsResponse {
+        api_keys: advertised(),
+        supported_features,
+        finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: "metadata.version".to_owned(),
+            max_version_level: METADATA_VERSION,
+            min_version_level: METADATA_VERSION,
+        }],
+        ..ApiVersionsResponse::default()
+    }
+}
+
+/// The answer to ApiVersions in a version nobody here knows: error 35 in version 0, with the range of
+/// ApiVersions itself, from which the client picks one (KIP-511).
+pub(crate) fn unsupported_version_response() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: advertised()
+            .into_iter()
+            .filter(|api| api.api_key == ApiKey::ApiVersions as i16)
+            .collect(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_clients_test_for() {
+        let range = |key: ApiKey| {
+            let api = advertised()
+                .into_iter()
+                .find(|api| api.api_key == key as i16)
+                .unwrap();
+            (api.min_version, api.max_version)
+        };
+        assert_eq!(range(ApiKey::Produce), (0, 13));
+        assert_eq!(range(ApiKey::Fetch), (4, 18));
+        assert_eq!(range(ApiKey::InitProducerId), (0, 5));
+        assert_eq!(range(ApiKey::OffsetFetch), (1, 10));
+        assert_eq!(range(ApiKey::ApiVersions), (0, 5));
+        let produce = &API_SPECS[0];
+        assert!(!supports(produce, 2) && supports(produce, 3));
+    }
+}

@@ -1,0 +1,228 @@
+//! From a frame to the handler of its API.
+//!
+//! What Apache Kafka closes the connection for, this does too, with one log line: an API key or version that
+//! is not advertised, a header or body that does not decode. The one exception is ApiVersions, which answers
+//! any version (KIP-511).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use base::ErrorChain;
+use bytes::Bytes;
+use wire::messages::*;
+use wire::{API_SPECS, ApiKey, ApiSpec, Message, Reader, Request};
+
+use crate::api_versions;
+use crate::connection::ReplyFuture;
+use crate::handlers;
+use crate::request::{ConnectionInfo, Reply, RequestContext, read_header};
+use crate::server::Server;
+
+/// Takes up one request: decodes it, and for Produce validates and enqueues its records. The rest of the work
+/// happens when the returned future is polled.
+///
+/// # Errors
+/// The reason to close the connection.
+///
+/// # Cancel safety
+/// Not cancel safe: records may have been enqueued.
+pub(crate) async fn begin(
+    server: &Arc<Server>,
+    connection: &Arc<ConnectionInfo>,
+    frame: Bytes,
+) -> Result<ReplyFuture, String> {
+    let frame_bytes = frame.len();
+    let mut reader = Reader::new(frame);
+    let (spec, version) = identify(&reader)?;
+    if spec.key == ApiKey::ApiVersions && !api_versions::supports(spec, version) {
+        return Ok(unsupported_api_versions(connection, &mut reader, version));
+    }
+    if !api_versions::supports(spec, version) {
+        return Err(format!("{} version {version} is not supported", spec.name));
+    }
+    let header = read_header(&mut reader, spec)
+        .map_err(|error| format!("{} version {version}: bad header: {error}", spec.name))?;
+    let context = RequestContext {
+        connection: Arc::clone(connection),
+        api_key: spec.key,
+        api_version: version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id.unwrap_or_default(),
+    };
+    server.request_metrics().received(spec.key, frame_bytes);
+    server.quotas().admit(&context, frame_bytes).await;
+    route(server, context, &mut reader).await
+}
+
+/// The API and version a frame names.
+fn identify(reader: &Reader) -> Result<(&'static ApiSpec, i16), String> {
+    let mut peek = reader.clone();
+    let key = peek
+        .i16()
+        .map_err(|error| format!("bad request header: {error}"))?;
+    let version = peek
+        .i16()
+        .map_err(|error| format!("bad request header: {error}"))?;
+    let spec = API_SPECS
+        .iter()
+        .find(|spec| spec.key as i16 == key)
+        .ok_or_else(|| format!("unknown API key {key}"))?;
+    Ok((spec, version))
+}
+
+fn unsupported_api_versions(
+    connection: &Arc<ConnectionInfo>,
+    reader: &mut Reader,
+    version: i16,
+) -> ReplyFuture {
+    // Only the correlation id is read: what follows it depends on a version nobody here knows.
+    let correlation_id = reader
+        .i16()
+        .and_then(|_| reader.i16())
+        .and_then(|_| reader.i32());
+    let context = RequestContext {
+        connection: Arc::clone(connection),
+        api_key: ApiKey::ApiVersions,
+        api_version: version,
+        correlation_id: correlation_id.unwrap_or_default(),
+        client_id: String::new(),
+    };
+    let response = api_versions::unsupported_version_response();
+    let reply = match (correlation_id, context.encode_as(&response, 0)) {
+        (Ok(_), Ok(chunks)) => Reply::Send(chunks),
+        _ => Reply::Close("bad ApiVersions request".to_owned()),
+    };
+    Box::pin(std::future::ready(reply))
+}
+
+fn decode<R: Request>(context: &RequestContext, reader: &mut Reader) -> Result<R, String> {
+    R::decode(reader, context.api_version).map_err(|error| ErrorChain(&error).to_string())
+}
+
+fn encode<M: Message>(context: &RequestContext, response: &M) -> Reply {
+    match context.encode(response) {
+        Ok(chunks) => Reply::Send(chunks),
+        Err(error) => {
+            tracing::error!(api = ?context.api_key, version = context.api_version, %error,
+                "response cannot be encoded");
+            Reply::Close("internal error: response cannot be encoded".to_owned())
+        }
+    }
+}
+
+/// A handler that answers when its turn comes.
+fn answer<R, F>(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+    handler: impl FnOnce(Arc<Server>, RequestContext, R) -> F,
+) -> Result<ReplyFuture, String>
+where
+    R: Request,
+    R::Response: Send,
+    F: Future<Output = R::Response> + Send + 'static,
+{
+    let request = decode::<R>(&context, reader)?;
+    let metrics = server.request_metrics();
+    let received = Instant::now();
+    let answering = handler(Arc::clone(server), context.clone(), request);
+    Ok(Box::pin(async move {
+        let response = answering.await;
+        metrics.answered(context.api_key, received.elapsed());
+        encode(&context, &response)
+    }))
+}
+
+async fn produce(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    let request = decode::<ProduceRequest>(&context, reader)?;
+    let metrics = server.request_metrics();
+    let received = Instant::now();
+    let pending = handlers::produce::begin(server, &context, request).await;
+    Ok(Box::pin(async move {
+        let outcome = pending.finish().await;
+        metrics.answered(ApiKey::Produce, received.elapsed());
+        match outcome {
+            handlers::produce::Outcome::Answer(response) => encode(&context, &response),
+            handlers::produce::Outcome::Silent => Reply::Nothing,
+            handlers::produce::Outcome::Failed(reason) => Reply::Close(reason),
+        }
+    }))
+}
+
+async fn route(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    macro_rules! to {
+        ($request:ty, $handler:path) => {
+            answer::<$request, _>(server, context, reader, $handler)
+        };
+    }
+    match context.api_key {
+        ApiKey::Produce => produce(server, context, reader).await,
+        ApiKey::Fetch => to!(FetchRequest, handlers::fetch::handle),
+        ApiKey::ListOffsets => to!(ListOffsetsRequest, handlers::list_offsets::handle),
+        ApiKey::Metadata => to!(MetadataRequest, handlers::metadata::handle),
+        ApiKey::OffsetCommit => to!(OffsetCommitRequest, handlers::offset_commit::handle),
+        ApiKey::OffsetFetch => to!(OffsetFetchRequest, handlers::offset_fetch::handle),
+        ApiKey::FindCoordinator => to!(FindCoordinatorRequest, handlers::find_coordinator::handle),
+        ApiKey::JoinGroup => to!(JoinGroupRequest, handlers::join_group::handle),
+        ApiKey::Heartbeat => to!(HeartbeatRequest, handlers::heartbeat::handle),
+        ApiKey::LeaveGroup => to!(LeaveGroupRequest, handlers::leave_group::handle),
+        ApiKey::SyncGroup => to!(SyncGroupRequest, handlers::sync_group::handle),
+        ApiKey::DescribeGroups => to!(DescribeGroupsRequest, handlers::describe_groups::handle),
+        ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
+        ApiKey::ApiVersions => to!(ApiVersionsRequest, handlers::api_versions::handle),
+        ApiKey::CreateTopics => to!(CreateTopicsRequest, handlers::create_topics::handle),
+        ApiKey::DeleteTopics => to!(DeleteTopicsRequest, handlers::delete_topics::handle),
+        ApiKey::DeleteRecords => to!(DeleteRecordsRequest, handlers::delete_records::handle),
+        ApiKey::InitProducerId => to!(InitProducerIdRequest, handlers::init_producer_id::handle),
+        ApiKey::OffsetForLeaderEpoch => {
+            to!(
+                OffsetForLeaderEpochRequest,
+                handlers::offset_for_leader_epoch::handle
+            )
+        }
+        ApiKey::DescribeConfigs => to!(DescribeConfigsRequest, handlers::describe_configs::handle),
+        ApiKey::AlterConfigs => to!(AlterConfigsRequest, handlers::alter_configs::handle),
+        ApiKey::DescribeLogDirs => to!(DescribeLogDirsRequest, handlers::describe_log_dirs::handle),
+        ApiKey::CreatePartitions => {
+            to!(CreatePartitionsRequest, handlers::create_partitions::handle)
+        }
+        ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
+        ApiKey::ElectLeaders => to!(ElectLeadersRequest, handlers::elect_leaders::handle),
+        ApiKey::IncrementalAlterConfigs => {
+            to!(
+                IncrementalAlterConfigsRequest,
+                handlers::incremental_alter_configs::handle
+            )
+        }
+        ApiKey::ListPartitionReassignments => {
+            to!(
+                ListPartitionReassignmentsRequest,
+                handlers::list_partition_reassignments::handle
+            )
+        }
+        ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
+        ApiKey::DescribeCluster => to!(DescribeClusterRequest, handlers::describe_cluster::handle),
+        ApiKey::DescribeProducers => {
+            to!(
+                DescribeProducersRequest,
+                handlers::describe_producers::handle
+            )
+        }
+        ApiKey::DescribeTopicPartitions => {
+            to!(
+                DescribeTopicPartitionsRequest,
+                handlers::describe_topic_partitions::handle
+            )
+        }
+        other => Err(format!("{other:?} is not supported")),
+    }
+}

@@ -1,0 +1,179 @@
+//! Reading many partitions within one response's limit, and waiting until there is enough.
+
+use std::sync::Arc;
+
+use base::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use security::{Operation, ResourceType};
+use storage::{AbortedTxn, ReadLimit, ReadResult};
+use wire::messages::fetch_response::EpochEndOffset;
+use wire::{ErrorCode, Records};
+
+use super::session::FetchedPartition;
+use crate::errors;
+use crate::request::RequestContext;
+use crate::server::Server;
+use crate::topics::Partition;
+
+/// What one partition contributes to a response.
+#[derive(Debug)]
+pub(crate) struct PartitionRead {
+    pub(crate) error: ErrorCode,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start_offset: i64,
+    pub(crate) diverging_epoch: Option<EpochEndOffset>,
+    /// For readers of committed records only.
+    pub(crate) aborted_transactions: Vec<AbortedTxn>,
+    pub(crate) records: Records,
+}
+
+impl PartitionRead {
+    fn failed(error: ErrorCode) -> PartitionRead {
+        PartitionRead {
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging_epoch: None,
+            aborted_transactions: Vec::new(),
+            records: Records::empty(),
+        }
+    }
+}
+
+/// One reading of all partitions of a fetch.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    /// In the order of the fetch.
+    pub(crate) partitions: Vec<PartitionRead>,
+    /// Bytes of records.
+    pub(crate) bytes: usize,
+    /// Something must be told at once: an error or a diverging epoch.
+    pub(crate) urgent: bool,
+}
+
+/// A partition of the fetch, found or not.
+pub(crate) type Resolved = Result<Partition, ErrorCode>;
+
+/// Finds the partition a request means, and checks that it may be read.
+///
+/// # Errors
+/// Kafka's code: TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION.
+pub(crate) fn resolve(
+    server: &Server,
+    context: &RequestContext,
+    wanted: &FetchedPartition,
+) -> Resolved {
+    let by_id = context.api_version >= 13;
+    let topic = if by_id {
+        server
+            .topics()
+            .get_by_id(TopicId(wanted.key.topic_id))
+            .ok_or(ErrorCode::UnknownTopicId)?
+    } else {
+        let name = &wanted.key.topic;
+        if !server.allows(context, Operation::Read, ResourceType::Topic, name) {
+            return Err(ErrorCode::TopicAuthorizationFailed);
+        }
+        server
+            .topics()
+            .get(name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    if by_id && !server.allows(context, Operation::Read, ResourceType::Topic, &topic.name) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
+    topic
+        .partition(PartitionIndex(wanted.key.partition))
+        .ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// Reads the partitions in order, until `max_bytes` are used up. The first batch of the first partition that
+/// has one is returned even if it is larger than every limit (KIP-74).
+pub(crate) fn read_all(
+    wanted: &[FetchedPartition],
+    resolved: &[Resolved],
+    max_bytes: usize,
+    limit: ReadLimit,
+) -> Pass {
+    let mut pass = Pass {
+        partitions: Vec::with_capacity(wanted.len()),
+        ..Pass::default()
+    };
+    for (wanted, resolved) in wanted.iter().zip(resolved) {
+        let room = max_bytes.saturating_sub(pass.bytes);
+        let room = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
+        let read = match resolved {
+            Ok(partition) => read_one(partition, wanted, (room, limit), pass.bytes == 0),
+            Err(error) => PartitionRead::failed(*error),
+        };
+        pass.bytes += read.records.len();
+        pass.urgent |= read.error.is_error() || read.diverging_epoch.is_some();
+        pass.partitions.push(read);
+    }
+    pass
+}
+
+fn read_one(
+    partition: &Partition,
+    wanted: &FetchedPartition,
+    (max_bytes, limit): (usize, ReadLimit),
+    at_least_one: bool,
+) -> PartitionRead {
+    if !partition.is_online() {
+        return PartitionRead::failed(ErrorCode::KafkaStorageError);
+    }
+    if let Err(error) = partition.check_epoch(wanted.current_leader_epoch) {
+        return PartitionRead::failed(error);
+    }
+    let diverging = match diverging_epoch(partition, wanted) {
+        Ok(diverging) => diverging,
+        Err(error) => return PartitionRead::failed(error),
+    };
+    let max_bytes = if diverging.is_some() { 0 } else { max_bytes };
+    let at_least_one = at_least_one && diverging.is_none();
+    let offset = Offset(wanted.fetch_offset);
+    match partition.log.read(offset, max_bytes, limit, at_least_one) {
+        Ok(read) => of_read(read, diverging),
+        Err(error) => PartitionRead::failed(errors::of_read(&error)),
+    }
+}
+
+fn of_read(read: ReadResult, diverging_epoch: Option<EpochEndOffset>) -> PartitionRead {
+    PartitionRead {
+        error: ErrorCode::None,
+        high_watermark: read.high_watermark.0,
+        last_stable_offset: read.last_stable_offset.0,
+        log_start_offset: read.log_start_offset.0,
+        diverging_epoch,
+        aborted_transactions: read.aborted_transactions,
+        records: read.records,
+    }
+}
+
+/// Where the reader's log leaves ours, if it says which epoch its last record has (KIP-595).
+fn diverging_epoch(
+    partition: &Partition,
+    wanted: &FetchedPartition,
+) -> Result<Option<EpochEndOffset>, ErrorCode> {
+    if wanted.last_fetched_epoch < 0 {
+        return Ok(None);
+    }
+    let last_fetched = LeaderEpoch(wanted.last_fetched_epoch);
+    let end = partition.log.end_offset_for_epoch(last_fetched);
+    if end == storage::EpochEndOffset::UNDEFINED {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let diverges = end.leader_epoch < last_fetched || end.end_offset < Offset(wanted.fetch_offset);
+    Ok(diverges.then(|| EpochEndOffset {
+        epoch: end.leader_epoch.0,
+        end_offset: end.end_offset.0,
+    }))
+}
+
+/// Wakes the waiting fetch, once, when one of its partitions grows or goes away.
+pub(crate) fn subscribe(resolved: &[Resolved], notify: &Arc<tokio::sync::Notify>) {
+    for partition in resolved.iter().flatten() {
+        partition.log.subscribe(notify);
+    }
+}

@@ -1,0 +1,133 @@
+//! DescribeConfigs (key 32): every config of a resource, with where its value comes from.
+
+use std::sync::Arc;
+
+use security::{CLUSTER_NAME, Operation, ResourceType};
+use wire::ErrorCode;
+use wire::messages::describe_configs_request::DescribeConfigsResource;
+use wire::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+use crate::config::{
+    ConfigEntry, DescribeOptions, describe_broker, describe_broker_default,
+    describe_client_metrics, describe_group, describe_topic,
+};
+use crate::controller::ConfigResource;
+use crate::request::RequestContext;
+use crate::server::Server;
+use crate::topics::{ApiError, validate_name};
+
+/// Answers one result per resource.
+pub(crate) async fn handle(
+    server: Arc<Server>,
+    context: RequestContext,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
+    let results = request
+        .resources
+        .into_iter()
+        .map(|resource| {
+            let options = DescribeOptions {
+                names: resource.configuration_keys.as_deref(),
+                synonyms: request.include_synonyms,
+                documentation: request.include_documentation,
+            };
+            let described = describe(&server, &context, &resource, options);
+            let (error, entries) = match described {
+                Ok(entries) => (None, entries),
+                Err(error) => (Some(error), Vec::new()),
+            };
+            DescribeConfigsResult {
+                error_code: error.as_ref().map_or(0, |error| error.code.code()),
+                error_message: error.map(|error| error.message),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+                configs: entries.into_iter().map(row).collect(),
+            }
+        })
+        .collect();
+    DescribeConfigsResponse {
+        results,
+        ..DescribeConfigsResponse::default()
+    }
+}
+
+fn describe(
+    server: &Server,
+    context: &RequestContext,
+    asked: &DescribeConfigsResource,
+    options: DescribeOptions<'_>,
+) -> Result<Vec<ConfigEntry>, ApiError> {
+    let name = asked.resource_name.as_str();
+    let resource = ConfigResource::from_wire(asked.resource_type, name, server.node_id())?;
+    let (resource_type, resource_name, refused) = match &resource {
+        ConfigResource::Topic(name) => (
+            ResourceType::Topic,
+            name.as_str(),
+            ErrorCode::TopicAuthorizationFailed,
+        ),
+        ConfigResource::Group(name) => (
+            ResourceType::Group,
+            name.as_str(),
+            ErrorCode::GroupAuthorizationFailed,
+        ),
+        _ => (
+            ResourceType::Cluster,
+            CLUSTER_NAME,
+            ErrorCode::ClusterAuthorizationFailed,
+        ),
+    };
+    if !server.allows(
+        context,
+        Operation::DescribeConfigs,
+        resource_type,
+        resource_name,
+    ) {
+        return Err(ApiError::new(refused, "Authorization failed."));
+    }
+    let configs = server.configs();
+    Ok(match resource {
+        ConfigResource::Topic(name) => {
+            validate_name(&name)
+                .map_err(|message| ApiError::new(ErrorCode::InvalidTopicException, message))?;
+            if server.topics().get(&name).is_none() {
+                return Err(ApiError::new(
+                    ErrorCode::UnknownTopicOrPartition,
+                    "This server does not host this topic-partition.",
+                ));
+            }
+            describe_topic(&configs, &server.topic_overrides(&name), options)
+        }
+        ConfigResource::Broker => describe_broker(&configs, options),
+        ConfigResource::BrokerDefault => describe_broker_default(&configs, options),
+        ConfigResource::Group(name) => {
+            describe_group(&configs, &server.group_overrides(&name), options)
+        }
+        ConfigResource::ClientMetrics(name) => {
+            describe_client_metrics(&server.client_metrics_overrides(&name), options)
+        }
+    })
+}
+
+fn row(entry: ConfigEntry) -> DescribeConfigsResourceResult {
+    DescribeConfigsResourceResult {
+        name: entry.name,
+        value: entry.value,
+        read_only: entry.read_only,
+        config_source: entry.source.code(),
+        is_sensitive: entry.is_sensitive,
+        synonyms: entry
+            .synonyms
+            .into_iter()
+            .map(|synonym| DescribeConfigsSynonym {
+                name: synonym.name,
+                value: synonym.value,
+                source: synonym.source.code(),
+            })
+            .collect(),
+        config_type: entry.type_code,
+        documentation: entry.documentation,
+    }
+}

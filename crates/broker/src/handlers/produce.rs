@@ -1,0 +1,365 @@
+//! Produce (key 0): records into partitions; answered when they are durable.
+//!
+//! Two stages, so that storage latency never becomes the latency of taking requests: [`begin`] validates and
+//! enqueues in the order of the requests, [`Pending::finish`] waits for the journal. `acks=1` and `acks=all`
+//! wait for the same watermark, `acks=0` for nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ErrorChain, PartitionIndex, TopicId};
+use bytes::Bytes;
+use security::{Operation, ResourceType};
+use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Lsn};
+use wire::ErrorCode;
+use wire::messages::produce_request::PartitionProduceData;
+use wire::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use wire::messages::{ProduceRequest, ProduceResponse};
+use wire::record_batch::BatchHeader;
+use wire::record_validate::{ValidatedBatch, ValidationError, ValidationRules, validate_produce};
+
+use crate::errors;
+use crate::request::RequestContext;
+use crate::server::Server;
+use crate::settings::validation_rules;
+use crate::topics::{Partition, Topic, is_internal};
+
+/// Kafka's own name for tools that may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+/// A compressed batch above this size is checked off the runtime's threads.
+const INLINE_DECOMPRESSION_MAX_BYTES: usize = 4 * 1024;
+
+/// How a produce ends.
+pub(crate) enum Outcome {
+    /// With a response.
+    Answer(ProduceResponse),
+    /// `acks=0`: with none.
+    Silent,
+    /// `acks=0` and an error: the connection is closed, which is all the client can be told.
+    Failed(String),
+}
+
+/// A produce whose records are enqueued.
+pub(crate) struct Pending {
+    server: Arc<Server>,
+    acks: i16,
+    timeout: Duration,
+    response: ProduceResponse,
+    /// Topic and partition places in the response, with what each waits for.
+    waiting: Vec<(usize, usize, Lsn)>,
+}
+
+/// Validates and enqueues every partition of the request, in order. Waits only while the journal's queue is
+/// full.
+///
+/// # Cancel safety
+/// Not cancel safe: some partitions may be enqueued and others not.
+pub(crate) async fn begin(
+    server: &Arc<Server>,
+    context: &RequestContext,
+    request: ProduceRequest,
+) -> Pending {
+    let mut pending = Pending {
+        server: Arc::clone(server),
+        acks: request.acks,
+        timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
+        response: ProduceResponse::default(),
+        waiting: Vec::new(),
+    };
+    for (topic_place, data) in request.topic_data.into_iter().enumerate() {
+        let topic = find_topic(server, context, &data.name, TopicId(data.topic_id));
+        let topic = topic.and_then(|topic| {
+            check_request(
+                context,
+                &topic,
+                request.acks,
+                request.transactional_id.as_deref(),
+            )?;
+            Ok(topic)
+        });
+        let mut responses = Vec::with_capacity(data.partition_data.len());
+        for (place, partition) in data.partition_data.into_iter().enumerate() {
+            let index = partition.index;
+            let appended = match &topic {
+                Ok(topic) => append(server, context, topic, request.acks, partition).await,
+                Err(refusal) => Err(refusal.clone()),
+            };
+            responses.push(match appended {
+                Ok((appended, log_append_time_ms)) => {
+                    pending.waiting.push((topic_place, place, appended.lsn));
+                    PartitionProduceResponse {
+                        index,
+                        base_offset: appended.base_offset.0,
+                        log_append_time_ms,
+                        log_start_offset: appended.log_start_offset.0,
+                        ..PartitionProduceResponse::default()
+                    }
+                }
+                Err(refusal) => refusal.into_response(index),
+            });
+        }
+        pending.response.responses.push(TopicProduceResponse {
+            name: data.name,
+            topic_id: data.topic_id,
+            partition_responses: responses,
+        });
+    }
+    pending
+}
+
+/// Why a partition's records were not taken.
+#[derive(Debug, Clone)]
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+    record_errors: Vec<BatchIndexAndErrorMessage>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode) -> Refusal {
+        Refusal {
+            code,
+            message: None,
+            record_errors: Vec::new(),
+        }
+    }
+
+    fn with_message(code: ErrorCode, message: &str) -> Refusal {
+        Refusal {
+            message: Some(message.to_owned()),
+            ..Refusal::new(code)
+        }
+    }
+
+    fn into_response(self, index: i32) -> PartitionProduceResponse {
+        PartitionProduceResponse {
+            index,
+            error_code: self.code.code(),
+            base_offset: -1,
+            error_message: self.message,
+            record_errors: self.record_errors,
+            ..PartitionProduceResponse::default()
+        }
+    }
+}
+
+impl From<ValidationError> for Refusal {
+    fn from(error: ValidationError) -> Refusal {
+        Refusal {
+            code: error.error_code(),
+            message: error.error_message(),
+            record_errors: error
+                .record_errors()
+                .iter()
+                .map(|record| BatchIndexAndErrorMessage {
+                    batch_index: record.batch_index,
+                    batch_index_error_message: Some(record.message.clone()),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn find_topic(
+    server: &Server,
+    context: &RequestContext,
+    name: &str,
+    id: TopicId,
+) -> Result<Arc<Topic>, Refusal> {
+    let by_id = context.api_version >= 13;
+    let found = if by_id {
+        server.topics().get_by_id(id)
+    } else {
+        server.topics().get(name)
+    };
+    let name = found.as_ref().map_or(name, |topic| &topic.name);
+    if !name.is_empty() && !server.allows(context, Operation::Write, ResourceType::Topic, name) {
+        return Err(Refusal::new(ErrorCode::TopicAuthorizationFailed));
+    }
+    let unknown = if by_id {
+        ErrorCode::UnknownTopicId
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    };
+    found.ok_or_else(|| Refusal::new(unknown))
+}
+
+fn check_request(
+    context: &RequestContext,
+    topic: &Topic,
+    acks: i16,
+    transactional_id: Option<&str>,
+) -> Result<(), Refusal> {
+    if !(-1..=1).contains(&acks) {
+        return Err(Refusal::new(ErrorCode::InvalidRequiredAcks));
+    }
+    if transactional_id.is_some() {
+        // Transactions are not advertised; only a client that ignores ApiVersions gets here.
+        return Err(Refusal::with_message(
+            ErrorCode::InvalidTxnState,
+            "Transactions are not available in this release.",
+        ));
+    }
+    if is_internal(&topic.name) && context.client_id != ADMIN_CLIENT_ID {
+        return Err(Refusal::with_message(
+            ErrorCode::InvalidTopicException,
+            &format!("Cannot append to internal topic {}", topic.name),
+        ));
+    }
+    Ok(())
+}
+
+async fn append(
+    server: &Server,
+    context: &RequestContext,
+    topic: &Topic,
+    acks: i16,
+    data: PartitionProduceData,
+) -> Result<(Appended, i64), Refusal> {
+    let partition = topic
+        .partition(PartitionIndex(data.index))
+        .ok_or_else(|| Refusal::new(ErrorCode::UnknownTopicOrPartition))?;
+    if !partition.is_online() {
+        return Err(Refusal::new(ErrorCode::KafkaStorageError));
+    }
+    let settings = topic.settings();
+    // The one replica is the whole ISR.
+    if acks == -1 && settings.min_insync_replicas > 1 {
+        return Err(Refusal::new(ErrorCode::NotEnoughReplicas));
+    }
+    let bytes = data
+        .records
+        .and_then(|records| records.as_bytes())
+        .unwrap_or_default();
+    let rules = ValidationRules {
+        produce_version: context.api_version,
+        ..validation_rules(
+            &settings,
+            &topic.name,
+            partition.index,
+            server.clock().now_ms(),
+        )
+    };
+    let batch = validate(bytes, rules).await?;
+    if batch.header.attributes.is_transactional() {
+        return Err(Refusal::with_message(
+            ErrorCode::InvalidTxnState,
+            "Transactions are not available in this release.",
+        ));
+    }
+    let log_append_time_ms = batch.log_append_time_ms;
+    let appended = enqueue(server, &partition, batch).await.map_err(|error| {
+        let code = errors::of_append(&error);
+        if code == ErrorCode::KafkaStorageError {
+            tracing::warn!(topic = topic.name, partition = data.index,
+                error = %ErrorChain(&error), "append failed");
+        }
+        Refusal {
+            message: Some(error.to_string()),
+            ..Refusal::new(code)
+        }
+    })?;
+    Ok((appended, log_append_time_ms))
+}
+
+async fn validate(
+    bytes: Bytes,
+    rules: ValidationRules<'_>,
+) -> Result<ValidatedBatch, ValidationError> {
+    let decompresses = bytes.len() > INLINE_DECOMPRESSION_MAX_BYTES
+        && BatchHeader::parse(&bytes).is_ok_and(|header| header.attributes.0 & 0x07 != 0);
+    if decompresses {
+        return tokio::task::block_in_place(|| validate_produce(&bytes, &rules));
+    }
+    validate_produce(&bytes, &rules)
+}
+
+/// Appends, waiting for room in the journal's queue as often as it takes.
+pub(crate) async fn enqueue(
+    server: &Server,
+    partition: &Partition,
+    batch: ValidatedBatch,
+) -> Result<Appended, AppendError> {
+    loop {
+        let append = AppendBatch {
+            bytes: batch.bytes.clone(),
+            header: batch.header,
+            leader_epoch: partition.leader_epoch,
+            origin: AppendOrigin::Client,
+        };
+        match partition.log.append(append, server.clock().now_ms()) {
+            Err(AppendError::Backpressure) => {
+                server
+                    .storage()
+                    .append_room(batch.bytes.len())
+                    .await
+                    .map_err(AppendError::Storage)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+impl Pending {
+    /// Waits until the records are durable, or for `timeout_ms`.
+    ///
+    /// A timeout says nothing of the records, which may well become durable later: REQUEST_TIMED_OUT is
+    /// retriable, and an idempotent producer's retry is then found to be a duplicate.
+    pub(crate) async fn finish(mut self) -> Outcome {
+        if self.acks == 0 {
+            return self.without_answer();
+        }
+        let last = self
+            .waiting
+            .iter()
+            .map(|(_, _, lsn)| *lsn)
+            .max()
+            .unwrap_or_default();
+        let durable = self.server.storage().wait_durable(last);
+        let failure = match tokio::time::timeout(self.timeout, durable).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some((errors::of_storage(&error), ErrorChain(&error).to_string())),
+            Err(_) => Some((
+                ErrorCode::RequestTimedOut,
+                "The records are not durable yet.".to_owned(),
+            )),
+        };
+        if let Some((code, message)) = failure {
+            for (topic, partition, _) in self.waiting.iter().filter(|(_, _, lsn)| *lsn > Lsn::ZERO)
+            {
+                let response = self
+                    .response
+                    .responses
+                    .get_mut(*topic)
+                    .and_then(|topic| topic.partition_responses.get_mut(*partition));
+                if let Some(response) = response {
+                    *response = Refusal::with_message(code, &message).into_response(response.index);
+                }
+            }
+        }
+        Outcome::Answer(self.response)
+    }
+
+    fn without_answer(&self) -> Outcome {
+        let failed = self
+            .response
+            .responses
+            .iter()
+            .flat_map(|topic| {
+                topic
+                    .partition_responses
+                    .iter()
+                    .map(move |part| (topic, part))
+            })
+            .find(|(_, partition)| partition.error_code != 0);
+        match failed {
+            None => Outcome::Silent,
+            Some((topic, partition)) => Outcome::Failed(format!(
+                "produce with acks=0 to {}-{} failed with error {}",
+                topic.name, partition.index, partition.error_code
+            )),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What all connections share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base::{Clock, NodeId};
+use metastore::Metadata;
+use security::{Authorizer, Operation, ResourceType};
+use storage::Storage;
+use tokio::sync::Mutex;
+
+use crate::config::{BrokerConfigs, BrokerSettings};
+use crate::fetch::session::SessionCache;
+use crate::groups::Groups;
+use crate::producer_ids::ProducerIds;
+use crate::quota::Quotas;
+use crate::request::RequestContext;
+use crate::tasks::Tasks;
+use crate::telemetry::RequestMetrics;
+use crate::topics::TopicTable;
+
+/// The broker's state. Handlers get it with every request.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) node_id: NodeId,
+    pub(crate) cluster_id: String,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) configs: RwLock<(Arc<BrokerConfigs>, Arc<BrokerSettings>)>,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) topics: TopicTable,
+    pub(crate) groups: Groups,
+    pub(crate) fetch_sessions: Arc<SessionCache>,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) quotas: Arc<dyn Quotas>,
+    pub(crate) request_metrics: Arc<RequestMetrics>,
+    pub(crate) tasks: Tasks,
+    /// Held over every change of topics and configs, from the check to the commit.
+    pub(crate) changing: Mutex<()>,
+}
+
+impl Server {
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.node_id
+    }
+
+    pub(crate) fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The folder of the partitions' folders, as DescribeLogDirs names it.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.log_dir.clone()
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The broker configs in force, as declared.
+    pub(crate) fn configs(&self) -> Arc<BrokerConfigs> {
+        Arc::clone(
+            &self
+                .configs
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .0,
+        )
+    }
+
+    /// The broker configs in force, as the code wants them.
+    pub(crate) fn settings(&self) -> Arc<BrokerSettings> {
+        Arc::clone(
+            &self
+                .configs
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .1,
+        )
+    }
+
+    pub(crate) fn set_configs(&self, configs: BrokerConfigs) {
+        let settings = BrokerSettings::resolve(&configs);
+        *self.configs.write().unwrap_or_else(PoisonError::into_inner) =
+            (Arc::new(configs), Arc::new(settings));
+    }
+
+    pub(crate) fn metadata(&self) -> &Arc<Metadata> {
+        &self.metadata
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    pub(crate) fn topics(&self) -> &TopicTable {
+        &self.topics
+    }
+
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) fn fetch_sessions(&self) -> &Arc<SessionCache> {
+        &self.fetch_sessions
+    }
+
+    pub(crate) fn producer_ids(&self) -> &ProducerIds {
+        &self.producer_ids
+    }
+
+    pub(crate) fn authorizer(&self) -> &dyn Authorizer {
+        &*self.authorizer
+    }
+
+    pub(crate) fn quotas(&self) -> &dyn Quotas {
+        &*self.quotas
+    }
+
+    pub(crate) fn request_metrics(&self) -> Arc<RequestMetrics> {
+        Arc::clone(&self.request_metrics)
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Whether the requester may perform the operation on the resource.
+    pub(crate) fn allows(
+        &self,
+        context: &RequestContext,
+        operation: Operation,
+        resource_type: ResourceType,
+        resource_name: &str,
+    ) -> bool {
+        self.authorizer
+            .allows(context.requester(), operation, resource_type, resource_name)
+    }
+}

@@ -1,0 +1,73 @@
+//! From a topic's settings to what storage and validation want to know.
+
+use base::PartitionIndex;
+use storage::{CleanupPolicy, LogConfig};
+use wire::record_batch::Compression;
+use wire::record_validate::{
+    DECOMPRESSED_MAX_BYTES_DEFAULT, Origin, TargetCompression, TimestampRule, ValidationRules,
+};
+
+use crate::config::{CompressionSetting, FlushPolicy, TimestampType, TopicSettings};
+
+/// The configs of the topic's logs.
+pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
+    // The declarations keep these within an i32 above zero.
+    let bytes = |value: i32| u32::try_from(value).unwrap_or_default();
+    LogConfig {
+        segment_bytes: bytes(settings.segment_bytes),
+        segment_ms: settings.segment_ms,
+        segment_jitter_ms: settings.segment_jitter_ms,
+        index_interval_bytes: bytes(settings.index_interval_bytes),
+        segment_index_bytes: bytes(settings.segment_index_bytes),
+        retention_ms: settings.retention_ms,
+        retention_bytes: settings.retention_bytes,
+        cleanup_policy: CleanupPolicy {
+            delete: settings.cleanup_delete,
+            compact: settings.cleanup_compact,
+        },
+        file_delete_delay_ms: settings.file_delete_delay_ms,
+        flush_policy: match settings.flush_policy {
+            FlushPolicy::Ack => storage::FlushPolicy::Ack,
+            FlushPolicy::Interval => storage::FlushPolicy::Interval,
+            FlushPolicy::Os => storage::FlushPolicy::Os,
+        },
+        flush_messages: settings.flush_messages,
+        flush_ms: settings.flush_ms,
+        preallocate: settings.preallocate,
+    }
+}
+
+/// What a producer's batches for the topic are judged by, in the newest version of Produce.
+pub(crate) fn validation_rules<'a>(
+    settings: &TopicSettings,
+    topic: &'a str,
+    partition: PartitionIndex,
+    now_ms: i64,
+) -> ValidationRules<'a> {
+    let codec = |codec, level| TargetCompression::Codec(codec, level);
+    ValidationRules {
+        topic,
+        partition,
+        produce_version: i16::MAX,
+        origin: Origin::Client,
+        max_message_bytes: usize::try_from(settings.max_message_bytes).unwrap_or_default(),
+        timestamps: match settings.timestamp_type {
+            TimestampType::CreateTime => TimestampRule::CreateTime {
+                before_max_ms: settings.timestamp_before_max_ms,
+                after_max_ms: settings.timestamp_after_max_ms,
+            },
+            TimestampType::LogAppendTime => TimestampRule::LogAppendTime,
+        },
+        compression: match settings.compression {
+            CompressionSetting::Producer => TargetCompression::Producer,
+            CompressionSetting::Uncompressed => codec(Compression::None, None),
+            CompressionSetting::Gzip(level) => codec(Compression::Gzip, Some(level)),
+            CompressionSetting::Snappy => codec(Compression::Snappy, None),
+            CompressionSetting::Lz4(level) => codec(Compression::Lz4, Some(level)),
+            CompressionSetting::Zstd(level) => codec(Compression::Zstd, Some(level)),
+        },
+        compacted: settings.cleanup_compact,
+        now_ms,
+        decompressed_max_bytes: DECOMPRESSED_MAX_BYTES_DEFAULT,
+    }
+}

@@ -341,20 +341,6 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Closes the active segment so that the next batch begins another, if it holds anything.
-    pub(crate) fn force_roll(&self, io: &mut IoState) -> Result<(), StorageError> {
-        self.close_active(io)
-            .map_err(|error| self.write_failed(error))?;
-        if io
-            .active
-            .as_ref()
-            .is_some_and(|active| active.view.size > 0)
-        {
-            io.active = None;
-        }
-        Ok(())
-    }
-
     /// Appends to the index of aborted transactions (`AbortedTxn`: version i16, producer id, first, last
     /// and last stable offset i64 each).
     pub(crate) fn write_aborted(

@@ -196,7 +196,7 @@ impl Inner {
         }
     }
 
-    fn release_ballast(&self) {
+    pub(super) fn release_ballast(&self) {
         let path = self.options.data_dir.join("ballast");
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::config::{FlushPolicy, StorageOptions};
 use crate::error::StorageError;
 use crate::flusher::Flusher;
-use crate::io::{Faults, LockExt};
+use crate::io::{Faults, LockExt, is_disk_full};
 use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog, RecoveryInput, recover_log};
 use crate::lsn::Lsn;
 use crate::manager::{
@@ -141,7 +141,8 @@ pub(super) fn open(
         threads: Mutex::default(),
         _lock: lock,
     };
-    inner.recover(partitions, checkpoint, &scan, &mut report)?;
+    let trimmed = inner.recover(partitions, checkpoint, &scan, &mut report)?;
+    inner.begin(trimmed)?;
     report.elapsed = inner.context.clock.monotonic().since(began);
     let inner = Arc::new(inner);
     start_threads(&inner)?;
@@ -261,13 +262,15 @@ pub(super) fn set_aside_stray(store: &LocalDir, name: &LogName) -> Result<(), St
 }
 
 impl Inner {
+    /// Brings all logs back. Returns up to which LSN the segments have everything, durably.
     fn recover(
         &self,
         specs: Vec<PartitionSpec>,
         checkpoint: Option<CheckpointFile>,
         scan: &JournalScan,
         report: &mut RecoveryReport,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Lsn, StorageError> {
+        let trimmed = checkpoint.as_ref().map_or(Lsn::ZERO, |file| file.trimmed);
         let mut frames: HashMap<LogKey, Vec<ScannedFrame>> = HashMap::new();
         for frame in &scan.frames {
             frames
@@ -326,8 +329,31 @@ impl Inner {
                     .map_err(|error| StorageError::io("move journal files to", kept, error))?;
             }
             self.checkpoint(false)?;
+            return Ok(self.durable.borrow().durable);
         }
-        Ok(())
+        Ok(trimmed)
+    }
+
+    /// Begins a journal file and says so in the checkpoint, before anything is appended: from here on the storage is not
+    /// closed, and the file must be there when it is opened again.
+    fn begin(&self, trimmed: Lsn) -> Result<(), StorageError> {
+        self.journal
+            .begin()
+            .map_err(crate::log::append_to_storage_error)?;
+        let file = CheckpointFile {
+            clean: false,
+            trimmed,
+            incarnation: self.journal.incarnation(),
+            logs: self.checkpoints.locked().values().cloned().collect(),
+        };
+        let put = self.put_checkpoint(&file);
+        let full = matches!(&put, Err(StorageError::Io { source, .. }) if is_disk_full(source));
+        if !full {
+            return put;
+        }
+        // A full disk: the ballast makes room for this one file.
+        self.release_ballast();
+        self.put_checkpoint(&file)
     }
 
     fn list_dirs(&self) -> Result<HashSet<String>, StorageError> {

@@ -108,6 +108,8 @@ struct Queue {
     /// Someone was refused since `room` was last notified.
     refused: bool,
     closed: bool,
+    /// The first file of this process is wanted now, without waiting for a frame.
+    begin: bool,
     failed: Option<Arc<str>>,
 }
 
@@ -116,6 +118,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake_writer: Condvar,
     wake_allocator: Condvar,
+    begun: Condvar,
     room: Notify,
     state: watch::Sender<WalState>,
     disk_full: AtomicBool,
@@ -184,6 +187,7 @@ impl LocalJournal {
             queue: Mutex::new(queue),
             wake_writer: Condvar::new(),
             wake_allocator: Condvar::new(),
+            begun: Condvar::new(),
             room: Notify::new(),
             state,
             disk_full: AtomicBool::new(false),
@@ -237,6 +241,28 @@ impl LocalJournal {
     #[must_use]
     pub fn incarnation(&self) -> u64 {
         self.shared.incarnation.load(Ordering::Acquire)
+    }
+
+    /// Begins this process's first file, so that a checkpoint can name it before anything is appended. Does nothing when there is
+    /// no free file; the first frame that is accepted begins one then.
+    ///
+    /// # Errors
+    /// [`WalError::Failed`].
+    pub(crate) fn begin(&self) -> Result<(), WalError> {
+        let mut queue = self.shared.queue.locked();
+        queue.begin = !queue.free.is_empty();
+        self.shared.wake_writer.notify_one();
+        while queue.begin && queue.failed.is_none() {
+            queue = self
+                .shared
+                .begun
+                .wait(queue)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        match &queue.failed {
+            Some(reason) => Err(WalError::Failed(Arc::clone(reason))),
+            None => Ok(()),
+        }
     }
 
     /// Moves the files of earlier processes that are not trimmed into `to`, so that their bytes are kept when the journal no
@@ -554,6 +580,7 @@ impl Shared {
         self.state.send_modify(|state| state.failed = Some(reason));
         self.room.notify_waiters();
         self.wake_allocator.notify_all();
+        self.begun.notify_all();
     }
 }
 
@@ -654,6 +681,18 @@ impl Writer {
                 self.shared.wake_allocator.notify_one();
             } else if queue.closed {
                 return Step::Stop;
+            } else if queue.begin {
+                match queue.free.pop().filter(|_| self.active.is_none()) {
+                    Some(file) => {
+                        queue.remaining = file.capacity();
+                        self.shared.wake_allocator.notify_one();
+                        return Step::Rotate(file);
+                    }
+                    None => {
+                        queue.begin = false;
+                        self.shared.begun.notify_all();
+                    }
+                }
             }
             let wait = if self.unsealed {
                 SEAL_AFTER
@@ -832,10 +871,13 @@ impl Writer {
             position: BLOCK as u64,
             incarnation: header.incarnation,
         };
-        if let Some(full) = self.active.replace(active) {
-            let mut queue = self.shared.queue.locked();
+        let full = self.active.replace(active);
+        let mut queue = self.shared.queue.locked();
+        if let Some(full) = full {
             queue.sealed.push_back((Lsn(first_lsn.0 - 1), full.ring));
         }
+        queue.begin = false;
+        self.shared.begun.notify_all();
         Ok(())
     }
 }
@@ -849,3 +891,7 @@ fn write_block(faults: &Faults, ring: &RingFile, bytes: &[u8], position: u64) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

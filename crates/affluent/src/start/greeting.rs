@@ -1,0 +1,175 @@
+//! What a person sees when the broker serves: what listens where, what to beware of, what to try next.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use broker::BoundListener;
+
+/// The port that commands use when they are told nothing.
+const DEFAULT_PORT: u16 = 9092;
+
+/// A broker that serves.
+#[derive(Debug)]
+pub(super) struct Greeting<'a> {
+    pub(super) cluster_id: String,
+    pub(super) node_id: &'a str,
+    pub(super) listeners: Vec<BoundListener>,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) data_dir: &'a Path,
+    pub(super) is_new: bool,
+}
+
+/// Whether nothing is kept in `data_dir` yet.
+pub(super) fn is_new(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none())
+}
+
+impl Greeting<'_> {
+    /// The same, for programs.
+    pub(super) fn log(&self) {
+        for listener in &self.listeners {
+            tracing::info!(
+                listener = listener.name,
+                address = %listener.address,
+                authenticated = listener.authenticated,
+                "listening"
+            );
+        }
+        tracing::info!(
+            cluster_id = self.cluster_id,
+            node_id = self.node_id,
+            "serving"
+        );
+    }
+
+    /// Prints to standard output. When nobody reads it, the broker serves all the same.
+    pub(super) fn print(&self) {
+        let mut out = io::stdout().lock();
+        drop(
+            out.write_all(self.text().as_bytes())
+                .and_then(|()| out.flush()),
+        );
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "\n  affluent {} · node {} · cluster {}\n\n",
+            env!("CARGO_PKG_VERSION"),
+            self.node_id,
+            self.cluster_id
+        );
+        for listener in &self.listeners {
+            text += &format!("  Kafka    {}\n", url(listener));
+        }
+        if let Some(admin) = self.admin {
+            text += &format!("  Metrics  http://{admin}/metrics\n");
+        }
+        let age = if self.is_new { " (new)" } else { "" };
+        text += &format!("  Data     {}{age}\n\n", self.data_dir.display());
+        for listener in self
+            .listeners
+            .iter()
+            .filter(|listener| !listener.authenticated)
+        {
+            text += &format!("  {}\n", warning(listener));
+        }
+        text += &format!(
+            "\n  Try: affluent kafka topic create orders{}\n",
+            self.bootstrap_flag()
+        );
+        text
+    }
+
+    fn bootstrap_flag(&self) -> String {
+        match self.listeners.first() {
+            Some(listener) if listener.advertised.1 != DEFAULT_PORT => {
+                format!(
+                    " --bootstrap {}:{}",
+                    listener.advertised.0, listener.advertised.1
+                )
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn url(listener: &BoundListener) -> String {
+    format!("{}://{}", listener.name, listener.address)
+}
+
+fn warning(listener: &BoundListener) -> String {
+    let url = url(listener);
+    if listener.address.ip().is_loopback() {
+        format!(
+            "! {url} asks nobody who they are: every program on this machine can read and write."
+        )
+    } else {
+        format!(
+            "!! {url} is OPEN TO THE NETWORK and asks nobody who they are:\n     \
+             whoever reaches it can read, write and delete everything."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(address: &str) -> BoundListener {
+        let address: SocketAddr = address.parse().unwrap();
+        BoundListener {
+            name: "PLAINTEXT".to_owned(),
+            address,
+            advertised: ("localhost".to_owned(), address.port()),
+            authenticated: false,
+        }
+    }
+
+    fn greeting(listeners: Vec<BoundListener>) -> String {
+        Greeting {
+            cluster_id: "5XuYd".to_owned(),
+            node_id: "1",
+            listeners,
+            admin: Some("127.0.0.1:8090".parse().unwrap()),
+            data_dir: Path::new("./affluent-data"),
+            is_new: true,
+        }
+        .text()
+    }
+
+    #[test]
+    fn a_new_broker_on_loopback() {
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "
+  affluent {version} · node 1 · cluster 5XuYd
+
+  Kafka    PLAINTEXT://127.0.0.1:9092
+  Metrics  http://127.0.0.1:8090/metrics
+  Data     ./affluent-data (new)
+
+  ! PLAINTEXT://127.0.0.1:9092 asks nobody who they are: every program on this machine can read and write.
+
+  Try: affluent kafka topic create orders
+"
+        );
+        assert_eq!(greeting(vec![listener("127.0.0.1:9092")]), expected);
+    }
+
+    #[test]
+    fn an_open_listener_is_a_louder_warning_and_a_port_is_part_of_the_hint() {
+        let text = greeting(vec![listener("0.0.0.0:19092")]);
+        assert!(
+            text.contains("!! PLAINTEXT://0.0.0.0:19092 is OPEN TO THE NETWORK"),
+            "{text}"
+        );
+        assert!(
+            text.contains("orders --bootstrap localhost:19092\n"),
+            "{text}"
+        );
+        let mut closed = listener("0.0.0.0:9092");
+        closed.authenticated = true;
+        assert!(!greeting(vec![closed]).contains('!'));
+    }
+}

@@ -1,0 +1,165 @@
+//! `affluent start`: one broker, from its settings to its last byte.
+//!
+//! Lifecycle: read the settings; install logs and metrics; bind and recover ([`broker::Broker::start`]); serve
+//! `/metrics`; write the ready file and greet; then wait for a signal or for the storage to fail. The first
+//! SIGINT or SIGTERM shuts down gracefully, a second one ends the process at once: what was acknowledged is
+//! durable either way.
+//!
+//! **Invariant:** the ready file exists only while the broker serves.
+
+mod admin;
+mod exposition;
+mod greeting;
+mod logging;
+mod ready;
+mod signals;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base::{ErrorChain, SystemClock};
+use broker::{Broker, BrokerOptions, StartError};
+use clap::Args;
+use cli::{Failure, Outcome};
+
+use crate::settings::{LogFormat, Settings, SettingsArgs, StartOptions};
+use admin::Health;
+use signals::Signals;
+
+/// The exit code when the storage failed for good while the broker ran.
+const EXIT_STORAGE_FAILED: u8 = 3;
+
+/// Flags of `start`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every flag, and every Kafka setting by its own name, can also stand in a TOML file, a properties file or the \
+environment:\n  AFFLUENT_LOG_RETENTION_MS=86400000, [log.retention] ms = 86400000, log.retention.ms=86400000.\n\
+Flags win over the environment, over TOML, over the properties file. `affluent config check` shows the result.")]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// How a broker that ran came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Graceful,
+    StorageFailed,
+}
+
+/// Runs a broker until it is told to stop.
+pub(crate) fn run(args: &StartArgs) -> ExitCode {
+    match serve(args) {
+        Ok(Ending::Graceful) => ExitCode::SUCCESS,
+        Ok(Ending::StorageFailed) => ExitCode::from(EXIT_STORAGE_FAILED),
+        Err(failure) => cli::finish(Err(failure)),
+    }
+}
+
+fn serve(args: &StartArgs) -> Outcome<Ending> {
+    let settings = Settings::load(&args.settings, std::env::vars_os())?;
+    let options = settings.resolve()?;
+    logging::install(options.log_format, &options.log_level)?;
+    for variable in settings.unknown_environment() {
+        tracing::warn!(
+            variable,
+            "environment variable stands for no configuration key"
+        );
+    }
+    // Before the broker starts: it registers its metrics with the recorder it finds.
+    let exporter = exposition::install()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("affluent")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the asynchronous runtime: {error}")))?;
+    runtime.block_on(run_broker(&settings, options, exporter))
+}
+
+async fn run_broker(
+    settings: &Settings,
+    options: StartOptions,
+    exporter: exposition::Exporter,
+) -> Outcome<Ending> {
+    let mut signals = Signals::listen()?;
+    let is_new = greeting::is_new(&options.data_dir);
+    let broker = Broker::start(BrokerOptions {
+        data_dir: options.data_dir.clone(),
+        properties: options.properties.clone(),
+        clock: Arc::new(SystemClock::new()),
+    })
+    .await
+    .map_err(|error| settings.blame(explain(&error)))?;
+
+    let health = Health::default();
+    exporter.watch(broker.storage_metrics());
+    let admin = match options.admin_listener {
+        None => None,
+        Some(listener) => admin::serve(listener, exporter, health.clone()).await?,
+    };
+    let greeting = greeting::Greeting {
+        cluster_id: broker.cluster_id(),
+        node_id: options
+            .properties
+            .get("node.id")
+            .map_or("1", String::as_str),
+        listeners: broker.listeners(),
+        admin,
+        data_dir: &options.data_dir,
+        is_new,
+    };
+    greeting.log();
+    if options.log_format == LogFormat::Human {
+        greeting.print();
+    }
+    let ready = ready::ReadyFile::write(options.ready_file.as_deref(), &greeting)?;
+    health.set_serving();
+
+    let ending = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "shutting down; a second signal ends at once");
+            Ending::Graceful
+        }
+        error = broker.failed() => {
+            tracing::error!(error = %ErrorChain(&error), "the storage failed; nothing is acknowledged any more");
+            Ending::StorageFailed
+        }
+    };
+    health.set_stopping();
+    drop(ready);
+    shut_down(broker, signals, ending).await
+}
+
+async fn shut_down(broker: Broker, signals: Signals, ending: Ending) -> Outcome<Ending> {
+    let impatient = signals.exit_on_next();
+    let closed = broker.shutdown().await;
+    impatient.abort();
+    match (ending, closed) {
+        (Ending::Graceful, Ok(())) => {
+            tracing::info!("stopped");
+            Ok(Ending::Graceful)
+        }
+        (Ending::Graceful, Err(error)) => Err(Failure::new(format!(
+            "the broker stopped, but not cleanly: {}",
+            ErrorChain(&error)
+        ))
+        .remedy("start it again: what was acknowledged is replayed from the journal")),
+        // A storage that failed cannot close cleanly; the first error was the one that counts.
+        (Ending::StorageFailed, _) => {
+            Failure::new("the storage failed and the broker stopped; its log says why")
+                .remedy("check the disk, then start again: what was acknowledged is in the journal")
+                .report();
+            Ok(Ending::StorageFailed)
+        }
+    }
+}
+
+fn explain(error: &StartError) -> Failure {
+    let failure = Failure::of(error);
+    match error {
+        StartError::Bind { .. } => failure.remedy(
+            "stop what runs there, or choose another address with --listener (port 0 takes a free one)",
+        ),
+        _ => failure,
+    }
+}

@@ -1,0 +1,83 @@
+//! The ready file: where the broker listens, for programs.
+//!
+//! ```json
+//! {"pid":4711,"cluster_id":"…","node_id":"1","data_dir":"…","admin":"127.0.0.1:8090",
+//!  "listeners":[{"name":"PLAINTEXT","address":"127.0.0.1:9092","advertised":"127.0.0.1:9092"}]}
+//! ```
+//!
+//! It appears whole, by a rename, once the broker serves, and goes when the broker stops.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cli::{Failure, Outcome};
+use serde::Serialize;
+
+use super::greeting::Greeting;
+
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    pid: u32,
+    cluster_id: &'a str,
+    node_id: &'a str,
+    data_dir: String,
+    admin: Option<String>,
+    listeners: Vec<Listener<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listener<'a> {
+    name: &'a str,
+    address: String,
+    advertised: String,
+}
+
+/// Removes the file when dropped.
+#[derive(Debug)]
+pub(super) struct ReadyFile(Option<PathBuf>);
+
+impl ReadyFile {
+    /// Writes the file, if one is asked for.
+    pub(super) fn write(path: Option<&Path>, greeting: &Greeting<'_>) -> Outcome<ReadyFile> {
+        let Some(path) = path else {
+            return Ok(ReadyFile(None));
+        };
+        let listeners = greeting.listeners.iter().map(|listener| Listener {
+            name: &listener.name,
+            address: listener.address.to_string(),
+            advertised: format!("{}:{}", listener.advertised.0, listener.advertised.1),
+        });
+        let ready = Ready {
+            pid: std::process::id(),
+            cluster_id: &greeting.cluster_id,
+            node_id: greeting.node_id,
+            data_dir: greeting.data_dir.display().to_string(),
+            admin: greeting.admin.map(|address| address.to_string()),
+            listeners: listeners.collect(),
+        };
+        write_whole(path, &ready).map_err(|error| {
+            Failure::new(format!(
+                "cannot write the ready file '{}': {error}",
+                path.display()
+            ))
+        })?;
+        Ok(ReadyFile(Some(path.to_owned())))
+    }
+}
+
+fn write_whole(path: &Path, ready: &Ready<'_>) -> io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    fs::write(&unfinished, serde_json::to_vec(ready)?)?;
+    fs::rename(&unfinished, path)
+}
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        if let Err(error) = fs::remove_file(path) {
+            tracing::debug!(path = %path.display(), %error, "the ready file was gone already");
+        }
+    }
+}

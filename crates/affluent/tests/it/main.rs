@@ -1,0 +1,16 @@
+//! The binary a user runs, as a user runs it: real processes, real sockets, real output.
+//!
+//! What a command prints is compared with the files in `tests/expected/`; `UPDATE_EXPECT=1` rewrites them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure in a test's support is the test's failure"
+)]
+
+mod config;
+mod expect;
+mod groups;
+mod records;
+mod server;
+mod start;
+mod topics;

@@ -1,0 +1,17 @@
+//! The chaos lane: what happens to a broker that is killed, starved, lied to and shouted at.
+//!
+//! `cargo run --release -p chaos -- all` runs every scenario against the real binary and writes its verdicts to
+//! `docs/results/chaos.md`. A short form of each runs in `cargo test`.
+//!
+//! - [`history`] holds what clients did and saw, and the checker that looks for a contradiction in it.
+//! - [`producer`] and [`consumer`] are clients that go on through every fault and write that history.
+//! - [`scenario`] has one file a kind of fault; each case gives a [`report::Verdict`].
+//!
+//! **Invariants:** the checker knows nothing of the broker and the broker nothing of the checker; every random
+//! choice comes from one printed seed; a case that cannot run here (no root, no tool) says why instead of passing.
+
+pub mod consumer;
+pub mod history;
+pub mod producer;
+pub mod report;
+pub mod scenario;

@@ -10,11 +10,14 @@
 
 mod codegen;
 mod compat;
+mod lanes;
 mod repo;
 mod start;
 mod test;
 mod tidy;
 mod toolchain;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -41,14 +44,30 @@ enum Task {
     Codegen(codegen::Args),
     /// Runs real Kafka clients against Affluent and against Apache Kafka.
     Compat(compat::Args),
+    /// Compares Affluent and Apache Kafka in turns on this machine.
+    #[command(disable_help_flag = true)]
+    Bench(lanes::Args),
+    /// Kills, full disks, damaged files and malformed frames against the real binary.
+    #[command(disable_help_flag = true)]
+    Chaos(lanes::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
         Task::Start(args) => start::run(args),
         Task::Test(args) => test::run(args),
         Task::Tidy(args) => tidy::run(args),
         Task::Codegen(args) => codegen::run(args),
         Task::Compat(args) => compat::run(args),
+        Task::Bench(args) => lanes::run("bench", args),
+        Task::Chaos(args) => lanes::run("chaos", args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes, without a backtrace: these errors are for people.
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

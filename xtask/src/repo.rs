@@ -36,10 +36,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     }
 }
 
-/// The paths git tracks, relative to the root.
-pub(crate) fn tracked_files(root: &Path) -> Result<Vec<PathBuf>> {
+/// The paths git tracks or would take in, relative to the root.
+pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(root)
         .output()
         .context("could not start git; tidy asks it which files are tracked")?;

@@ -36,6 +36,21 @@ const FILES: [&str; 3] = [
     "test/integration/test_producer_integration.py",
 ];
 
+/// What the fixtures need of the missing `test/service.py` when the broker runs already.
+const SERVICE: &str = "\
+class ExternalService:
+    def __init__(self, host, port):
+        self.host, self.port = host, port
+
+    def dump_logs(self):
+        pass
+
+
+class SpawnedService:
+    def __init__(self, *args, **kwargs):
+        raise RuntimeError('only a broker that runs already is tested')
+";
+
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long all tests of a file may take together.
@@ -56,7 +71,7 @@ impl Suite for KafkaPython {
 
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
         let directory = cache.directory("kafka-python")?;
-        let stamp = format!("{VERSION} {}", REQUIREMENTS.join(" "));
+        let stamp = format!("{VERSION} {} {SERVICE}", REQUIREMENTS.join(" "));
         let built =
             fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == stamp);
         if tier == Tier::Quick && !built {
@@ -151,9 +166,15 @@ fn install(directory: &Path) -> Result<()> {
     ]))
     .context("could not fetch kafka-python's source distribution")?;
     run(Command::new("tar").args(["xf", &format!("kafka_python-{VERSION}.tar.gz")]))?;
-    // The distribution leaves this empty file out; without it Python's own package `test` is found first.
-    let marker = directory.join(format!("kafka_python-{VERSION}/test/__init__.py"));
-    fs::write(&marker, "").with_context(|| format!("could not write {}", marker.display()))
+    // The distribution leaves these two files out. Without the first, Python's own package `test` is found instead.
+    let tests = directory
+        .join(format!("kafka_python-{VERSION}"))
+        .join("test");
+    for (name, text) in [("__init__.py", ""), ("service.py", SERVICE)] {
+        let path = tests.join(name);
+        fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Reads pytest's verbose output: `path::name PASSED [ 3%]`, and at its end the reasons and durations.
@@ -169,10 +190,10 @@ fn parse(output: &str) -> Vec<CaseResult> {
                 reasons.insert(test, reason);
             }
         }
-        if let Some((time, test)) = line.split_once("s call ") {
-            if let Ok(time) = time.trim().parse() {
-                durations.insert(test.trim(), time);
-            }
+        if let Some((time, test)) = line.split_once("s call ")
+            && let Ok(time) = time.trim().parse()
+        {
+            durations.insert(test.trim(), time);
         }
     }
     let mut results = Vec::new();

@@ -35,8 +35,8 @@ impl Suite for Rdkafka {
     }
 
     fn overrides(&self) -> Vec<(&'static str, &'static str)> {
-        // Its docker-compose.yaml sets three partitions, which its tests count on.
-        vec![("num.partitions", "3")]
+        // As in its docker-compose.yaml: its tests count on three partitions and name broker 0.
+        vec![("num.partitions", "3"), ("node.id", "0")]
     }
 
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {

@@ -1,7 +1,7 @@
 //! DumpLogSegments: Apache Kafka's own reader of segment files, pointed at the broker's data directory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -39,7 +39,7 @@ fn files(tools: &Tools<'_>, partition: &str, suffix: &str) -> Result<Vec<PathBuf
     Ok(files)
 }
 
-fn dump(tools: &Tools<'_>, file: &PathBuf, options: &[&str]) -> Result<String> {
+fn dump(tools: &Tools<'_>, file: &Path, options: &[&str]) -> Result<String> {
     let path = file.to_str().context("the path is not UTF-8")?;
     tools
         .run_plain(DUMP, &[&["--files", path], options].concat(), "")?

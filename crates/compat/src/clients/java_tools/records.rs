@@ -168,7 +168,7 @@ fn get_offset_shell(tools: &Tools<'_>) -> Result<()> {
     tools.produce(topic, &[], &lines("n", 40))?;
     let sum = |time: &str| -> Result<i64> {
         let text = tools.output(GET_OFFSETS, &["--topic", topic, "--time", time], "")?;
-        text.lines().map(|line| offset_of(line)).sum()
+        text.lines().map(offset_of).sum()
     };
     for (time, wanted) in [
         ("-1", 40),

@@ -228,7 +228,7 @@ pub(crate) fn parse_all(text: &str) -> Result<Vec<Message>> {
         .collect()
 }
 
-fn resolve(raw: RawMessage) -> Result<Message> {
+fn resolve(mut raw: RawMessage) -> Result<Message> {
     let kind = match raw.r#type.as_str() {
         "request" => Kind::Request,
         "response" => Kind::Response,
@@ -240,13 +240,23 @@ fn resolve(raw: RawMessage) -> Result<Message> {
     let valid = Versions::parse(&raw.valid_versions)?;
     let flexible = Versions::parse(raw.flexible_versions.as_deref().unwrap_or("none"))?;
     let mut structs = Vec::new();
+    if kind == Kind::Response {
+        make_ignorable(&mut raw.fields);
+        raw.common_structs.iter_mut().for_each(|common| make_ignorable(&mut common.fields));
+    }
     let common = raw
         .common_structs
         .iter()
         .map(|s| (s.name.as_str(), &s.fields))
         .collect::<Vec<_>>();
     if !valid.is_empty() {
-        collect(&raw.name, &raw.fields, (valid, valid), &common, &mut structs)?;
+        collect(
+            &raw.name,
+            &raw.fields,
+            (valid, valid),
+            &common,
+            &mut structs,
+        )?;
     }
     Ok(Message {
         api_key: raw.api_key,
@@ -258,6 +268,16 @@ fn resolve(raw: RawMessage) -> Result<Message> {
         latest_version_unstable: raw.latest_version_unstable,
         structs,
     })
+}
+
+/// An old client never knew the fields that came after it, so a response leaves them out, where a request
+/// that cannot say what it means is refused. Differs: Kafka's generator refuses both, and its handlers leave
+/// such fields unset version by version.
+fn make_ignorable(fields: &mut [RawField]) {
+    for field in fields {
+        field.ignorable = true;
+        make_ignorable(field.fields.as_deref_mut().unwrap_or_default());
+    }
 }
 
 fn collect(
@@ -295,7 +315,13 @@ fn collect(
             // A common struct is reached from several fields, each with versions of its own.
             let is_common = raw.fields.is_none();
             let inner_versions = if is_common { valid } else { field.versions };
-            collect(inner_name, inner_fields, (inner_versions, valid), common, structs)?;
+            collect(
+                inner_name,
+                inner_fields,
+                (inner_versions, valid),
+                common,
+                structs,
+            )?;
         }
         resolved.push(field);
     }

@@ -76,26 +76,16 @@ impl Message for AddPartitionsToTxnResponse {
             writer.array(flexible, &self.results_by_transaction, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.results_by_transaction.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnResponse",
-                version,
-                field: "ResultsByTransaction",
-            });
         }
+
         if version <= 3 {
             writer.array(
                 flexible,
                 &self.results_by_topic_v3_and_below,
                 |writer, value| value.write(writer, version),
             )?;
-        } else if !self.results_by_topic_v3_and_below.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "AddPartitionsToTxnResponse",
-                version,
-                field: "ResultsByTopicV3AndBelow",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

@@ -91,22 +91,12 @@ impl Message for CreateDelegationTokenResponse {
         writer.string(flexible, &self.principal_name)?;
         if version >= 3 {
             writer.string(flexible, &self.token_requester_principal_type)?;
-        } else if !self.token_requester_principal_type.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "CreateDelegationTokenResponse",
-                version,
-                field: "TokenRequesterPrincipalType",
-            });
         }
+
         if version >= 3 {
             writer.string(flexible, &self.token_requester_principal_name)?;
-        } else if !self.token_requester_principal_name.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "CreateDelegationTokenResponse",
-                version,
-                field: "TokenRequesterPrincipalName",
-            });
         }
+
         writer.i64(self.issue_timestamp_ms);
         writer.i64(self.expiry_timestamp_ms);
         writer.i64(self.max_timestamp_ms);

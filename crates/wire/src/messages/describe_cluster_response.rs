@@ -72,13 +72,8 @@ impl Message for DescribeClusterResponse {
         writer.nullable_string(true, self.error_message.as_deref())?;
         if version >= 1 {
             writer.i8(self.endpoint_type);
-        } else if self.endpoint_type != 1 {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribeClusterResponse",
-                version,
-                field: "EndpointType",
-            });
         }
+
         writer.string(true, &self.cluster_id)?;
         writer.i32(self.controller_id);
         writer.array(true, &self.brokers, |writer, value| {
@@ -160,13 +155,8 @@ impl DescribeClusterBroker {
         writer.nullable_string(true, self.rack.as_deref())?;
         if version >= 2 {
             writer.bool(self.is_fenced);
-        } else if self.is_fenced {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribeClusterBroker",
-                version,
-                field: "IsFenced",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }

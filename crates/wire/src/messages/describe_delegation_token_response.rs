@@ -155,22 +155,12 @@ impl DescribedDelegationToken {
         writer.string(flexible, &self.principal_name)?;
         if version >= 3 {
             writer.string(flexible, &self.token_requester_principal_type)?;
-        } else if !self.token_requester_principal_type.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedDelegationToken",
-                version,
-                field: "TokenRequesterPrincipalType",
-            });
         }
+
         if version >= 3 {
             writer.string(flexible, &self.token_requester_principal_name)?;
-        } else if !self.token_requester_principal_name.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedDelegationToken",
-                version,
-                field: "TokenRequesterPrincipalName",
-            });
         }
+
         writer.i64(self.issue_timestamp);
         writer.i64(self.expiry_timestamp);
         writer.i64(self.max_timestamp);

@@ -143,13 +143,8 @@ impl DescribedGroup {
         writer.i16(self.error_code);
         if version >= 6 {
             writer.nullable_string(flexible, self.error_message.as_deref())?;
-        } else if self.error_message.is_some() {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedGroup",
-                version,
-                field: "ErrorMessage",
-            });
         }
+
         writer.string(flexible, &self.group_id)?;
         writer.string(flexible, &self.group_state)?;
         writer.string(flexible, &self.protocol_type)?;
@@ -159,13 +154,8 @@ impl DescribedGroup {
         })?;
         if version >= 3 {
             writer.i32(self.authorized_operations);
-        } else if self.authorized_operations != -2147483648 {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedGroup",
-                version,
-                field: "AuthorizedOperations",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

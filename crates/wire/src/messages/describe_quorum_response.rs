@@ -67,13 +67,8 @@ impl Message for DescribeQuorumResponse {
             writer.array(true, &self.nodes, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.nodes.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribeQuorumResponse",
-                version,
-                field: "Nodes",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }
@@ -297,13 +292,8 @@ impl ReplicaState {
         writer.i32(self.replica_id);
         if version >= 2 {
             writer.uuid(self.replica_directory_id);
-        } else if self.replica_directory_id != Uuid::ZERO {
-            return Err(EncodeError::UnsupportedField {
-                message: "ReplicaState",
-                version,
-                field: "ReplicaDirectoryId",
-            });
         }
+
         writer.i64(self.log_end_offset);
         if version >= 1 {
             writer.i64(self.last_fetch_timestamp);

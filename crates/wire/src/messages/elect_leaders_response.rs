@@ -57,13 +57,8 @@ impl Message for ElectLeadersResponse {
         writer.i32(self.throttle_time_ms);
         if version >= 1 {
             writer.i16(self.error_code);
-        } else if self.error_code != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "ElectLeadersResponse",
-                version,
-                field: "ErrorCode",
-            });
         }
+
         writer.array(flexible, &self.replica_election_results, |writer, value| {
             value.write(writer, version)
         })?;

@@ -81,23 +81,12 @@ impl Message for FetchResponse {
 
         if version >= 7 {
             writer.i32(self.session_id);
-        } else if self.session_id != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "FetchResponse",
-                version,
-                field: "SessionId",
-            });
         }
+
         writer.array(flexible, &self.responses, |writer, value| {
             value.write(writer, version)
         })?;
-        if !(version >= 16) && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "FetchResponse",
-                version,
-                field: "NodeEndpoints",
-            });
-        }
+
         if flexible {
             let has_node_endpoints = version >= 16 && (!self.node_endpoints.is_empty());
             writer.uvarint(u32::from(has_node_endpoints));
@@ -308,27 +297,6 @@ impl PartitionData {
             writer.i64(self.log_start_offset);
         }
 
-        if !(version >= 12) && self.diverging_epoch != EpochEndOffset::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "PartitionData",
-                version,
-                field: "DivergingEpoch",
-            });
-        }
-        if !(version >= 12) && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "PartitionData",
-                version,
-                field: "CurrentLeader",
-            });
-        }
-        if !(version >= 12) && self.snapshot_id != SnapshotId::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "PartitionData",
-                version,
-                field: "SnapshotId",
-            });
-        }
         writer.nullable_array(
             flexible,
             self.aborted_transactions.as_deref(),
@@ -336,13 +304,8 @@ impl PartitionData {
         )?;
         if version >= 11 {
             writer.i32(self.preferred_read_replica);
-        } else if self.preferred_read_replica != -1 {
-            return Err(EncodeError::UnsupportedField {
-                message: "PartitionData",
-                version,
-                field: "PreferredReadReplica",
-            });
         }
+
         writer.nullable_records(flexible, self.records.as_ref())?;
         if flexible {
             let has_diverging_epoch = self.diverging_epoch != EpochEndOffset::default();

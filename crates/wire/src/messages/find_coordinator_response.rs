@@ -87,55 +87,30 @@ impl Message for FindCoordinatorResponse {
 
         if version <= 3 {
             writer.i16(self.error_code);
-        } else if self.error_code != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "FindCoordinatorResponse",
-                version,
-                field: "ErrorCode",
-            });
         }
+
         if (1..=3).contains(&version) {
             writer.nullable_string(flexible, self.error_message.as_deref())?;
         }
 
         if version <= 3 {
             writer.i32(self.node_id);
-        } else if self.node_id != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "FindCoordinatorResponse",
-                version,
-                field: "NodeId",
-            });
         }
+
         if version <= 3 {
             writer.string(flexible, &self.host)?;
-        } else if !self.host.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "FindCoordinatorResponse",
-                version,
-                field: "Host",
-            });
         }
+
         if version <= 3 {
             writer.i32(self.port);
-        } else if self.port != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "FindCoordinatorResponse",
-                version,
-                field: "Port",
-            });
         }
+
         if version >= 4 {
             writer.array(flexible, &self.coordinators, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.coordinators.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "FindCoordinatorResponse",
-                version,
-                field: "Coordinators",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

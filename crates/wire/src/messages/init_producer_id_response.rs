@@ -71,22 +71,12 @@ impl Message for InitProducerIdResponse {
         writer.i16(self.producer_epoch);
         if version >= 6 {
             writer.i64(self.ongoing_txn_producer_id);
-        } else if self.ongoing_txn_producer_id != -1 {
-            return Err(EncodeError::UnsupportedField {
-                message: "InitProducerIdResponse",
-                version,
-                field: "OngoingTxnProducerId",
-            });
         }
+
         if version >= 6 {
             writer.i16(self.ongoing_txn_producer_epoch);
-        } else if self.ongoing_txn_producer_epoch != -1 {
-            return Err(EncodeError::UnsupportedField {
-                message: "InitProducerIdResponse",
-                version,
-                field: "OngoingTxnProducerEpoch",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

@@ -108,13 +108,8 @@ impl Message for JoinGroupResponse {
         writer.string(flexible, &self.leader)?;
         if version >= 9 {
             writer.bool(self.skip_assignment);
-        } else if self.skip_assignment {
-            return Err(EncodeError::UnsupportedField {
-                message: "JoinGroupResponse",
-                version,
-                field: "SkipAssignment",
-            });
         }
+
         writer.string(flexible, &self.member_id)?;
         writer.array(flexible, &self.members, |writer, value| {
             value.write(writer, version)

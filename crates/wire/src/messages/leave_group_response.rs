@@ -64,13 +64,8 @@ impl Message for LeaveGroupResponse {
             writer.array(flexible, &self.members, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.members.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "LeaveGroupResponse",
-                version,
-                field: "Members",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

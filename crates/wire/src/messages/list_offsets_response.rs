@@ -191,13 +191,8 @@ impl ListOffsetsPartitionResponse {
         writer.i64(self.offset);
         if version >= 4 {
             writer.i32(self.leader_epoch);
-        } else if self.leader_epoch != -1 {
-            return Err(EncodeError::UnsupportedField {
-                message: "ListOffsetsPartitionResponse",
-                version,
-                field: "LeaderEpoch",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

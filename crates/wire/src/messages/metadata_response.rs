@@ -101,13 +101,8 @@ impl Message for MetadataResponse {
         })?;
         if (8..=10).contains(&version) {
             writer.i32(self.cluster_authorized_operations);
-        } else if self.cluster_authorized_operations != -2147483648 {
-            return Err(EncodeError::UnsupportedField {
-                message: "MetadataResponse",
-                version,
-                field: "ClusterAuthorizedOperations",
-            });
         }
+
         if version >= 13 {
             writer.i16(self.error_code);
         }
@@ -309,13 +304,8 @@ impl MetadataResponseTopic {
         })?;
         if version >= 8 {
             writer.i32(self.topic_authorized_operations);
-        } else if self.topic_authorized_operations != -2147483648 {
-            return Err(EncodeError::UnsupportedField {
-                message: "MetadataResponseTopic",
-                version,
-                field: "TopicAuthorizedOperations",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

@@ -76,13 +76,8 @@ impl Message for OffsetFetchResponse {
             writer.array(flexible, &self.topics, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.topics.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "OffsetFetchResponse",
-                version,
-                field: "Topics",
-            });
         }
+
         if (2..=7).contains(&version) {
             writer.i16(self.error_code);
         }
@@ -91,13 +86,8 @@ impl Message for OffsetFetchResponse {
             writer.array(flexible, &self.groups, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.groups.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "OffsetFetchResponse",
-                version,
-                field: "Groups",
-            });
         }
+
         if flexible {
             writer.uvarint(0);
         }

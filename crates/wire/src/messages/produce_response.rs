@@ -65,13 +65,7 @@ impl Message for ProduceResponse {
             value.write(writer, version)
         })?;
         writer.i32(self.throttle_time_ms);
-        if !(version >= 10) && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "ProduceResponse",
-                version,
-                field: "NodeEndpoints",
-            });
-        }
+
         if flexible {
             let has_node_endpoints = version >= 10 && (!self.node_endpoints.is_empty());
             writer.uvarint(u32::from(has_node_endpoints));
@@ -272,13 +266,6 @@ impl PartitionProduceResponse {
             writer.nullable_string(flexible, self.error_message.as_deref())?;
         }
 
-        if !(version >= 10) && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "PartitionProduceResponse",
-                version,
-                field: "CurrentLeader",
-            });
-        }
         if flexible {
             let has_current_leader =
                 version >= 10 && (self.current_leader != LeaderIdAndEpoch::default());

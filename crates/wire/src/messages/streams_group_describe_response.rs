@@ -169,22 +169,12 @@ impl DescribedGroup {
                     value.write(writer, version)?;
                 }
             }
-        } else if self.topology_description.is_some() {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedGroup",
-                version,
-                field: "TopologyDescription",
-            });
         }
+
         if version >= 1 {
             writer.i8(self.topology_description_status);
-        } else if self.topology_description_status != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "DescribedGroup",
-                version,
-                field: "TopologyDescriptionStatus",
-            });
         }
+
         if version >= 1 {
             writer.nullable_string(true, self.assignor_name.as_deref())?;
         }
@@ -881,24 +871,14 @@ impl TopologyDescription {
             writer.array(true, &self.subtopologies, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.subtopologies.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescription",
-                version,
-                field: "Subtopologies",
-            });
         }
+
         if version >= 1 {
             writer.array(true, &self.global_stores, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.global_stores.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescription",
-                version,
-                field: "GlobalStores",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }
@@ -956,24 +936,14 @@ impl TopologyDescriptionSubtopology {
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         if version >= 1 {
             writer.string(true, &self.subtopology_id)?;
-        } else if !self.subtopology_id.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionSubtopology",
-                version,
-                field: "SubtopologyId",
-            });
         }
+
         if version >= 1 {
             writer.array(true, &self.nodes, |writer, value| {
                 value.write(writer, version)
             })?;
-        } else if !self.nodes.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionSubtopology",
-                version,
-                field: "Nodes",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }
@@ -1052,64 +1022,34 @@ impl TopologyDescriptionNode {
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         if version >= 1 {
             writer.string(true, &self.name)?;
-        } else if !self.name.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "Name",
-            });
         }
+
         if version >= 1 {
             writer.i8(self.node_type);
-        } else if self.node_type != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "NodeType",
-            });
         }
+
         if version >= 1 {
             writer.array(true, &self.source_topics, |writer, value| {
                 writer.string(true, value)
             })?;
-        } else if !self.source_topics.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "SourceTopics",
-            });
         }
+
         if version >= 1 {
             writer.nullable_string(true, self.sink_topic.as_deref())?;
-        } else if self.sink_topic.is_some() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "SinkTopic",
-            });
         }
+
         if version >= 1 {
             writer.array(true, &self.stores, |writer, value| {
                 writer.string(true, value)
             })?;
-        } else if !self.stores.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "Stores",
-            });
         }
+
         if version >= 1 {
             writer.array(true, &self.successors, |writer, value| {
                 writer.string(true, value)
             })?;
-        } else if !self.successors.is_empty() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionNode",
-                version,
-                field: "Successors",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }
@@ -1179,22 +1119,12 @@ impl TopologyDescriptionGlobalStore {
     pub(crate) fn write(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
         if version >= 1 {
             self.source.write(writer, version)?;
-        } else if self.source != TopologyDescriptionNode::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionGlobalStore",
-                version,
-                field: "Source",
-            });
         }
+
         if version >= 1 {
             self.processor.write(writer, version)?;
-        } else if self.processor != TopologyDescriptionNode::default() {
-            return Err(EncodeError::UnsupportedField {
-                message: "TopologyDescriptionGlobalStore",
-                version,
-                field: "Processor",
-            });
         }
+
         writer.uvarint(0);
         Ok(())
     }

@@ -120,13 +120,8 @@ impl Message for StreamsGroupHeartbeatResponse {
         writer.i32(self.heartbeat_interval_ms);
         if version <= 0 {
             writer.i32(self.acceptable_recovery_lag_legacy);
-        } else if self.acceptable_recovery_lag_legacy != 0 {
-            return Err(EncodeError::UnsupportedField {
-                message: "StreamsGroupHeartbeatResponse",
-                version,
-                field: "AcceptableRecoveryLagLegacy",
-            });
         }
+
         writer.i32(self.task_offset_interval_ms);
         if version >= 1 {
             writer.i64(self.acceptable_recovery_lag);
@@ -146,13 +141,8 @@ impl Message for StreamsGroupHeartbeatResponse {
         })?;
         if version >= 1 {
             writer.bool(self.topology_description_required);
-        } else if self.topology_description_required {
-            return Err(EncodeError::UnsupportedField {
-                message: "StreamsGroupHeartbeatResponse",
-                version,
-                field: "TopologyDescriptionRequired",
-            });
         }
+
         writer.i32(self.endpoint_information_epoch);
         writer.nullable_array(
             true,

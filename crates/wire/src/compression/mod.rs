@@ -120,7 +120,7 @@ pub struct Decoder<'a> {
 
 enum Stream<'a> {
     None(&'a [u8]),
-    Gzip(gzip::Decoder<'a>),
+    Gzip(Box<gzip::Decoder<'a>>),
     Snappy(snappy::Decoder<'a>),
     Lz4(Box<lz4::Decoder<'a>>),
     Zstd(zstd::Decoder<'a>),
@@ -140,7 +140,7 @@ impl<'a> Decoder<'a> {
         let corrupt = |source| CompressionError::Corrupt { codec, source };
         let stream = match codec {
             Compression::None => Stream::None(data),
-            Compression::Gzip => Stream::Gzip(gzip::decoder(data)),
+            Compression::Gzip => Stream::Gzip(Box::new(gzip::decoder(data))),
             Compression::Snappy => Stream::Snappy(snappy::Decoder::new(data, limit)),
             Compression::Lz4 => Stream::Lz4(Box::new(lz4::decoder(data).map_err(corrupt)?)),
             Compression::Zstd => Stream::Zstd(zstd::decoder(data).map_err(corrupt)?),

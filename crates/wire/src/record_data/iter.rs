@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::layout::{RecordLayout, SliceSource, Source, header, range};
+use super::layout::{SliceSource, Source, header, range};
 use super::{Record, RecordDataError, RecordDefect, RecordHeader};
 use crate::compression::decompress;
 use crate::record_batch::{Attributes, BATCH_HEADER_LEN, BatchError, BatchHeader, Compression};
@@ -69,10 +69,10 @@ impl RecordIter {
 
     fn read(&mut self) -> Result<Record, RecordDefect> {
         let mut source = SliceSource::at(&self.data, self.position);
-        let layout = RecordLayout::read(&mut source)?;
+        let layout = source.record()?;
         let end = source.position();
         let mut headers_source = SliceSource::at(&self.data, index(layout.headers_at));
-        // `RecordLayout::read` walked over every header, so their number is real.
+        // `Source::record` walked over every header, so their number is real.
         let mut headers = Vec::with_capacity(usize::try_from(layout.header_count).unwrap_or(0));
         for _ in 0..layout.header_count {
             let (key, value) = header(&mut headers_source, end)?;

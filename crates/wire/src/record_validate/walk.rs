@@ -120,7 +120,7 @@ fn walk<S: Source>(
     };
     let batch_is_log_append_time = header.attributes.is_log_append_time();
     for index in 0..header.record_count {
-        let record = match RecordLayout::read(source) {
+        let record = match source.record() {
             Ok(record) => record,
             Err(defect) => return Err(malformed(header, index, defect)),
         };

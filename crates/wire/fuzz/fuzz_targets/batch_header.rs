@@ -1,0 +1,7 @@
+//! See `targets::batch_header`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::batch_header(data));

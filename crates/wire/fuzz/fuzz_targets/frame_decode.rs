@@ -1,0 +1,7 @@
+//! See `targets::frame_decode`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::frame_decode(data));

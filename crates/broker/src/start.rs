@@ -12,7 +12,7 @@ use base::{Clock, NodeId, PartitionIndex, Uuid};
 use metastore::resource::FeaturesResource;
 use metastore::{EmbeddedStore, Metadata, MetadataError, MetadataImage};
 use security::AllowEveryone;
-use storage::{PartitionSpec, Storage, StorageError, StorageOptions};
+use storage::{PartitionSpec, Storage, StorageError, StorageMetrics, StorageOptions};
 use tokio::sync::{Mutex, watch};
 
 use crate::accept::{ConnectionCounts, accept};
@@ -183,10 +183,10 @@ impl Broker {
         self.server.topics().len()
     }
 
-    /// The storage, whose counters and status are exported.
+    /// What the storage counts, for export.
     #[must_use]
-    pub fn storage(&self) -> &Storage {
-        self.server.storage()
+    pub fn storage_metrics(&self) -> Arc<StorageMetrics> {
+        Arc::clone(self.server.storage().metrics())
     }
 
     /// Waits until the storage has failed for good: nothing is acknowledged any more until a restart.
@@ -300,11 +300,19 @@ fn open_storage(
         }));
     }
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let defaults = StorageOptions::new(&options.data_dir);
     let storage_options = StorageOptions {
         retention_check_interval_ms: milliseconds(settings.log_retention_check_interval),
         producer_id_expiration_ms: i64::try_from(milliseconds(settings.producer_id_expiration))
             .unwrap_or(i64::MAX),
-        ..StorageOptions::new(&options.data_dir)
+        journal_first_file_bytes: defaults
+            .journal_first_file_bytes
+            .min(settings.journal_file_bytes),
+        journal_file_bytes: settings.journal_file_bytes,
+        journal_max_bytes: settings.journal_max_bytes,
+        checkpoint_bytes: settings.journal_checkpoint_bytes,
+        checkpoint_interval_ms: milliseconds(settings.journal_checkpoint_interval),
+        ..defaults
     };
     let (storage, report) = Storage::open(storage_options, Arc::clone(&options.clock), partitions)
         .map_err(StartError::Storage)?;

@@ -81,6 +81,14 @@ pub struct BrokerSettings {
 
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
+    /// `journal.file.bytes`.
+    pub journal_file_bytes: u64,
+    /// `journal.max.bytes`.
+    pub journal_max_bytes: u64,
+    /// `journal.checkpoint.bytes`.
+    pub journal_checkpoint_bytes: u64,
+    /// `journal.checkpoint.interval.ms`.
+    pub journal_checkpoint_interval: Duration,
     /// `log.cleaner.enable`.
     pub log_cleaner_enable: bool,
     /// `log.cleaner.threads`.
@@ -191,6 +199,10 @@ impl BrokerSettings {
             offsets_topic_replication_factor: read.short("offsets.topic.replication.factor"),
             offsets_topic_segment_bytes: read.int("offsets.topic.segment.bytes"),
             log_retention_check_interval: read.ms("log.retention.check.interval.ms"),
+            journal_file_bytes: read.count("journal.file.bytes") as u64,
+            journal_max_bytes: read.count("journal.max.bytes") as u64,
+            journal_checkpoint_bytes: read.count("journal.checkpoint.bytes") as u64,
+            journal_checkpoint_interval: read.ms("journal.checkpoint.interval.ms"),
             log_cleaner_enable: configs.boolean("log.cleaner.enable"),
             log_cleaner_threads: read.count("log.cleaner.threads"),
             log_cleaner_backoff: read.ms("log.cleaner.backoff.ms"),

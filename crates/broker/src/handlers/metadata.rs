@@ -43,7 +43,13 @@ pub(crate) async fn handle(
     } else {
         for requested in request.topics.unwrap_or_default() {
             let by_id = !requested.topic_id.is_zero();
+            let by_id_allowed = context.api_version >= 12;
             topics.push(match requested.name {
+                // Ids are in requests from version 10, but Kafka takes them from version 12 only.
+                name if !by_id_allowed && (by_id || name.is_none()) => {
+                    let name = name.unwrap_or_default();
+                    failed(Some(name), Uuid::ZERO, ErrorCode::InvalidRequest)
+                }
                 Some(name) if !by_id => named(&server, &context, name, auto_create).await,
                 _ if by_id => identified(&server, &context, requested.topic_id),
                 _ => failed(None, Uuid::ZERO, ErrorCode::InvalidRequest),
@@ -151,9 +157,7 @@ fn failed(name: Option<String>, topic_id: Uuid, code: ErrorCode) -> MetadataResp
     let is_internal = name.as_deref().is_some_and(is_internal);
     MetadataResponseTopic {
         error_code: code.code(),
-        // The name is not nullable before version 12, in which ids came.
-        name: name.or_else(|| topic_id.is_zero().then(String::new)),
-        topic_id,
+        name,
         is_internal,
         topic_authorized_operations: NO_OPERATIONS,
         ..MetadataResponseTopic::default()

@@ -73,6 +73,28 @@ base::config_keys! {
             "The default of a topic's `flush.policy`: whether an append is on the disk before it \
              is acknowledged (`ack`), at intervals (`interval`), or when the operating system sees \
              fit (`os`).";
+        LONG "journal.file.bytes" = "67108864" [
+            at_least(1_048_576),
+            differs("Apache Kafka has no journal; the key is Affluent's."),
+        ]
+            "The size of one file of the journal, which is written beforehand and recycled. Larger \
+             files change over less often; smaller ones suit small disks.";
+        LONG "journal.max.bytes" = "2147483648" [
+            at_least(2_097_152),
+            differs("Apache Kafka has no journal; the key is Affluent's."),
+        ]
+            "The most bytes of journal kept on the disk: appends wait for a checkpoint beyond it.";
+        LONG "journal.checkpoint.bytes" = "268435456" [
+            at_least(1_048_576),
+            differs("Apache Kafka has no journal; the key is Affluent's."),
+        ]
+            "A checkpoint is taken after this many bytes of journal. Fewer bytes restart faster \
+             after a crash and sync segments more often.";
+        LONG "journal.checkpoint.interval.ms" = "30000" [
+            at_least(100),
+            differs("Apache Kafka has no journal; the key is Affluent's."),
+        ]
+            "A checkpoint is taken after this long, if anything was written, in milliseconds.";
         LONG "log.flush.interval.messages" = "9223372036854775807" [at_least(1), cluster_wide]
             "The default of a topic's `flush.messages`: records between two flushes under \
              `flush.policy=interval`.";

@@ -78,9 +78,11 @@ fn main() -> Result<()> {
         Some(directory) => Ledger::load(directory)?,
         None => Ledger::default(),
     };
+    // Taken once: the sources may move on while an hour of scenarios runs, the program does not.
+    let facts = machine::run_facts()?;
     for scenario in scenarios {
         let samples = run_scenario(&hall, scenario, rounds, &cli.only)?;
-        ledger.record(&scenario, &samples, machine::run_facts()?);
+        ledger.record(&scenario, &samples, facts.clone());
         // Saved after each scenario: an hour's work should not hang on the last one.
         if let Some(directory) = &results {
             ledger.save(directory)?;

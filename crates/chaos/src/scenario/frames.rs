@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use ::bytes::Bytes;
 use anyhow::{Context, Result, bail, ensure};
-use testkit::connection::{Connection, Reaction};
-use testkit::{Server, ServerOptions, calls};
+use testkit::calls::{self, Produced};
+use testkit::connection::{Connection, Reaction, decode_response};
+use testkit::{Server, ServerOptions};
 use wire::ErrorCode;
-use wire::messages::ApiVersionsRequest;
+use wire::messages::{ApiVersionsRequest, ProduceRequest};
 
 use crate::report::Verdict;
 use crate::scenario::Plan;
@@ -35,6 +36,8 @@ enum Expect {
     UnsupportedVersion,
     /// Produce is answered with this error.
     Produce(ErrorCode),
+    /// Produce is answered with any error.
+    ProduceRefused,
 }
 
 /// Bytes and what must become of the connection they come on.
@@ -108,7 +111,22 @@ fn one(port: u16, case: &Case) -> Result<String> {
     match (case.expect, reaction) {
         (Expect::Closed, Reaction::Closed) => Ok("closed".to_owned()),
         (Expect::UnsupportedVersion, Reaction::Answered(frame)) => unsupported_version(&frame),
-        (Expect::Produce(expected), Reaction::Answered(frame)) => produce_error(frame, expected),
+        (Expect::Produce(expected), Reaction::Answered(frame)) => {
+            let produced = produce_answer(frame)?;
+            ensure!(
+                produced.error == expected,
+                "Produce answered {} ({}), not {}",
+                produced.error.name(),
+                produced.message,
+                expected.name()
+            );
+            Ok(expected.name().to_owned())
+        }
+        (Expect::ProduceRefused, Reaction::Answered(frame)) => {
+            let produced = produce_answer(frame)?;
+            ensure!(produced.error != ErrorCode::None, "Produce took the batch");
+            Ok(produced.error.name().to_owned())
+        }
         (expected, reaction) => bail!("expected {expected:?}, got {reaction:?}"),
     }
 }
@@ -130,22 +148,12 @@ fn unsupported_version(frame: &Bytes) -> Result<String> {
     Ok("UNSUPPORTED_VERSION in version 0".to_owned())
 }
 
-fn produce_error(frame: Bytes, expected: ErrorCode) -> Result<String> {
-    use testkit::connection::decode_response;
-    use wire::messages::ProduceRequest;
+fn produce_answer(frame: Bytes) -> Result<Produced> {
     let (_, answer) = decode_response::<ProduceRequest>(calls::PRODUCE_VERSION, frame)?;
-    let produced = calls::produced(answer)?
+    calls::produced(answer)?
         .into_iter()
         .next()
-        .context("an empty answer")?;
-    ensure!(
-        produced.error == expected,
-        "Produce answered {} ({}), not {}",
-        produced.error.name(),
-        produced.message,
-        expected.name()
-    );
-    Ok(expected.name().to_owned())
+        .context("an empty answer")
 }
 
 /// A well-behaved client is served at once.

@@ -29,7 +29,6 @@ const VALUE_BYTES: usize = 2_500;
 
 /// A journal that is cheap to copy and segments that are not all in it.
 const PROPERTIES: &[(&str, &str)] = &[
-    ("journal.first.file.bytes", "4194304"),
     ("journal.file.bytes", "4194304"),
     ("journal.checkpoint.bytes", "2097152"),
 ];

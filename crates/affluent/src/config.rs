@@ -12,7 +12,7 @@ use crate::settings::{Settings, SettingsArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check the settings a start would use, and show where each comes from.
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Print what every key means, in Markdown.
     Reference(ReferenceArgs),
 }

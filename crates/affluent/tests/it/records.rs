@@ -16,20 +16,21 @@ fn lines(count: usize) -> Vec<u8> {
 
 #[test]
 fn what_goes_in_comes_out() {
+    let server = Server::start();
     for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        let server = Server::start();
-        server.run("kafka topic create records --partitions 3").ok();
-        let produce =
-            format!("kafka topic produce records --parse-key --compression {compression}");
+        server
+            .run(&format!("kafka topic create {compression} --partitions 3"))
+            .ok();
+        let flags = format!("--parse-key --compression {compression}");
+        let produce = format!("kafka topic produce {compression} {flags}");
         let produced = server.run_with_input(&produce, &lines(1_000));
-        assert_eq!(
-            produced.stderr,
-            "Produced 1,000 records to topic \"records\".\n"
-        );
+        let said = format!("Produced 1,000 records to topic \"{compression}\".\n");
+        assert_eq!(produced.stderr, said);
         assert_eq!(produced.ok(), "");
 
+        let flags = "-b --exit --print-key --delimiter :";
         let read = server
-            .run("kafka topic consume records -b --exit --print-key --delimiter :")
+            .run(&format!("kafka topic consume {compression} {flags}"))
             .ok();
         let mut read: Vec<&str> = read.lines().collect();
         let sent = String::from_utf8(lines(1_000)).unwrap();

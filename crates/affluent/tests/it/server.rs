@@ -193,20 +193,14 @@ impl Server {
         (head.lines().next().unwrap().to_owned(), body.to_owned())
     }
 
-    /// Puts names where this run's own values stand, longest first.
+    /// Puts names where this run's own values stand; that of the cluster is as long as its value, for tables.
     pub(crate) fn stable(&self, text: &str) -> String {
         let bootstrap = self.bootstrap();
         let admin = self.ready["admin"].as_str().unwrap();
-        let mut text = text
-            .replace(bootstrap, "{bootstrap}")
+        let cluster_id = self.ready["cluster_id"].as_str().unwrap();
+        text.replace(bootstrap, "{bootstrap}")
             .replace(admin, "{admin}")
-            .replace(env!("CARGO_PKG_VERSION"), "{version}");
-        for (value, name) in [(
-            self.ready["cluster_id"].as_str().unwrap(),
-            "{cluster-id-of-22-chars}",
-        )] {
-            text = text.replace(value, &name.chars().take(value.len()).collect::<String>());
-        }
-        text
+            .replace(cluster_id, "{cluster-id-22-letters")
+            .replace(env!("CARGO_PKG_VERSION"), "{version}")
     }
 }

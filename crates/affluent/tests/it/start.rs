@@ -10,8 +10,6 @@ use crate::server::{Run, Server, affluent};
 #[test]
 fn the_first_start_greets_and_the_ready_file_goes_with_the_broker() {
     let mut server = Server::start();
-    let pid = u64::from(server.ready()["pid"].as_u64().unwrap() != 0);
-    assert_eq!(pid, 1);
     assert_eq!(server.ready()["listeners"][0]["name"], "PLAINTEXT");
     assert!(
         !server.bootstrap().ends_with(":0"),
@@ -59,7 +57,10 @@ fn metrics_and_health_are_served() {
     assert!(value("affluent_requests_total{api=\"Produce\"}") >= 1.0);
     assert!(value("affluent_storage_appended_batches_total") >= 1.0);
     assert!(value("process_resident_memory_bytes") > 1e6);
-    for line in body.lines().filter(|line| !line.starts_with('#')) {
+    for line in body
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let (_, number) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         assert!(number.parse::<f64>().is_ok(), "{line}");
     }
@@ -93,13 +94,13 @@ fn settings_reach_the_broker_by_precedence() {
     let properties = directory.path().join("server.properties");
     fs::write(
         &properties,
-        "log.retention.ms=1000001\nlog.segment.bytes=1000002\n",
+        "log.retention.ms=1000001\nlog.segment.bytes=2000002\n",
     )
     .unwrap();
     let toml = directory.path().join("affluent.toml");
     fs::write(
         &toml,
-        "[log.segment]\nbytes = 1000003\n[log.retention]\nbytes = 1000004\n",
+        "[log.segment]\nbytes = 2000003\n[log.retention]\nbytes = 1000004\n",
     )
     .unwrap();
 
@@ -124,7 +125,7 @@ fn settings_reach_the_broker_by_precedence() {
     assert_eq!(value("retention.ms"), "1000001", "from the properties file");
     assert_eq!(
         value("segment.bytes"),
-        "1000003",
+        "2000003",
         "TOML wins over the properties file"
     );
     assert_eq!(

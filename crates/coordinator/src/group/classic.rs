@@ -241,7 +241,7 @@ impl ClassicGroup {
     pub(crate) fn remove(&mut self, core: &mut Core, member_id: &str) {
         self.pending_join.remove(member_id);
         self.pending_sync.remove(member_id);
-        core.timers.cancel(&self.session_key(member_id));
+        core.timers.cancel(&self.session_key(&member_id.into()));
         let Some(mut member) = self.members.remove(member_id) else {
             return;
         };
@@ -417,10 +417,10 @@ impl ClassicGroup {
         self.subscribed_topics.is_some()
     }
 
-    pub(crate) fn session_key(&self, member_id: &str) -> TimerKey {
+    pub(crate) fn session_key(&self, member_id: &Arc<str>) -> TimerKey {
         TimerKey::Session {
             group: self.id.clone(),
-            member: member_id.into(),
+            member: member_id.clone(),
         }
     }
 

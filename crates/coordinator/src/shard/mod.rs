@@ -16,6 +16,7 @@ use bytes::Bytes;
 use wire::ErrorCode;
 
 use self::core::Core;
+use self::effect::Change;
 use crate::action::{Action, AppendError, CommitId, Response};
 use crate::config::GroupConfig;
 use crate::group::{ClassicGroup, MemberIds};
@@ -233,8 +234,15 @@ impl Shard {
         partition: i32,
         entry: OffsetEntry,
     ) {
-        let id = match self.groups.get_key_value(group_id) {
-            Some((id, _)) => id.clone(),
+        let deletion_staged = self
+            .staged_changes(group_id)
+            .any(|change| matches!(change, Change::DeleteGroup { .. }));
+        let id = match self.groups.get_mut(group_id) {
+            Some(group) => {
+                // The offset shows the group, unless a tombstone follows it in the log.
+                group.durable |= !deletion_staged;
+                group.id.clone()
+            }
             None => {
                 let id: Arc<str> = group_id.into();
                 let incarnation = self.core.incarnation();

@@ -318,3 +318,40 @@ fn a_watermark_commits_everything_up_to_it() {
     assert_eq!(bench.fetch_all("g"), "t-0=2 \"m\"");
     assert_eq!(bench.shard.committed(last), vec![], "reported again");
 }
+
+#[test]
+fn a_group_whose_first_record_fails_exists_by_the_offsets_it_has() {
+    let mut bench = Bench::new();
+    bench.auto_commit = false;
+    bench.join_now(join("g"));
+    let committed = bench.send_commit(9, commit("g", "", -1, "t", 1));
+    bench.fail_next(AppendError::TimedOut);
+    bench.commit_next();
+    assert_eq!(bench.commit_errors(committed), [ErrorCode::None]);
+    for mut bench in [bench.reload(), bench] {
+        assert_eq!(
+            (bench.state("g"), bench.fetch_all("g").as_str()),
+            ("Empty 0".into(), "t-0=1 \"m\"")
+        );
+    }
+
+    // When it is the offset that fails, the group is there without it.
+    let mut bench = Bench::new();
+    bench.auto_commit = false;
+    bench.join_now(join("g"));
+    let committed = bench.send_commit(9, commit("g", "", -1, "t", 1));
+    bench.in_flight.swap(0, 1);
+    bench.fail_next(AppendError::TimedOut);
+    assert_eq!(
+        bench.commit_errors(committed),
+        [ErrorCode::CoordinatorNotAvailable]
+    );
+    bench.commit_next();
+    assert_eq!(bench.reload().state("g"), bench.state("g"));
+}
+
+#[test]
+fn a_shard_moves_between_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<coordinator::Shard>();
+}

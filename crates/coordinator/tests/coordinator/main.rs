@@ -9,3 +9,4 @@ mod offsets;
 mod simulation;
 mod static_members;
 mod sync;
+mod versions;

@@ -76,6 +76,8 @@ struct World {
     /// Groups whose record of an empty generation failed: the log is behind, as Kafka lets it be.
     behind: BTreeSet<String>,
     faults: bool,
+    /// The log lags: appends become overdue.
+    slow: bool,
     synced: usize,
 }
 
@@ -120,6 +122,7 @@ impl World {
             next_value: 0,
             behind: BTreeSet::new(),
             faults: true,
+            slow: false,
             synced: 0,
         }
     }
@@ -147,8 +150,11 @@ impl World {
 
     /// Resolves some of the appends in flight.
     fn run_log(&mut self) {
-        while !self.bench.in_flight.is_empty() && (!self.faults || self.rng.random_bool(0.8)) {
-            if self.faults && self.rng.random_bool(0.05) {
+        self.slow = self.faults && self.rng.random_bool(if self.slow { 0.9 } else { 0.03 });
+        let resolved = if self.slow { 0.15 } else { 0.8 };
+        while !self.bench.in_flight.is_empty() && (!self.faults || self.rng.random_bool(resolved)) {
+            let fails = self.faults && self.rng.random_bool(0.05);
+            if fails {
                 let records = self.bench.in_flight[0].1.clone();
                 self.behind.extend(records.iter().filter_map(emptied_group));
                 let errors = [
@@ -163,7 +169,7 @@ impl World {
                 self.bench.commit_next();
             }
             self.receive();
-            if self.rng.random_bool(0.01) {
+            if fails || self.rng.random_bool(0.05) {
                 self.check_replay();
             }
         }
@@ -410,8 +416,14 @@ impl World {
         self.clients[index].owned.clear();
     }
 
-    /// Compares with a shard that loads the log.
+    /// Compacts the log and compares with a shard that loads it.
     fn check_replay(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.bench.log.reverse();
+        self.bench
+            .log
+            .retain(|record| seen.insert(record.key.clone()));
+        self.bench.log.reverse();
         let mut loaded = self.bench.reload();
         for group in GROUPS {
             let offsets = self.bench.fetch_all(group);

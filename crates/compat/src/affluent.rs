@@ -39,7 +39,10 @@ impl Affluent {
     pub fn start(options: &Options<'_>) -> Result<Self> {
         let data = options.directory.join("data");
         let mut command = Command::new(options.binary);
-        command.arg("start").arg("--data-dir").arg(&data);
+        command
+            .args(["start", "--admin-listener", "none"])
+            .arg("--data-dir")
+            .arg(&data);
         command
             .arg("--listener")
             .arg(format!("127.0.0.1:{}", options.port));

@@ -12,7 +12,7 @@ use crate::clients;
 use crate::expected::Expected;
 use crate::kafka::Kafka;
 use crate::process;
-use crate::record::{Record, Run, one_line};
+use crate::record::{Record, Run, one_line, scrubbed};
 use crate::suite::{CaseResult, Outcome, Selection, Session, Suite, Tier, seconds};
 use crate::target::{Kind, Launcher};
 
@@ -243,11 +243,22 @@ fn judge(
     }
 }
 
-fn record(request: &Request, suite: &dyn Suite, kind: Kind, cases: Vec<CaseResult>) -> Result<()> {
+fn record(
+    request: &Request,
+    suite: &dyn Suite,
+    kind: Kind,
+    mut cases: Vec<CaseResult>,
+) -> Result<()> {
     let Some(folder) = &request.record else {
         return Ok(());
     };
     let mut record = Record::load(folder)?;
+    for result in &mut cases {
+        match &mut result.outcome {
+            Outcome::Fail(detail) | Outcome::Skip(detail) => *detail = scrubbed(detail),
+            Outcome::Pass => {}
+        }
+    }
     let run = Run {
         client: suite.client(),
         commit: commit()?,

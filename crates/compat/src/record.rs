@@ -183,6 +183,23 @@ fn kind_name(kind: ExclusionKind) -> &'static str {
     }
 }
 
+/// Takes out what is true on one machine only: the homes of the cache and of temporary files.
+pub(crate) fn scrubbed(text: &str) -> String {
+    let mut text = text.to_owned();
+    let places = [
+        ("TMPDIR", "$TMPDIR"),
+        ("AFFLUENT_CACHE", "$AFFLUENT_CACHE"),
+        ("HOME", "~"),
+    ];
+    for (variable, shown) in places {
+        match std::env::var(variable) {
+            Ok(place) if place.len() > 1 => text = text.replace(place.as_str(), shown),
+            _ => {}
+        }
+    }
+    text
+}
+
 /// One line of bounded length, so that a stack trace does not become the page.
 pub(crate) fn one_line(text: &str) -> String {
     const CHARS_MAX: usize = 300;
@@ -232,6 +249,15 @@ mod tests {
         assert_eq!(
             back.suites["kcat"][&Kind::Kafka].cases[1].outcome,
             Outcome::Fail("why".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_record_does_not_tell_where_a_home_lies() {
+        let home = std::env::var("HOME").unwrap();
+        assert_eq!(
+            scrubbed(&format!("{home}/.cache/x failed")),
+            "~/.cache/x failed"
         );
     }
 

@@ -102,14 +102,14 @@ pub(super) fn notes(file: &Path, text: &str) -> Vec<String> {
     if lines > LINES_NOTED {
         notes.push(format!("{} has {lines} lines", file.display()));
     }
-    if let Some(start) = text.lines().position(|line| line == "mod tests {") {
-        if lines - start > TEST_LINES_NOTED {
-            notes.push(format!(
-                "{} has {} lines of inline tests",
-                file.display(),
-                lines - start
-            ));
-        }
+    if let Some(start) = text.lines().position(|line| line == "mod tests {")
+        && lines - start > TEST_LINES_NOTED
+    {
+        notes.push(format!(
+            "{} has {} lines of inline tests",
+            file.display(),
+            lines - start
+        ));
     }
     notes
 }

@@ -111,7 +111,8 @@ impl Suite for KafkaPython {
                     "KAFKA_URI",
                     format!("kafka://{}", session.target.bootstrap()),
                 )
-                .env("KAFKA_VERSION", "4.1.0")
+                .env("KAFKA_VERSION", "4.2.0")
+                .env("KAFKA_ROOT", session.kafka.shell_scripts()?)
                 .env("COLUMNS", "400")
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             // A filter that is part of a test's name spares us the rest of the file.

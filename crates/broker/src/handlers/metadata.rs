@@ -158,6 +158,7 @@ fn failed(name: Option<String>, topic_id: Uuid, code: ErrorCode) -> MetadataResp
     MetadataResponseTopic {
         error_code: code.code(),
         name,
+        topic_id,
         is_internal,
         topic_authorized_operations: NO_OPERATIONS,
         ..MetadataResponseTopic::default()

@@ -3,6 +3,7 @@
 //! - `affluent start` runs a broker ([`start`]); its settings come from flags, environment, TOML and Kafka's
 //!   own properties files ([`settings`]).
 //! - `affluent kafka ...` are the commands of the [`cli`] crate.
+//! - `affluent storage` reads a data directory that no broker has open ([`mod@storage`]).
 //! - `affluent config` checks settings and prints the reference of every key ([`config`]).
 //!
 //! **Invariant:** this crate wires, it holds no logic of a role.
@@ -13,6 +14,7 @@
 mod config;
 mod settings;
 mod start;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,9 @@ enum Command {
     Start(Box<start::StartArgs>),
     /// Talk to a Kafka broker: topics, records, consumer groups.
     Kafka(cli::KafkaCommand),
+    /// Look into a data directory that no broker has open.
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Check a configuration, or print the reference of every key.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
     match Affluent::parse().command {
         Command::Start(args) => start::run(&args),
         Command::Kafka(command) => cli::run_kafka(command),
+        Command::Storage(command) => cli::finish(storage::run(&command)),
         Command::Config(command) => cli::finish(config::run(&command)),
     }
 }

@@ -14,10 +14,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A count with its noun: `1 record`, `2,000 records`.
+/// A count with its noun: `1 record`, `2,000 batches`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match number {
+        1 => "",
+        _ if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
     format!("{} {noun}{plural}", grouped(number))
 }
 
@@ -49,6 +53,7 @@ mod tests {
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!(counted(1, "record"), "1 record");
         assert_eq!(counted(2_000, "record"), "2,000 records");
+        assert_eq!(counted(0, "batch"), "0 batches");
     }
 
     #[test]

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::numbers;
-
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// A line that is redrawn in place. Does nothing when standard error is no terminal.
@@ -26,11 +24,11 @@ impl Progress {
         )
     }
 
-    /// Progress towards `total`.
+    /// Progress through a number of bytes that [`Progress::set_of`] tells.
     #[must_use]
-    pub fn towards(total: u64, what: &'static str) -> Progress {
-        let bar = ProgressBar::new(total);
-        Progress::start(bar, what, "{msg} [{bar:30}] {pos}/{len} ({eta} left)")
+    pub fn bytes(what: &'static str) -> Progress {
+        let template = "{msg} [{bar:30}] {bytes} of {total_bytes} ({eta} left)";
+        Progress::start(ProgressBar::new(0), what, template)
     }
 
     /// Nothing to see.
@@ -59,14 +57,10 @@ impl Progress {
         self.bar.set_position(done);
     }
 
-    /// Adds to what is done.
-    pub fn add(&self, done: u64) {
-        self.bar.inc(done);
-    }
-
-    /// Says what is being done now.
-    pub fn describe(&self, what: impl Into<std::borrow::Cow<'static, str>>) {
-        self.bar.set_message(what);
+    /// Sets how much is done, and of how much.
+    pub fn set_of(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
     }
 
     /// Takes the line away.
@@ -79,14 +73,4 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-/// Sizes beside counts: `1,000 records, 1.5 MiB`.
-#[must_use]
-pub fn records_and_bytes(records: u64, bytes: u64) -> String {
-    format!(
-        "{}, {}",
-        numbers::counted(records, "record"),
-        numbers::bytes(bytes)
-    )
 }

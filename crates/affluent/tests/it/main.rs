@@ -13,4 +13,5 @@ mod groups;
 mod records;
 mod server;
 mod start;
+mod storage;
 mod topics;

@@ -1,0 +1,73 @@
+//! `affluent storage`: what is in a data directory, and whether it is sound. Both only read.
+
+mod check;
+mod inspect;
+
+use std::path::{Path, PathBuf};
+
+use base::ErrorChain;
+use clap::{Args, Subcommand};
+use cli::{Failure, Format, Outcome};
+use storage::StorageError;
+
+/// The commands on a data directory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StorageCommand {
+    /// List the journal, the partitions and their segments. Reads no records.
+    Inspect(inspect::InspectArgs),
+    /// Read everything and check it. Exit code 1 when records are damaged.
+    Check(check::CheckArgs),
+}
+
+/// What both commands take.
+#[derive(Debug, Args)]
+struct Common {
+    /// The data directory.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "AFFLUENT_DATA_DIR",
+        default_value = "./affluent-data"
+    )]
+    data_dir: PathBuf,
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) fn run(command: &StorageCommand) -> Outcome {
+    match command {
+        StorageCommand::Inspect(args) => inspect::run(args),
+        StorageCommand::Check(args) => check::run(args),
+    }
+}
+
+/// Refuses what is no data directory before anything is read.
+fn existing(data_dir: &Path) -> Outcome {
+    if data_dir.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "there is no data directory '{}'",
+        data_dir.display()
+    ))
+    .remedy("name the one `affluent start` shows with --data-dir"))
+}
+
+fn explain(error: &StorageError) -> Failure {
+    let failure = Failure::new(ErrorChain(error).to_string());
+    match error {
+        StorageError::Locked { .. } => {
+            failure.remedy("stop the broker first: its files change while they are read")
+        }
+        _ => failure,
+    }
+}
+
+/// The path below the data directory, as people look for it.
+fn below(data_dir: &Path, path: &Path) -> String {
+    path.strip_prefix(data_dir)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}

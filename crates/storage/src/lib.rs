@@ -15,6 +15,7 @@
 //! - [`PartitionLog`] is Apache Kafka's `UnifiedLog`: append, read, list offsets, retention, producer state.
 //! - [`wal::Wal`] and [`store::SegmentStore`] are the two seams that a cluster engine implements
 //!   differently; each comes with a conformance suite.
+//! - [`inspect`] reads a data directory offline.
 //!
 //! **Invariants**
 //! - *Reserve is not publish.* An append reserves offsets and producer sequences at once; they become
@@ -30,6 +31,7 @@ pub mod config;
 pub mod error;
 pub mod fault;
 mod flusher;
+pub mod inspect;
 mod io;
 pub mod log;
 pub mod lsn;

@@ -105,6 +105,15 @@ pub(crate) fn recover(input: &RecoveryInput<'_>) -> LogRecovery {
             .unwrap_or_default();
         return found;
     }
+    // What the checkpoint of an offline log says is what went wrong; the files themselves are all there is to go by.
+    let distrusted = RecoveryInput {
+        checkpoint: None,
+        ..*input
+    };
+    let offline = input
+        .checkpoint
+        .is_some_and(|checkpoint| checkpoint.offline.is_some());
+    let input = if offline { &distrusted } else { input };
     if let Err(Unusable(reason)) = scan_segments(input, &mut found) {
         found.offline = Some(reason.into());
     }

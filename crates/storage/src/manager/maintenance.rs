@@ -53,7 +53,6 @@ pub(super) fn run(storage: &Weak<Inner>) {
             inner.context.store.purge(false);
         }
         ticks = ticks.wrapping_add(1);
-        // The last handle is dropped elsewhere meanwhile; the wait must not keep the storage alive.
         let stop = inner.stop.locked();
         let (stop, _) = inner
             .wake

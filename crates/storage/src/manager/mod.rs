@@ -81,7 +81,28 @@ pub struct Volume {
 /// A data directory. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Storage {
-    inner: Arc<Inner>,
+    inner: Arc<Handle>,
+}
+
+/// What the clones of a [`Storage`] share. The last one stops the threads, which hold the inside only weakly or for a
+/// moment.
+struct Handle(Arc<Inner>);
+
+impl std::ops::Deref for Handle {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.stop_threads();
+        if let Err(error) = self.0.journal.close() {
+            tracing::debug!(%error, "storage dropped after its journal failed");
+        }
+    }
 }
 
 struct Inner {
@@ -337,7 +358,7 @@ impl Storage {
 
     /// Counters.
     #[must_use]
-    pub fn metrics(&self) -> &StorageMetrics {
+    pub fn metrics(&self) -> &Arc<StorageMetrics> {
         &self.inner.context.metrics
     }
 
@@ -381,6 +402,8 @@ impl Inner {
     }
 
     fn checkpoint(&self, clean: bool) -> Result<(), StorageError> {
+        // After a failed sync nothing says which pages reached the disk: the journal must keep everything.
+        self.context.check()?;
         let mut saved = self.checkpoints.locked();
         // Read before the logs: whatever they flush covers these frames.
         let trimmed = self.durable.borrow().durable;
@@ -391,7 +414,14 @@ impl Inner {
         for log in &logs {
             let key = (log.topic_id(), log.partition());
             if log.changed.load(Ordering::Acquire) {
-                let checkpoint = log.checkpoint()?;
+                let mut checkpoint = log.checkpoint()?;
+                if let (Some(_), Some(before)) = (&checkpoint.offline, saved.get(&key)) {
+                    // What was known of it when it was whole is all that helps a repair.
+                    checkpoint = LogCheckpoint {
+                        offline: checkpoint.offline,
+                        ..before.clone()
+                    };
+                }
                 written.push((Arc::clone(log), checkpoint.clone()));
                 saved.insert(key, checkpoint);
             }
@@ -468,19 +498,11 @@ impl Inner {
         *self.stop.locked() = true;
         self.wake.notify_all();
         self.context.flusher.stop();
-        let current = std::thread::current().id();
         for thread in self.threads.locked().drain(..) {
-            // The last handle may be dropped by one of these threads.
-            if thread.thread().id() != current && thread.join().is_err() {
+            if thread.join().is_err() {
                 tracing::error!("a storage thread panicked");
             }
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.stop_threads();
     }
 }
 

@@ -18,8 +18,8 @@ use crate::io::{Faults, LockExt, is_disk_full};
 use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog, RecoveryInput, recover_log};
 use crate::lsn::Lsn;
 use crate::manager::{
-    CheckpointFile, Inner, LogKey, PartitionSpec, Storage, checkpoint_path, hex, journal_dir,
-    logs_dir,
+    CheckpointFile, Handle, Inner, LogKey, PartitionSpec, Storage, checkpoint_path, hex,
+    journal_dir, logs_dir,
 };
 use crate::metrics::StorageMetrics;
 use crate::store::{LocalDir, LogName};
@@ -146,7 +146,12 @@ pub(super) fn open(
     report.elapsed = inner.context.clock.monotonic().since(began);
     let inner = Arc::new(inner);
     start_threads(&inner)?;
-    Ok((Storage { inner }, report))
+    Ok((
+        Storage {
+            inner: Arc::new(Handle(inner)),
+        },
+        report,
+    ))
 }
 
 fn journal_options(options: &StorageOptions) -> JournalOptions {

@@ -87,9 +87,9 @@ impl Selection {
                 .is_none_or(|filter| case.contains(filter.as_str()))
     }
 
-    /// Whether all cases run.
-    pub fn is_everything(&self) -> bool {
-        self.only.is_none() && self.filter.is_none()
+    /// Whether no case can run.
+    pub fn is_nothing(&self) -> bool {
+        self.only.as_ref().is_some_and(Vec::is_empty)
     }
 }
 

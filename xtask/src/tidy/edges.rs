@@ -84,15 +84,24 @@ pub(super) const EDGES: &[Edge] = &[
     ),
     ("chaos", "testkit", "it starts and kills the real binary"),
     ("chaos", "wire", "malformed frames are made from good ones"),
+    ("wire-fuzz", "base", "the ids that messages carry"),
+    ("wire-fuzz", "wire", "its decoders are what is fuzzed"),
     ("xtask", "compat", "the lane `cargo xtask compat`"),
 ];
 
 /// What a crate's tests may use beyond that.
-pub(super) const DEV_EDGES: &[Edge] = &[(
-    "wire",
-    "wire",
-    "its integration tests turn on the feature that other crates' tests use",
-)];
+pub(super) const DEV_EDGES: &[Edge] = &[
+    (
+        "wire",
+        "wire",
+        "its integration tests turn on the feature that other crates' tests use",
+    ),
+    (
+        "broker",
+        "wire",
+        "its tests speak as a client, which needs the other half of each message",
+    ),
+];
 
 /// A dependency of one crate of the workspace on another, as a manifest declares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

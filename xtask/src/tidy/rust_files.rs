@@ -15,7 +15,7 @@ const LINES_NOTED: usize = 800;
 const TEST_LINES_NOTED: usize = 250;
 
 /// Words that put work off, each in two halves so that this list does not find itself.
-const PUT_OFF: [(&str, &str, &str); 4] = [
+const PUT_OFF: [(&str, &str, &str); 3] = [
     (
         "#[",
         "ignore",
@@ -31,11 +31,6 @@ const PUT_OFF: [(&str, &str, &str); 4] = [
         "!(",
         "unfinished code does not belong on the main branch",
     ),
-    (
-        "#[",
-        "allow(",
-        "say #[expect(..., reason = \"...\")]: it goes away when it is no longer needed",
-    ),
 ];
 
 pub(super) fn check(file: &Path, text: &str) -> Vec<Fault> {
@@ -47,25 +42,34 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Fault> {
     if is_generated(file) {
         return faults;
     }
-    let lines = text.lines().count();
-    if lines > LINES_MAX {
+    let count = text.lines().count();
+    if count > LINES_MAX {
         faults.push(Fault::new(
             file,
             None,
-            format!("has {lines} lines; {LINES_MAX} is the limit: split it"),
+            format!("has {count} lines; {LINES_MAX} is the limit: split it"),
         ));
     }
-    for (index, line) in text.lines().enumerate() {
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
         if line.trim_start().starts_with("//") {
             continue;
         }
         for (head, rest, why) in PUT_OFF {
             let word = format!("{head}{rest}");
-            // The inner form, #![...], is the same thing for a whole file.
-            let inner = word.replace("#[", "#![");
-            if line.contains(&word) || line.contains(&inner) {
+            if line.contains(&word) {
                 faults.push(Fault::new(file, Some(index + 1), format!("{word}: {why}")));
             }
+        }
+        if silences_a_lint(line)
+            && !lines
+                .iter()
+                .skip(index)
+                .take(5)
+                .any(|line| line.contains("reason = "))
+        {
+            let what = "silences a lint without a reason: say #[expect(..., reason = \"...\")]";
+            faults.push(Fault::new(file, Some(index + 1), what));
         }
     }
     faults.extend(long_functions(shipped(file, text)).into_iter().map(|long| {
@@ -76,6 +80,16 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Fault> {
         Fault::new(file, Some(long.line), what)
     }));
     faults
+}
+
+/// Whether an attribute for an item or for the whole file begins here that turns a lint off.
+fn silences_a_lint(line: &str) -> bool {
+    let attribute = line.trim_start();
+    ["#[", "#!["].iter().any(|head| {
+        attribute
+            .strip_prefix(head)
+            .is_some_and(|rest| rest.starts_with("allow(") || rest.starts_with("expect("))
+    })
 }
 
 /// The part of a file that is not tests: a table of cases may be as long as its cases are many.
@@ -147,8 +161,19 @@ mod tests {
         }
         let comment = format!("//! Things.\n// about {}{}\n", PUT_OFF[0].0, PUT_OFF[0].1);
         assert!(what(&comment).is_empty());
-        let inner = format!("//! Things.\n#![{}dead_code)]\n", PUT_OFF[3].1);
-        assert_eq!(what(&inner).len(), 1);
+    }
+
+    #[test]
+    fn a_silenced_lint_needs_a_reason() {
+        let text = |attribute: &str| format!("//! Things.\n{attribute}\n");
+        assert_eq!(what(&text("#![allow(dead_code)]")).len(), 1);
+        assert_eq!(what(&text("    #[expect(dead_code)]")).len(), 1);
+        assert!(
+            what(&text(
+                "#[expect(\n    dead_code,\n    reason = \"kept for its drop\"\n)]"
+            ))
+            .is_empty()
+        );
     }
 
     #[test]

@@ -69,6 +69,11 @@ impl Suite for KafkaPython {
         format!("kafka-python {VERSION}'s integration tests")
     }
 
+    fn overrides(&self) -> Vec<(&'static str, &'static str)> {
+        // Its tests name broker 0 and use sessions of three seconds, below the broker's default minimum.
+        vec![("node.id", "0"), ("group.min.session.timeout.ms", "2000")]
+    }
+
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
         let directory = cache.directory("kafka-python")?;
         let stamp = format!("{VERSION} {} {SERVICE}", REQUIREMENTS.join(" "));
@@ -111,7 +116,7 @@ impl Suite for KafkaPython {
                     "KAFKA_URI",
                     format!("kafka://{}", session.target.bootstrap()),
                 )
-                .env("KAFKA_VERSION", "4.2.0")
+                .env("KAFKA_VERSION", "4.3.0")
                 .env("KAFKA_ROOT", session.kafka.shell_scripts()?)
                 .env("COLUMNS", "400")
                 .env("PYTHONDONTWRITEBYTECODE", "1");

@@ -11,6 +11,8 @@
     reason = "tests alone use this module, and golden text is well formed"
 )]
 
+pub mod fuzz_seeds;
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;

@@ -22,8 +22,15 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// The form of the output.
-    #[arg(short, long, value_enum, default_value_t)]
+    /// The form of the output: human, json or yaml.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        hide_possible_values = true
+    )]
     output: Format,
 }
 

@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 /// An open data-streaming platform: start it, and talk to it.
 #[derive(Debug, Parser)]
-#[command(name = "affluent", version, about, propagate_version = true)]
+#[command(name = "affluent", version, about)]
 struct Affluent {
     #[command(subcommand)]
     command: Command,

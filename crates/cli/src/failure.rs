@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use base::ErrorChain;
 use client::ClientError;
+use client::data::{DataError, RDKafkaErrorCode};
 use wire::ErrorCode;
 
 /// What a command ends with.
@@ -40,6 +41,13 @@ impl Failure {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Failure {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says before the failure what it made impossible.
+    #[must_use]
+    pub fn within(mut self, what: &str) -> Failure {
+        self.message = format!("{what}: {}", self.message);
         self
     }
 
@@ -88,6 +96,23 @@ impl From<ClientError> for Failure {
         match remedy_of(&error) {
             Some(remedy) => failure.remedy(remedy),
             None => failure,
+        }
+    }
+}
+
+/// librdkafka's errors name their cause themselves, so the chain is not walked.
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Failure {
+        match &error {
+            DataError::ClientConfig(_, reason, key, value) => Failure::new(format!(
+                "config '{key}' = '{value}' is not usable: {reason}"
+            ))
+            .remedy("librdkafka's CONFIGURATION.md lists every setting"),
+            DataError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => Failure::new(
+                error.to_string(),
+            )
+            .remedy("raise the topic's max.message.bytes, and here --config message.max.bytes=..."),
+            _ => Failure::new(error.to_string()),
         }
     }
 }

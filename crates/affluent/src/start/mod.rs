@@ -82,6 +82,7 @@ async fn run_broker(
     exporter: exposition::Exporter,
 ) -> Outcome<Ending> {
     let mut signals = Signals::listen()?;
+    ready::remove_stale(options.ready_file.as_deref())?;
     let is_new = greeting::is_new(&options.data_dir);
     let broker = Broker::start(BrokerOptions {
         data_dir: options.data_dir.clone(),
@@ -130,10 +131,16 @@ async fn run_broker(
     shut_down(broker, signals, ending).await
 }
 
-async fn shut_down(broker: Broker, signals: Signals, ending: Ending) -> Outcome<Ending> {
-    let impatient = signals.exit_on_next();
-    let closed = broker.shutdown().await;
-    impatient.abort();
+async fn shut_down(broker: Broker, mut signals: Signals, ending: Ending) -> Outcome<Ending> {
+    // Shutting down may be slow, and dropping it half done leaves a mess only to a process that goes on.
+    let closed = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            tracing::warn!(signal, "ending at once; the next start replays the journal");
+            std::process::exit(signals::exit_code(signal));
+        }
+        closed = broker.shutdown() => closed,
+    };
     match (ending, closed) {
         (Ending::Graceful, Ok(())) => {
             tracing::info!("stopped");

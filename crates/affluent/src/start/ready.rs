@@ -5,7 +5,8 @@
 //!  "listeners":[{"name":"PLAINTEXT","address":"127.0.0.1:9092","advertised":"127.0.0.1:9092"}]}
 //! ```
 //!
-//! It appears whole, by a rename, once the broker serves, and goes when the broker stops.
+//! It appears whole, by a rename, once the broker serves, and goes when the broker stops. One that a killed
+//! broker left behind goes when the next one starts.
 
 use std::fs;
 use std::io;
@@ -63,6 +64,18 @@ impl ReadyFile {
             ))
         })?;
         Ok(ReadyFile(Some(path.to_owned())))
+    }
+}
+
+/// Removes what a broker that was killed left behind.
+pub(super) fn remove_stale(path: Option<&Path>) -> Outcome {
+    let Some(path) = path else { return Ok(()) };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(format!(
+            "cannot remove the stale ready file '{}': {error}",
+            path.display()
+        ))),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

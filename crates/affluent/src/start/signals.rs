@@ -2,7 +2,6 @@
 
 use cli::{Failure, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 
 /// The signals that end a broker. While one of these lives, none of them ends the process by itself.
 #[derive(Debug)]
@@ -31,16 +30,9 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
         }
     }
+}
 
-    /// From now on the next signal ends the process at once, with the exit code shells use for it.
-    pub(super) fn exit_on_next(mut self) -> JoinHandle<()> {
-        tokio::spawn(async move {
-            let code = if self.next().await == "SIGINT" {
-                130
-            } else {
-                143
-            };
-            std::process::exit(code);
-        })
-    }
+/// The exit code shells use for a process that a signal ended.
+pub(super) fn exit_code(signal: &str) -> i32 {
+    if signal == "SIGINT" { 130 } else { 143 }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use testkit::process::Process;
 use testkit::wait::wait_for;
@@ -115,7 +116,25 @@ impl Server {
             "{}",
             self.log()
         );
+        self.start_again()
+    }
+
+    /// Starts it again on the same data, once it has ended.
+    pub(crate) fn start_again(self) -> Server {
+        drop(self.process);
         Server::start_in(self.directory, &[], &[])
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal).unwrap();
+    }
+
+    /// Waits until it ends by itself, and gives the exit code.
+    pub(crate) fn wait(&mut self) -> i32 {
+        wait_for("the end", LIMIT, || self.process.exited())
+            .unwrap()
+            .code()
+            .unwrap()
     }
 
     /// SIGTERM, and the exit code.

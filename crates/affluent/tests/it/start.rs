@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::expect::check;
@@ -28,6 +29,28 @@ fn the_first_start_greets_and_the_ready_file_goes_with_the_broker() {
     assert_eq!(server.stop(), 0, "{}", server.log());
     assert!(!server.ready_file().exists());
     assert!(server.log().contains("stopped"));
+}
+
+/// SIGSTOP holds both signals back, so that the second is there as soon as the first was taken.
+#[test]
+fn a_second_signal_ends_at_once_and_nothing_acknowledged_is_lost() {
+    let mut server = Server::start();
+    server.run("kafka topic create kept --partitions 1").ok();
+    server
+        .run_with_input("kafka topic produce kept", b"one\n")
+        .ok();
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        server.signal(signal);
+    }
+    let code = server.wait();
+    assert!(matches!(code, 130 | 143), "{code}: {}", server.log());
+    assert!(server.log().contains("ending at once"), "{}", server.log());
+
+    let server = server.start_again();
+    assert_eq!(
+        server.run("kafka topic consume kept -b --exit").ok(),
+        "one\n"
+    );
 }
 
 #[test]

@@ -30,11 +30,21 @@ pub struct Global {
         global = true,
         value_name = "host:port",
         env = "AFFLUENT_BOOTSTRAP",
-        default_value = "localhost:9092"
+        default_value = "localhost:9092",
+        help_heading = "Global options"
     )]
     bootstrap: String,
-    /// The form of the output.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// The form of the output: human, json or yaml.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     output: Format,
 }
 

@@ -14,10 +14,10 @@ pub struct CreateArgs {
     /// The topic's name.
     topic: String,
     /// How many partitions; left out, the broker's `num.partitions`.
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     /// How many replicas of each partition; left out, the broker's `default.replication.factor`.
-    #[arg(long, value_parser = clap::value_parser!(i16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replication_factor: Option<i16>,
     /// Topic configs; may be given several times.
     #[arg(long, value_name = "key=value,...")]

@@ -59,10 +59,10 @@ pub struct ConsumeArgs {
     #[arg(long)]
     full_header: bool,
     /// What stands between key and value.
-    #[arg(long, default_value = "\t")]
+    #[arg(long, default_value = "\t", value_name = "TEXT")]
     delimiter: String,
     /// End after this many records.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_messages: Option<u64>,
     /// End when every partition was read to its end.
     #[arg(long)]
@@ -78,9 +78,7 @@ pub(super) fn run(context: &mut Context, args: &ConsumeArgs) -> Outcome {
     let interrupt = Interrupt::listen()?;
     let consumer = consumer(args, &bootstrap)?;
     match &args.group {
-        Some(_) => consumer
-            .subscribe(&[&args.topic])
-            .map_err(|error| Failure::of(&error))?,
+        Some(_) => consumer.subscribe(&[&args.topic])?,
         None => position::assign(&consumer, &args.topic, &partitions, Start::of(args))?,
     }
     if std::io::stderr().is_terminal() && std::io::stdin().is_terminal() && !args.exit {
@@ -134,9 +132,7 @@ fn consumer(args: &ConsumeArgs, bootstrap: &str) -> Outcome<BaseConsumer<Watch>>
     for (key, value) in settings::parse(&args.config)? {
         config.set(key, value);
     }
-    config
-        .create_with_context(Watch::default())
-        .map_err(|error| Failure::of(&error))
+    Ok(config.create_with_context(Watch::default())?)
 }
 
 fn commit(consumer: &BaseConsumer<Watch>, args: &ConsumeArgs) -> Outcome {
@@ -147,9 +143,8 @@ fn commit(consumer: &BaseConsumer<Watch>, args: &ConsumeArgs) -> Outcome {
         // There is nothing to commit, or the partitions are somebody else's now.
         Ok(()) | Err(DataError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         Err(error) => Err(Failure::new(format!(
-            "the offsets of group '{}' could not be committed: {}",
-            args.group.as_deref().unwrap_or_default(),
-            Failure::of(&error).message()
+            "the offsets of group '{}' could not be committed: {error}",
+            args.group.as_deref().unwrap_or_default()
         ))),
     }
 }
@@ -216,13 +211,12 @@ impl Reading<'_> {
         }
         let mut next = TopicPartitionList::with_capacity(printed.len());
         for (partition, offset) in printed {
-            next.add_partition_offset(&self.args.topic, partition, Offset::Offset(offset + 1))
-                .map_err(|error| Failure::of(&error))?;
+            next.add_partition_offset(&self.args.topic, partition, Offset::Offset(offset + 1))?;
         }
         match self.consumer.store_offsets(&next) {
             // A rebalance took a partition away meanwhile: its next owner reads the records again.
             Ok(()) | Err(DataError::StoreOffset(RDKafkaErrorCode::State)) => Ok(()),
-            Err(error) => Err(Failure::of(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 

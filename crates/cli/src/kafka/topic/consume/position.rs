@@ -4,7 +4,7 @@ use client::data::{BaseConsumer, Consumer, Offset, TopicPartitionList};
 
 use super::ConsumeArgs;
 use super::watch::Watch;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// The first record to read of each partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,9 @@ pub(super) fn assign(
     };
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
-        list.add_partition_offset(topic, *partition, offset)
-            .map_err(|error| Failure::of(&error))?;
+        list.add_partition_offset(topic, *partition, offset)?;
     }
-    consumer
-        .assign(&list)
-        .map_err(|error| Failure::of(&error))?;
+    consumer.assign(&list)?;
     consumer.context().assigned();
     Ok(())
 }

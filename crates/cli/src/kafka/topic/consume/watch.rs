@@ -100,7 +100,7 @@ impl Watch {
                 "topic '{topic}' has no record at that offset"
             ))
             .remedy("`affluent kafka topic describe` shows the offsets there are")),
-            _ => Err(Failure::of(&error)),
+            _ => Err(error.into()),
         }
     }
 }

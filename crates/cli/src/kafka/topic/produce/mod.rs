@@ -40,7 +40,7 @@ pub struct ProduceArgs {
     #[arg(long)]
     parse_key: bool,
     /// What stands between key and value.
-    #[arg(long, default_value = ":", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, default_value = ":", value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     delimiter: String,
     /// Headers of every record.
     #[arg(long, value_name = "key:value,...", value_delimiter = ',')]
@@ -128,7 +128,7 @@ fn producer(
     }
     config
         .create_with_context(tally::Shared(tally))
-        .map_err(|error| Failure::of(&error))
+        .map_err(Failure::from)
 }
 
 struct Sender<'a> {
@@ -188,11 +188,7 @@ impl Sender<'_> {
                     self.producer.poll(TICK);
                 }
                 Err((error, _)) => {
-                    let cause = Failure::of(&error);
-                    return Err(Failure::new(format!(
-                        "line {number} was not sent: {}",
-                        cause.message()
-                    )));
+                    return Err(Failure::from(error).within(&format!("line {number} was not sent")));
                 }
             }
         }
@@ -204,7 +200,7 @@ impl Sender<'_> {
             match self.producer.flush(Timeout::After(TICK)) {
                 Ok(()) => break,
                 Err(DataError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {}
-                Err(error) => return Err(Failure::of(&error)),
+                Err(error) => return Err(error.into()),
             }
         }
         tally.outcome()

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base::ErrorChain;
 use client::data::{ClientContext, DataError, DeliveryResult, ProducerContext};
 
 use crate::failure::{Failure, Outcome};
@@ -57,7 +56,7 @@ impl Tally {
             .first_loss
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| ErrorChain(error).to_string());
+        first.get_or_insert_with(|| error.to_string());
     }
 }
 

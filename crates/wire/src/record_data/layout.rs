@@ -108,11 +108,7 @@ pub(crate) trait Source {
     where
         Self: Sized,
     {
-        let size = self.varint()?;
-        if size < 0 {
-            return Err(RecordDefect::NegativeSize(size));
-        }
-        RecordLayout::fields(self, size)
+        any_record(self)
     }
 
     /// A number in groups of seven bits, the lowest first, of at most `bytes_max` bytes.
@@ -120,6 +116,16 @@ pub(crate) trait Source {
     fn raw(&mut self, bytes_max: u32) -> Result<u64, RecordDefect> {
         raw_bytewise(self, bytes_max)
     }
+}
+
+/// Walks over any record, field by field.
+#[inline]
+fn any_record<S: Source>(source: &mut S) -> Result<RecordLayout, RecordDefect> {
+    let size = source.varint()?;
+    if size < 0 {
+        return Err(RecordDefect::NegativeSize(size));
+    }
+    RecordLayout::fields(source, size)
 }
 
 #[inline]
@@ -169,16 +175,11 @@ impl<'a> SliceSource<'a> {
     }
 }
 
-impl SliceSource<'_> {
-    /// Any record, field by field.
-    #[inline(never)]
-    fn unusual_record(&mut self) -> Result<RecordLayout, RecordDefect> {
-        let size = self.varint()?;
-        if size < 0 {
-            return Err(RecordDefect::NegativeSize(size));
-        }
-        RecordLayout::fields(self, size)
-    }
+/// Walks over a record that is not plain, on a copy, so that the original can stay in registers.
+#[inline(never)]
+fn unusual_record(mut source: SliceSource<'_>) -> Result<(RecordLayout, &[u8]), RecordDefect> {
+    let layout = any_record(&mut source)?;
+    Ok((layout, source.rest))
 }
 
 /// The bytes in which [`plain_record`] looks for the numbers in front of the key: the size and three fields of up
@@ -267,10 +268,8 @@ impl Source for SliceSource<'_> {
             self.rest = rest;
             return Ok(layout);
         }
-        // A copy, so that `self` can stay in registers.
-        let mut copy = self.clone();
-        let layout = copy.unusual_record()?;
-        *self = copy;
+        let (layout, rest) = unusual_record(self.clone())?;
+        self.rest = rest;
         Ok(layout)
     }
 

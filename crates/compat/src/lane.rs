@@ -298,7 +298,7 @@ fn record(
     }
     let run = Run {
         client: suite.client(),
-        commit: commit()?,
+        commit: commit(kind)?,
         date: ask("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?,
         command: request.command.clone(),
         tier: request.tier,
@@ -308,18 +308,22 @@ fn record(
     record.save(folder)
 }
 
-fn commit() -> Result<String> {
+/// The commit, with `-dirty` behind it when what was run differs from what is committed.
+///
+/// For the oracle that is only the harness; for Affluent it is all but the results themselves.
+fn commit(kind: Kind) -> Result<String> {
+    let paths: &[&str] = match kind {
+        Kind::Kafka => &["crates/compat"],
+        Kind::Affluent => &[".", ":!docs"],
+    };
     let commit = ask("git", &["rev-parse", "--short=12", "HEAD"])?;
-    // The record itself changes while the lane runs; everything else counts.
     let changes = ask(
         "git",
         &[
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--",
-            ":!docs/results",
-        ],
+            &["status", "--porcelain", "--untracked-files=no", "--"],
+            paths,
+        ]
+        .concat(),
     )?;
     Ok(if changes.is_empty() {
         commit

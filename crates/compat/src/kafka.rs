@@ -88,7 +88,7 @@ impl Kafka {
             command.arg(self.class_path(&[])).args(&sources);
             process::run(&mut command, b"", Duration::from_secs(180))
                 .context(
-                    "could not start javac; on Debian: apt-get install openjdk-17-jdk-headless",
+                    "could not start javac; on Debian: apt-get install default-jdk-headless",
                 )?
                 .ok()
                 .context("javac refused the Java sources of crates/compat")?;
@@ -145,7 +145,7 @@ fn download(directory: &Path) -> Result<()> {
         .arg(format!("-DoutputDirectory={}", libs.display()))
         .current_dir(&project);
     process::run(&mut command, b"", Duration::from_secs(900))
-        .context("could not start mvn; on Debian: apt-get install maven openjdk-17-jdk-headless")?
+        .context("could not start mvn; on Debian: apt-get install maven default-jdk-headless")?
         .ok()
         .context("Maven could not fetch Apache Kafka")?;
     let jar = libs.join(format!("kafka_2.13-{KAFKA_VERSION}.jar"));

@@ -210,6 +210,7 @@ pub fn describe_topic(connection: &mut Connection, name: &str) -> Result<Metadat
 /// When the broker gives none.
 pub fn init_producer_id(connection: &mut Connection) -> Result<(i64, i16)> {
     let request = InitProducerIdRequest {
+        transactional_id: None,
         transaction_timeout_ms: 60_000,
         ..Default::default()
     };

@@ -95,6 +95,8 @@ impl RawProducer {
         while !(self.signals.is_stopped() && self.in_flight.is_empty()) {
             if self.connection.is_none() {
                 self.reconnect()?;
+                // It may have broken again while the unanswered batches were sent once more.
+                continue;
             }
             if self.step()?.is_none() {
                 // The connection broke: whether the broker took what is in flight, the next one will say.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use tempfile::TempDir;
 use testkit::calls::{self, Partition, ReadStop};
-use testkit::wait::wait_for;
+use testkit::wait::{retry, wait_for};
 use testkit::{Connection, Server, ServerOptions};
 use wire::ErrorCode;
 use wire::record_data::BatchOptions;
@@ -84,12 +84,20 @@ impl Image {
             topic: TOPIC,
             index: 0,
         };
-        let committed = calls::commit_offset(&mut connection, GROUP, partition, COMMITTED)?;
-        ensure!(
-            committed == ErrorCode::None,
-            "OffsetCommit answered {}",
-            committed.name()
-        );
+        retry(
+            "the group's offset to be committed",
+            Duration::from_secs(20),
+            || {
+                calls::find_coordinator(&mut connection, GROUP)?;
+                let committed = calls::commit_offset(&mut connection, GROUP, partition, COMMITTED)?;
+                ensure!(
+                    committed == ErrorCode::None,
+                    "OffsetCommit answered {}",
+                    committed.name()
+                );
+                Ok(())
+            },
+        )?;
         let before = tempfile::tempdir()?;
         copy_quiet(&server.data_dir(), &before.path().join("data"))?;
         let extra = vec![b'e'; 48_000];

@@ -87,9 +87,7 @@ impl Kafka {
                 .arg("-cp");
             command.arg(self.class_path(&[])).args(&sources);
             process::run(&mut command, b"", Duration::from_secs(180))
-                .context(
-                    "could not start javac; on Debian: apt-get install default-jdk-headless",
-                )?
+                .context("could not start javac; on Debian: apt-get install default-jdk-headless")?
                 .ok()
                 .context("javac refused the Java sources of crates/compat")?;
             Ok(())

@@ -84,8 +84,6 @@ pub(super) const EDGES: &[Edge] = &[
     ),
     ("chaos", "testkit", "it starts and kills the real binary"),
     ("chaos", "wire", "malformed frames are made from good ones"),
-    ("wire-fuzz", "base", "the ids that messages carry"),
-    ("wire-fuzz", "wire", "its decoders are what is fuzzed"),
     ("xtask", "compat", "the lane `cargo xtask compat`"),
 ];
 
@@ -100,6 +98,11 @@ pub(super) const DEV_EDGES: &[Edge] = &[
         "broker",
         "wire",
         "its tests speak as a client, which needs the other half of each message",
+    ),
+    (
+        "affluent",
+        "testkit",
+        "its tests start the binary and speak to it",
     ),
 ];
 

@@ -19,7 +19,7 @@ use crate::suite::{CaseResult, Outcome, Session, Suite, Tier, seconds};
 const BUILD_LIMIT: Duration = Duration::from_secs(2400);
 
 /// How long one test may take.
-const TEST_LIMIT: Duration = Duration::from_secs(120);
+const TEST_LIMIT: Duration = Duration::from_secs(75);
 
 /// The suite.
 #[derive(Debug)]

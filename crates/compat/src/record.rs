@@ -200,14 +200,16 @@ pub(crate) fn scrubbed(text: &str) -> String {
     text
 }
 
-/// One line of bounded length, so that a stack trace does not become the page.
+/// One line of bounded length, so that a stack trace does not become the page, and without what Markdown would
+/// take for a column or a link.
 pub(crate) fn one_line(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     let flat = text
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
-        .replace('|', "¦");
+        .replace('|', "¦")
+        .replace("](", "] (");
     if flat.chars().count() <= CHARS_MAX {
         return flat;
     }
@@ -250,6 +252,12 @@ mod tests {
             back.suites["kcat"][&Kind::Kafka].cases[1].outcome,
             Outcome::Fail("why".to_owned())
         );
+    }
+
+    #[test]
+    fn a_reason_is_one_plain_line() {
+        assert_eq!(one_line("a\n b|c](d)"), "a b¦c] (d)");
+        assert_eq!(one_line(&"x".repeat(400)).len(), 303);
     }
 
     #[test]

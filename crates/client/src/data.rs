@@ -39,9 +39,15 @@ pub fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig {
 
 /// Settings of a consumer in group `group`. librdkafka demands a group id even of a consumer that is given
 /// its partitions; such a one neither joins the group nor commits.
+///
+/// librdkafka stops fetching while 100,000 messages wait (`queued.min.messages`) and looks again only after
+/// `fetch.queue.backoff.ms`, by default a whole second, however fast they are taken: a consumer of small
+/// records stands still most of the time (600,000 records took 3.4 s, with this setting 1.8 s).
 #[must_use]
 pub fn consumer_config(bootstrap: &str, client_id: &str, group: &str) -> ClientConfig {
     let mut config = client_config(bootstrap, client_id);
-    config.set("group.id", group);
+    config
+        .set("group.id", group)
+        .set("fetch.queue.backoff.ms", "10");
     config
 }

@@ -76,37 +76,32 @@ impl Context {
     }
 }
 
-impl Context {
-    /// The addresses of all brokers, once it is known that `topic` exists: librdkafka would create it, or
-    /// wait for it, without a word.
-    pub(crate) fn brokers_of(&self, topic: &str) -> Outcome<String> {
-        self.with_admin(async |admin| {
-            admin.describe_topic(topic).await?;
-            let brokers = admin.describe_cluster().await?.brokers;
-            Ok(brokers
-                .into_iter()
-                .map(|broker| broker.address)
-                .collect::<Vec<_>>()
-                .join(","))
-        })
-    }
+/// Where a topic's records are.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// The addresses of all brokers, for librdkafka.
+    pub(crate) brokers: String,
+    /// The topic's partitions.
+    pub(crate) partitions: Vec<i32>,
+}
 
-    /// The partitions of `topic`, or the one asked for.
-    pub(crate) fn partitions_of(&self, topic: &str, only: Option<i32>) -> Outcome<Vec<i32>> {
-        let found = self.with_admin(async |admin| Ok(admin.describe_topic(topic).await?))?;
-        let all: Vec<i32> = found
-            .partitions
-            .iter()
-            .map(|found| found.partition)
-            .collect();
-        match only {
-            None => Ok(all),
-            Some(partition) if all.contains(&partition) => Ok(vec![partition]),
-            Some(partition) => Err(Failure::new(format!(
-                "topic '{topic}' has no partition {partition}: expected 0 to {}",
-                all.len().saturating_sub(1)
-            ))),
-        }
+impl Context {
+    /// Finds `topic` before librdkafka is given its name: that would create it, or wait for it, without a
+    /// word.
+    pub(crate) fn locate(&self, topic: &str) -> Outcome<Located> {
+        self.with_admin(async |admin| {
+            let described = admin.describe_topic(topic).await?;
+            let brokers = admin.describe_cluster().await?.brokers.into_iter();
+            let addresses: Vec<String> = brokers.map(|broker| broker.address).collect();
+            Ok(Located {
+                brokers: addresses.join(","),
+                partitions: described
+                    .partitions
+                    .iter()
+                    .map(|found| found.partition)
+                    .collect(),
+            })
+        })
     }
 }
 

@@ -73,13 +73,21 @@ pub struct ConsumeArgs {
 }
 
 pub(super) fn run(context: &mut Context, args: &ConsumeArgs) -> Outcome {
-    let bootstrap = context.brokers_of(&args.topic)?;
-    let partitions = context.partitions_of(&args.topic, args.partition)?;
+    let located = context.locate(&args.topic)?;
+    let partitions = position::select(&args.topic, located.partitions, args.partition)?;
     let interrupt = Interrupt::listen()?;
-    let consumer = consumer(args, &bootstrap)?;
+    let consumer = consumer(args, &located.brokers)?;
     match &args.group {
         Some(_) => consumer.subscribe(&[&args.topic])?,
-        None => position::assign(&consumer, &args.topic, &partitions, Start::of(args))?,
+        None => {
+            position::assign(
+                context,
+                &consumer,
+                &args.topic,
+                &partitions,
+                Start::of(args),
+            )?;
+        }
     }
     if std::io::stderr().is_terminal() && std::io::stdin().is_terminal() && !args.exit {
         note("Starting Kafka Consumer. Use Ctrl-C to exit.");
@@ -99,6 +107,7 @@ pub(super) fn run(context: &mut Context, args: &ConsumeArgs) -> Outcome {
         records: 0,
         printed: BTreeMap::new(),
         at_end: BTreeSet::new(),
+        end_is_new: true,
     };
     let read = reading.read_all(&interrupt);
     // What was printed counts as read, also when the reading ended with an error.
@@ -160,6 +169,8 @@ struct Reading<'a> {
     printed: BTreeMap<i32, i64>,
     /// Partitions read to their end.
     at_end: BTreeSet<i32>,
+    /// Whether `at_end` changed since it was compared with the assignment, which takes a thread's round trip.
+    end_is_new: bool,
 }
 
 impl Reading<'_> {
@@ -182,6 +193,7 @@ impl Reading<'_> {
                 Some(Err(DataError::PartitionEOF(partition))) => {
                     self.consumer.context().is_up();
                     self.at_end.insert(partition);
+                    self.end_is_new = true;
                 }
                 Some(Err(error)) => self.consumer.context().judge(error, &self.args.topic)?,
             }
@@ -230,12 +242,15 @@ impl Reading<'_> {
         }
         if self.consumer.context().take_rebalanced() {
             self.at_end.clear();
+            self.end_is_new = true;
         }
-        self.args.exit
-            && self.consumer.context().is_assigned()
-            && self.consumer.assignment().is_ok_and(|assigned| {
-                let mut partitions = assigned.elements().into_iter().map(|part| part.partition());
-                partitions.all(|partition| self.at_end.contains(&partition))
-            })
+        if !self.args.exit || !self.end_is_new || !self.consumer.context().is_assigned() {
+            return false;
+        }
+        self.end_is_new = false;
+        self.consumer.assignment().is_ok_and(|assigned| {
+            let mut partitions = assigned.elements().into_iter().map(|part| part.partition());
+            partitions.all(|partition| self.at_end.contains(&partition))
+        })
     }
 }

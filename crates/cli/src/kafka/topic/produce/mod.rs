@@ -87,7 +87,7 @@ struct Produced<'a> {
 
 pub(super) fn run(context: &mut Context, args: &ProduceArgs) -> Outcome {
     let headers = record::headers(&args.headers)?;
-    let bootstrap = context.brokers_of(&args.topic)?;
+    let bootstrap = context.locate(&args.topic)?.brokers;
     let interrupt = Interrupt::listen()?;
     let tally = Arc::new(Tally::default());
     let producer = producer(args, &bootstrap, Arc::clone(&tally))?;

@@ -1,5 +1,6 @@
 //! What is left after a kill, a power loss, a torn write or a flipped bit: acknowledged batches are there, or the
 //! partition says that it is not.
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod common;
 

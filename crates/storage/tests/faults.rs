@@ -1,4 +1,5 @@
 //! Disks that fail or are full.
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The offline tools.
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod common;
 

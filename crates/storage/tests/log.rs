@@ -1,4 +1,5 @@
 //! A log through its public methods: append, read, offsets, retention, restart.
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod common;
 

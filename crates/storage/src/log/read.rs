@@ -123,7 +123,6 @@ impl PartitionLog {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the inner result is the caller's")]
     fn read_once(
         &self,
         offset: i64,

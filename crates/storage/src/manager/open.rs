@@ -442,11 +442,11 @@ impl Inner {
     fn judge_damage(&self, opened: &[Opened], scan: &JournalScan) {
         let mut lost = Some(0);
         let mut last_damage = Lsn::ZERO;
-        for damage in &scan.damage {
+        let mut first_damage = Lsn(u64::MAX);
+        for damage in scan.damage.iter().filter(|damage| damage.lost != Some(0)) {
             lost = lost.zip(damage.lost).map(|(sum, more)| sum + more);
-            if damage.lost != Some(0) {
-                last_damage = last_damage.max(damage.first_lsn);
-            }
+            last_damage = last_damage.max(damage.last_lsn);
+            first_damage = first_damage.min(damage.first_lsn);
         }
         if lost == Some(0) || self.options.allow_unclean_recovery {
             return;
@@ -459,12 +459,11 @@ impl Inner {
         if lost == Some(unexplained) {
             return;
         }
-        let unknown_end = lost.is_none();
         for one in opened.iter().filter(|one| one.journaled) {
-            let proven = !unknown_end && one.last_lsn > last_damage;
+            let proven = one.last_lsn > last_damage;
             if !proven && one.log.state() == LogState::Online {
                 one.log.offline(format!(
-                    "the journal is damaged from frame {last_damage} on, and nothing proves that this \
+                    "the journal is damaged from frame {first_damage} on, and nothing proves that this \
                      partition lost no acknowledged records; see `affluent storage check`"
                 ));
             }

@@ -269,9 +269,9 @@ fn parse_intact(bytes: &[u8], length: u32, incarnation: u64, lsn: Lsn) -> Option
     if crc != be::u32(frame, 4)? {
         return None;
     }
-    let is_batch = match frame.get(8)? {
-        &KIND_BATCH => true,
-        &KIND_LOG_START => false,
+    let is_batch = match *frame.get(8)? {
+        KIND_BATCH => true,
+        KIND_LOG_START => false,
         _ => return None,
     };
     Some(FrameHeader {

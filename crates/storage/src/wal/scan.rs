@@ -83,8 +83,10 @@ pub struct Damage {
     pub path: PathBuf,
     /// Where in it.
     pub position: u64,
-    /// The first LSN that is missing.
+    /// The missing frames are numbered from here ...
     pub first_lsn: Lsn,
+    /// ... to here at most; a frame behind it proves that nothing of its partition before it is missing.
+    pub last_lsn: Lsn,
     /// How many frames cannot be read; `None` when that is unknown. 0 when all could be read all the same.
     pub lost: Option<u64>,
     /// What was found.
@@ -283,6 +285,7 @@ struct LastGroup {
     file: usize,
     position: u64,
     first_lsn: Lsn,
+    last_lsn: Lsn,
     frames: Range<usize>,
     lost: u64,
 }
@@ -348,10 +351,12 @@ impl Scanner {
 
     fn damage(&mut self, path: PathBuf, position: u64, lost: Option<u64>, what: String) {
         let first_lsn = self.next_lsn.unwrap_or(Lsn(1));
+        let last_lsn = Lsn(lost.map_or(u64::MAX, |lost| first_lsn.0 + lost.saturating_sub(1)));
         self.scan.damage.push(Damage {
             path,
             position,
             first_lsn,
+            last_lsn,
             lost,
             what,
         });
@@ -434,16 +439,16 @@ impl Scanner {
         group: GroupHeader,
         window: &mut Window<'_>,
     ) -> io::Result<()> {
-        self.read_headerless(index, position, found, group.first_lsn, window)?;
-        let reached = self.next_lsn.unwrap_or(group.first_lsn);
-        let lost = group.first_lsn.0.saturating_sub(reached.0);
-        let path = self.scan.files[index].path.clone();
-        self.damage(
-            path,
+        let first_lsn = self.next_lsn.unwrap_or(group.first_lsn);
+        let lost = self.read_headerless(index, position, found, group.first_lsn, window)?;
+        self.scan.damage.push(Damage {
+            path: self.scan.files[index].path.clone(),
             position,
-            Some(lost),
-            "unreadable group header".to_owned(),
-        );
+            first_lsn,
+            last_lsn: Lsn(group.first_lsn.0.saturating_sub(1)),
+            lost: Some(lost),
+            what: "unreadable group header".to_owned(),
+        });
         self.next_lsn = Some(group.first_lsn);
         self.next_sequence = group.sequence;
         Ok(())
@@ -485,13 +490,15 @@ impl Scanner {
             file: index,
             position,
             first_lsn: group.first_lsn,
+            last_lsn: Lsn(group.next_lsn().0.saturating_sub(1)),
             frames: first..self.scan.frames.len(),
             lost,
         });
         Ok(())
     }
 
-    /// Reads frames behind an unreadable group header, as far as they are intact and below `limit`.
+    /// Reads frames behind an unreadable group header, as far as they are intact and below `limit`. Returns how many
+    /// of those below a known limit are unreadable.
     fn read_headerless(
         &mut self,
         index: usize,
@@ -499,24 +506,20 @@ impl Scanner {
         end: u64,
         limit: Lsn,
         window: &mut Window<'_>,
-    ) -> io::Result<()> {
-        let Some(lsn) = self.next_lsn else {
-            return Ok(());
-        };
+    ) -> io::Result<u64> {
+        let lsn = self.next_lsn.unwrap_or(Lsn(1));
         let from = position + GROUP_HEADER_LEN as u64;
         let length = usize::try_from(end.saturating_sub(from)).unwrap_or(0);
-        let Some(payload) = window.get(from, length)? else {
-            return Ok(());
-        };
+        let payload = window.get(from, length)?.unwrap_or_default();
         let incarnation = self.scan.files[index].header.map_or(0, |h| h.incarnation);
         let mut read = FrameReader {
             index,
             incarnation,
             lsn,
         };
-        read.run(payload, from, limit, self.trimmed, &mut self.scan.frames);
+        let lost = read.run(payload, from, limit, self.trimmed, &mut self.scan.frames);
         self.next_lsn = Some(read.lsn.max(lsn));
-        Ok(())
+        Ok(lost)
     }
 
     fn leave_file(
@@ -547,7 +550,20 @@ impl Scanner {
         if following.is_some() {
             self.finish_last_group(false)?;
         }
-        self.read_headerless(index, end.position, search_end, limit, &mut window)?;
+        let lost = self.read_headerless(index, end.position, search_end, limit, &mut window)?;
+        if following.is_some() && self.strict {
+            self.scan.damage.push(Damage {
+                path: path.clone(),
+                position: end.position,
+                first_lsn: reached,
+                last_lsn: Lsn(limit.0.saturating_sub(1)),
+                lost: Some(lost),
+                what: "groups before the next file are unreadable".to_owned(),
+            });
+        }
+        if following.is_some() {
+            self.next_lsn = Some(limit);
+        }
         if following.is_none() && self.scan.frames.len() > before {
             self.finish_last_group(false)?;
             self.scan.torn = Some((path, end.position));
@@ -570,6 +586,7 @@ impl Scanner {
                     path,
                     position: group.position,
                     first_lsn: group.first_lsn,
+                    last_lsn: group.last_lsn,
                     lost: Some(group.lost),
                     what,
                 });

@@ -130,14 +130,14 @@ impl ShardTask {
                     self.shard.loaded()
                 }
                 Event::Loaded(Err(reason)) => {
-                    // The empty shard goes on answering COORDINATOR_LOAD_IN_PROGRESS.
+                    // As Kafka's coordinator does: whoever asks is told NOT_COORDINATOR from here on.
                     loading = None;
                     tracing::error!(
                         partition = self.partition.index.0,
                         reason,
                         "__consumer_offsets partition cannot be loaded; its groups are unavailable"
                     );
-                    Vec::new()
+                    self.shard.unload()
                 }
             };
             self.perform(actions).await;

@@ -47,6 +47,8 @@ const SEAL_AFTER: Duration = Duration::from_millis(20);
 const ALLOCATE_AGAIN: Duration = Duration::from_millis(500);
 /// The most frames in a group.
 const GROUP_FRAMES: usize = 8_192;
+/// A new file's blocks are written in pieces of this size.
+const ZEROS_BYTES: usize = 1 << 20;
 
 /// The settings of a [`LocalJournal`].
 #[derive(Clone, Debug)]
@@ -521,13 +523,7 @@ impl Shared {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let zeros = vec![0; 1 << 20];
-        let mut position = 0;
-        while position < bytes {
-            let length = zeros.len().min((bytes - position) as usize);
-            file.write_all_at(&zeros[..length], position)?;
-            position += length as u64;
-        }
+        write_zeros(path, bytes)?;
         file.sync_all()?;
         sync_dir(&self.options.dir)?;
         drop(file);
@@ -895,3 +891,22 @@ fn write_block(faults: &Faults, ring: &RingFile, bytes: &[u8], position: u64) ->
 #[cfg(test)]
 #[path = "journal_tests.rs"]
 mod tests;
+
+/// Writes a new file's blocks once, so that later writes to them change no metadata of the file system. Past the
+/// page cache where that is possible: nobody reads these zeros, and copying them there would cost as much
+/// processor time as copying the records that replace them.
+fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    let direct = options.clone().custom_flags(OFlags::DIRECT.bits() as i32).open(path);
+    let file = direct.or_else(|_| options.open(path))?;
+    let mut zeros = AlignedBuf::with_capacity(ZEROS_BYTES);
+    zeros.extend(&vec![0; ZEROS_BYTES]);
+    let mut position = 0;
+    while position < bytes {
+        let length = ZEROS_BYTES.min(usize::try_from(bytes - position).unwrap_or(ZEROS_BYTES));
+        file.write_all_at(&zeros.as_slice()[..length], position)?;
+        position += length as u64;
+    }
+    Ok(())
+}

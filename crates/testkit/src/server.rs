@@ -243,6 +243,19 @@ impl Server {
         Ok(())
     }
 
+    /// Makes sure that the broker does not run, whether it ended by itself or has to be killed; says which.
+    ///
+    /// # Errors
+    /// When it was not running before either.
+    pub fn end(&mut self) -> Result<String> {
+        let mut process = self.process.take().context("the broker does not run")?;
+        if let Some(status) = process.exited()? {
+            return Ok(format!("had ended with {status}"));
+        }
+        process.kill()?;
+        Ok("was killed".to_owned())
+    }
+
     /// SIGTERM, and wait for a clean exit.
     ///
     /// # Errors

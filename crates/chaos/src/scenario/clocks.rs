@@ -53,15 +53,12 @@ fn jump(jumps: &[&str]) -> Result<String> {
             ..Load::default()
         },
     )?;
-    workload.wait_for_progress(1_000)?;
     for offset_text in jumps {
-        fs::write(&offset, offset_text)?;
-        wait_until_seen(&server, offset_text.parse()?)?;
-        workload.wait_for_progress(1_000)?;
-        long_poll(&server)?;
-        // Long enough for heartbeats, for the sweep of the sessions and for a retention check.
-        thread::sleep(Duration::from_millis(1_500));
-        workload.wait_for_progress(100)?;
+        if let Err(error) = jump_once(&server, &workload, &offset, offset_text) {
+            return Err(workload
+                .give_up(error)
+                .context(format!("at {offset_text} s")));
+        }
     }
     nothing_deleted(&server)?;
     let history = workload.finish()?;
@@ -72,6 +69,17 @@ fn jump(jumps: &[&str]) -> Result<String> {
     Ok(format!(
         "{text}; no rebalance, nothing deleted, long polls on time"
     ))
+}
+
+fn jump_once(server: &Server, workload: &Workload, file: &Path, offset_text: &str) -> Result<()> {
+    workload.wait_for_progress(1_000)?;
+    fs::write(file, offset_text)?;
+    wait_until_seen(server, offset_text.parse()?)?;
+    workload.wait_for_progress(1_000)?;
+    long_poll(server)?;
+    // Long enough for heartbeats, for the sweep of the sessions and for a retention check.
+    thread::sleep(Duration::from_millis(1_500));
+    workload.wait_for_progress(100)
 }
 
 fn environment(offset: &Path) -> Result<Vec<(String, String)>> {

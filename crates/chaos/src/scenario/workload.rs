@@ -71,6 +71,8 @@ impl Workload {
         let configs = [
             ("segment.bytes", "1048576"),
             ("index.interval.bytes", "1024"),
+            // The clients' clock and the broker's may be far apart on purpose.
+            ("message.timestamp.after.max.ms", "9223372036854775807"),
         ];
         calls::create_topic(&mut server.connect()?, TOPIC, load.partitions, &configs)?;
         let signals = Signals::default();

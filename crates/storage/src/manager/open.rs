@@ -414,6 +414,10 @@ impl Inner {
         let scanned = std::mem::take(&mut found.scanned);
         let scan_from = found.scan_from;
         let usable = found.offline.is_none();
+        if let Some(reason) = &found.offline {
+            tracing::error!(topic = %spec.topic, partition = %name.partition, %reason,
+                "partition is offline; its bytes are kept");
+        }
         found.changed |= !frames.is_empty() || !usable;
         let log = PartitionLog::build(name, Arc::clone(&self.context), spec.config, found);
         let mut last_lsn = Lsn::ZERO;

@@ -27,6 +27,14 @@ pub(super) enum Allowed {
 /// Starts a broker on the copy and compares what it serves with what it must.
 pub(super) fn judge(image: &Image, copy: &TempDir, allowed: Allowed) -> Result<String> {
     let mut server = Server::prepare(options(copy.path()))?;
+    look(image, &mut server, allowed).with_context(|| {
+        let log = server.log_text();
+        let alarms: Vec<&str> = log.lines().filter(|line| is_alarm(line)).take(3).collect();
+        format!("alarms in the log: {}", alarms.join(" / "))
+    })
+}
+
+fn look(image: &Image, server: &mut Server, allowed: Allowed) -> Result<String> {
     let started = server.restart();
     let log = server.log_text();
     if let Some(line) = log.lines().find(|line| is_panic(line)) {
@@ -55,12 +63,12 @@ pub(super) fn judge(image: &Image, copy: &TempDir, allowed: Allowed) -> Result<S
             topic: TOPIC,
             index: *index,
         };
-        match serve(&server, partition, expected)? {
+        match serve(server, partition, expected)? {
             None => served.push(*index),
             Some(reason) => offline.push(format!("{index} ({reason})")),
         }
     }
-    let group = committed(&server)?;
+    let group = committed(server)?;
     let log = server.log_text();
     if let Some(line) = log.lines().find(|line| is_panic(line)) {
         bail!("the broker panicked: {line}");

@@ -225,6 +225,8 @@ mod tests {
             assert_eq!(ErrorCode::from_code(error.code()), Some(*error));
         }
         assert_eq!(ErrorCode::from_code(134), None);
-        assert!(ErrorCode::NotCoordinator.is_retriable() && !ErrorCode::InvalidRecord.is_retriable());
+        assert!(
+            ErrorCode::NotCoordinator.is_retriable() && !ErrorCode::InvalidRecord.is_retriable()
+        );
     }
 }

@@ -242,7 +242,9 @@ fn resolve(mut raw: RawMessage) -> Result<Message> {
     let mut structs = Vec::new();
     if kind == Kind::Response {
         make_ignorable(&mut raw.fields);
-        raw.common_structs.iter_mut().for_each(|common| make_ignorable(&mut common.fields));
+        raw.common_structs
+            .iter_mut()
+            .for_each(|common| make_ignorable(&mut common.fields));
     }
     let common = raw
         .common_structs

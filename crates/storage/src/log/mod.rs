@@ -22,6 +22,7 @@ mod offsets;
 pub mod producer;
 mod read;
 mod recover;
+mod replay;
 mod retention;
 mod snapshot;
 

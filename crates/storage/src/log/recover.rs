@@ -14,11 +14,11 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, StampedBatch, verify_crc};
+use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 
 use crate::config::{FlushPolicy, LogConfig};
-use crate::error::StorageError;
-use crate::io::{LockExt, be};
+use crate::io::be;
+use crate::log::LogCheckpoint;
 use crate::log::append::marker_of;
 use crate::log::epoch::EpochCache;
 use crate::log::flush::Active;
@@ -26,14 +26,11 @@ use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
 };
 use crate::log::producer::{AbortedTxn, ProducerStates};
-use crate::log::{LogCheckpoint, LogState, PartitionLog, TailBatch};
 use crate::lsn::Lsn;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
-use crate::wal::scan::{JournalScan, ScannedFrame};
+use crate::wal::scan::ScannedFrame;
 
 const WINDOW: usize = 1 << 20;
-/// Frames are laid over in steps of this many bytes.
-const REPLAY_BYTES: usize = 8 << 20;
 /// How far behind bad bytes a valid batch is looked for.
 const SEARCH_BYTES: u64 = 64 << 20;
 
@@ -709,126 +706,4 @@ fn load_aborted(
         }
     }
     Ok(all)
-}
-
-/// How laying the journal over a log went.
-#[derive(Debug, Default)]
-pub(crate) struct Replayed {
-    /// Batches appended.
-    pub(crate) batches: u64,
-    pub(crate) bytes: u64,
-    /// Frames of a torn group that were dropped.
-    pub(crate) dropped: u64,
-    /// The LSN of the last frame that fits.
-    pub(crate) last_lsn: Lsn,
-}
-
-impl PartitionLog {
-    /// Lays the journal's frames over the log; `found` is what `recover` said. Takes the partition offline when they do not fit.
-    pub(crate) fn replay(
-        &self,
-        frames: &[ScannedFrame],
-        journal: &JournalScan,
-        scanned: &HashMap<i64, u32>,
-        scan_from: i64,
-    ) -> Result<Replayed, StorageError> {
-        let mut replayed = Replayed::default();
-        let mut pending = 0;
-        for frame in frames.iter().filter(|frame| frame.is_batch) {
-            let log_end = self.state.locked().log_end;
-            let start = self.log_start_offset().0;
-            if frame.next_offset <= log_end {
-                let compare = frame.offset >= scan_from.max(start);
-                let here = scanned.get(&frame.offset);
-                let known = here.is_none_or(|crc| *crc == frame.batch_crc);
-                if compare && (here.is_none() || !known) && !frame.tentative {
-                    self.offline(format!(
-                        "the journal's batch at offset {} is not the one in the segment",
-                        frame.offset
-                    ));
-                    return Ok(replayed);
-                }
-                replayed.last_lsn = frame.lsn;
-                continue;
-            }
-            if frame.offset != log_end {
-                if frame.tentative {
-                    replayed.dropped += 1;
-                    continue;
-                }
-                self.offline(format!(
-                    "the journal goes on at offset {}, but the log ends at {log_end}",
-                    frame.offset
-                ));
-                return Ok(replayed);
-            }
-            let bytes = match journal.read_batch(frame.location) {
-                Ok(bytes) => Bytes::from(bytes),
-                Err(error) => {
-                    self.offline(format!(
-                        "the journal's batch at offset {} cannot be read: {error}",
-                        frame.offset
-                    ));
-                    return Ok(replayed);
-                }
-            };
-            pending += bytes.len();
-            replayed.batches += 1;
-            replayed.bytes += bytes.len() as u64;
-            replayed.last_lsn = frame.lsn;
-            self.replay_batch(bytes)?;
-            if pending >= REPLAY_BYTES {
-                self.flush_tail()?;
-                pending = 0;
-            }
-        }
-        self.flush_tail()?;
-        Ok(replayed)
-    }
-
-    fn replay_batch(&self, bytes: Bytes) -> Result<(), StorageError> {
-        use std::sync::atomic::Ordering;
-        let corrupt = |error: wire::record_batch::BatchError| StorageError::Corrupt {
-            path: self.dir(),
-            reason: error.to_string().into(),
-        };
-        let header = BatchHeader::parse(&bytes).map_err(corrupt)?;
-        let marker = if header.attributes.is_control() {
-            marker_of(&bytes)
-        } else {
-            None
-        };
-        let epoch = base::LeaderEpoch(header.partition_leader_epoch);
-        let batch =
-            StampedBatch::new(&bytes, base::Offset(header.base_offset), epoch).map_err(corrupt)?;
-        let mut state = self.state.locked();
-        let aborted = state.producers.apply(&header, marker, Lsn::ZERO);
-        state.aborted.extend(aborted);
-        state
-            .epochs
-            .assign(header.partition_leader_epoch, header.base_offset);
-        state.log_end = header.next_offset();
-        self.context
-            .tail_bytes
-            .fetch_add(batch.len(), Ordering::Relaxed);
-        crate::metrics::add(&self.context.metrics.tail_bytes, batch.len());
-        state.tail.push_back(TailBatch {
-            header,
-            batch,
-            aborted,
-        });
-        drop(state);
-        self.changed.store(true, Ordering::Release);
-        self.advance(header.next_offset());
-        Ok(())
-    }
-
-    /// Takes the partition offline; its files stay as they are.
-    pub(crate) fn offline(&self, reason: String) {
-        tracing::error!(topic = self.topic(), partition = %self.name.partition, reason,
-            "partition is offline; its bytes are kept");
-        self.changed
-            .store(true, std::sync::atomic::Ordering::Release);
-        self.set_status(LogState::Offline(reason.into()));
-    }
 }

@@ -1,9 +1,12 @@
 use super::*;
 use crate::fault::FaultHook;
+use crate::wal::FrameBody;
 use crate::wal::conformance::{ReplayedFrame, WalFactory, batch, wait_for};
+use crate::wal::format::GroupHeader;
 use crate::wal::scan::{ScanStart, scan};
 use base::{PartitionIndex, TopicId, Uuid};
 use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
 const KIB: u64 = 1024;
 

@@ -1,13 +1,13 @@
 //! Our own broker as a child process: the binary a user runs, on a free port, with a data directory of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::probe::{self, Ready};
-use crate::process::{self, Managed};
+use crate::process::{self, LOG_NAME, Managed};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -50,11 +50,8 @@ impl Affluent {
             command.arg("--override").arg(format!("{key}={value}"));
         }
         command.current_dir(options.directory);
-        let mut process = Managed::spawn(
-            "affluent",
-            &mut command,
-            &options.directory.join("broker.log"),
-        )?;
+        let mut process =
+            Managed::spawn("affluent", &mut command, &options.directory.join(LOG_NAME))?;
         let ready =
             probe::wait_until_ready(options.port, START_LIMIT, || match process.exited()? {
                 None => Ok(()),
@@ -89,6 +86,11 @@ impl Affluent {
     /// The directory that holds one folder a partition.
     pub fn log_directory(&self) -> PathBuf {
         self.data.join("logs")
+    }
+
+    /// The exit status, if the broker has ended.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.exited()
     }
 
     /// What the broker logged so far.

@@ -151,7 +151,7 @@ fn run_suite(
     cache: &Cache,
     selection: &Selection,
 ) -> Result<Vec<CaseResult>> {
-    let target = launcher.start(kind, &suite.overrides())?;
+    let mut target = launcher.start(kind, &suite.overrides())?;
     let mut cases = Vec::new();
     let session = Session {
         target: &target,
@@ -170,6 +170,10 @@ fn run_suite(
             suite.name()
         )));
     }
+    if kind == Kind::Kafka {
+        // What clients said of an oracle that was not there must not be recorded.
+        target.check_running()?;
+    }
     if selection.filter.is_none() {
         for case in closing_cases(target) {
             tell(suite.name(), kind, &case);
@@ -183,7 +187,7 @@ fn run_suite(
 ///
 /// A broker that has to be killed would lose a user's buffered work, and an error in the log that no client saw is
 /// a fault all the same. Apache Kafka logs some as a matter of course, so its log is not looked at.
-fn closing_cases(target: Target) -> Vec<CaseResult> {
+fn closing_cases(mut target: Target) -> Vec<CaseResult> {
     let mut cases = Vec::new();
     if target.kind() == Kind::Affluent {
         let log = target.log_text();
@@ -198,7 +202,7 @@ fn closing_cases(target: Target) -> Vec<CaseResult> {
         });
     }
     let started = Instant::now();
-    let outcome = match target.stop() {
+    let outcome = match target.check_running().and_then(|()| target.stop()) {
         Ok(()) => Outcome::Pass,
         Err(error) => Outcome::Fail(format!("{error:#}")),
     };

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::kafka::Kafka;
 use crate::probe::{self, Ready};
-use crate::process::{self, Managed};
+use crate::process::{self, LOG_NAME, Managed};
 
 /// Any valid id will do: each oracle is a cluster of its own that dies with its directory.
 const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
@@ -91,7 +92,7 @@ impl Oracle {
         let mut process = Managed::spawn(
             "Apache Kafka",
             &mut command,
-            &options.directory.join("broker.log"),
+            &options.directory.join(LOG_NAME),
         )?;
         let ready =
             probe::wait_until_ready(options.port, START_LIMIT, || match process.exited()? {
@@ -129,6 +130,11 @@ impl Oracle {
     /// The directory that holds one folder a partition.
     pub fn log_directory(&self) -> &Path {
         &self.data
+    }
+
+    /// The exit status, if the broker has ended.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.exited()
     }
 
     /// What the broker logged so far.

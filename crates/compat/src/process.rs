@@ -19,6 +19,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// How often a wait looks again. The standard library has no wait with a deadline.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// The name of a broker's log, in the directory it was started with.
+pub const LOG_NAME: &str = "broker.log";
+
 /// A long-running child, such as a broker.
 #[derive(Debug)]
 pub struct Managed {

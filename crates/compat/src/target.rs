@@ -1,10 +1,11 @@
 //! A running broker a suite talks to: ours, or Apache Kafka's.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -12,6 +13,7 @@ use crate::affluent::{self, Affluent};
 use crate::kafka::Kafka;
 use crate::oracle::{self, Oracle, Profile};
 use crate::probe;
+use crate::process::{self, LOG_NAME};
 
 /// Which broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -147,11 +149,31 @@ impl Target {
         }
     }
 
-    /// A graceful stop; a broker that does not stop is an error.
+    /// Fails if the broker has ended by itself, with its last words.
+    pub fn check_running(&mut self) -> Result<()> {
+        let exited = match &mut self.broker {
+            Broker::Affluent(broker) => broker.exited()?,
+            Broker::Kafka(broker) => broker.exited()?,
+        };
+        match exited {
+            None => Ok(()),
+            Some(status) => bail!(
+                "the broker ended with {status} before it was told to: {}",
+                process::tail(&self.log_text(), 6)
+            ),
+        }
+    }
+
+    /// A graceful stop; a broker that does not stop, or not well, is an error that ends with its last words.
     pub fn stop(self) -> Result<()> {
-        match self.broker {
+        let Self { broker, directory } = self;
+        let stopped = match broker {
             Broker::Affluent(broker) => broker.stop(),
             Broker::Kafka(broker) => broker.stop(),
-        }
+        };
+        stopped.map_err(|error| {
+            let log = fs::read(directory.path().join(LOG_NAME)).unwrap_or_default();
+            error.context(process::tail(&String::from_utf8_lossy(&log), 6))
+        })
     }
 }

@@ -183,7 +183,7 @@ final class AdminCases {
         try (Admin admin = broker.admin()) {
             Uuid first = id(admin, "admin-deleted");
             admin.deleteTopics(TopicCollection.ofTopicIds(List.of(first))).all().get();
-            check(!admin.listTopics().names().get().contains("admin-deleted"), "the topic is still listed");
+            Broker.awaitListing(admin, "admin-deleted", false);
             refused(UnknownTopicOrPartitionException.class, () -> admin.deleteTopics(List.of("admin-deleted")).all().get());
             broker.createTopic("admin-deleted", 2);
             check(!id(admin, "admin-deleted").equals(first), "a new topic of the same name has the old id");
@@ -191,16 +191,25 @@ final class AdminCases {
         }
     }
 
+    private static TopicDescription describe(Admin admin, String topic) throws Exception {
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+    }
+
     private static Uuid id(Admin admin, String topic) throws Exception {
-        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).topicId();
+        return describe(admin, topic).topicId();
     }
 
     private static void createPartitions(Broker broker) throws Exception {
         broker.createTopic("admin-grows", 2);
         try (Admin admin = broker.admin()) {
             admin.createPartitions(Map.of("admin-grows", NewPartitions.increaseTo(5))).all().get();
-            TopicDescription found = admin.describeTopics(List.of("admin-grows")).allTopicNames().get().get("admin-grows");
-            equal(5, found.partitions().size(), "the number of partitions");
+            Broker.await("the fifth partition", () -> { }, () -> {
+                try {
+                    return describe(admin, "admin-grows").partitions().size() == 5;
+                } catch (Exception error) {
+                    throw new IllegalStateException(error);
+                }
+            });
             refused(InvalidPartitionsException.class,
                 () -> admin.createPartitions(Map.of("admin-grows", NewPartitions.increaseTo(5))).all().get());
             refused(UnknownTopicOrPartitionException.class,
@@ -251,12 +260,12 @@ final class AdminCases {
         try (Admin admin = broker.admin()) {
             alter(admin, name, "retention.ms", "1000000", OpType.SET);
             alter(admin, name, "cleanup.policy", "compact", OpType.APPEND);
-            equal("1000000", value(admin, topic(name), "retention.ms"), "retention.ms");
-            equal("delete,compact", value(admin, topic(name), "cleanup.policy"), "cleanup.policy after APPEND");
+            becomes("1000000", admin, topic(name), "retention.ms");
+            becomes("delete,compact", admin, topic(name), "cleanup.policy");
             alter(admin, name, "cleanup.policy", "delete", OpType.SUBTRACT);
-            equal("compact", value(admin, topic(name), "cleanup.policy"), "cleanup.policy after SUBTRACT");
+            becomes("compact", admin, topic(name), "cleanup.policy");
             alter(admin, name, "retention.ms", "", OpType.DELETE);
-            equal("604800000", value(admin, topic(name), "retention.ms"), "retention.ms after DELETE");
+            becomes("604800000", admin, topic(name), "retention.ms");
             Collection<AlterConfigOp> set = List.of(new AlterConfigOp(new ConfigEntry("retention.ms", "5"), OpType.SET));
             AlterConfigsOptions validate = new AlterConfigsOptions().validateOnly(true);
             admin.incrementalAlterConfigs(Map.of(topic(name), set), validate).all().get();

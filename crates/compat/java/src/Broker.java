@@ -66,6 +66,7 @@ final class Broker {
         return new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
     }
 
+    /** Creates a topic and waits until the broker lists it. */
     void createTopic(String name, int partitions, String... configs) throws Exception {
         Map<String, String> map = new HashMap<>();
         for (int i = 0; i < configs.length; i += 2) {
@@ -73,7 +74,26 @@ final class Broker {
         }
         try (Admin admin = admin()) {
             admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(map))).all().get();
+            awaitListing(admin, name, true);
         }
+    }
+
+    void deleteTopic(String name) throws Exception {
+        try (Admin admin = admin()) {
+            admin.deleteTopics(List.of(name)).all().get();
+            awaitListing(admin, name, false);
+        }
+    }
+
+    /** The controller has agreed; the broker follows as soon as it hears of it. */
+    static void awaitListing(Admin admin, String topic, boolean listed) {
+        await((listed ? "the listing of " : "the end of ") + topic, () -> { }, () -> {
+            try {
+                return admin.listTopics().names().get().contains(topic) == listed;
+            } catch (InterruptedException | ExecutionException error) {
+                throw new IllegalStateException(error);
+            }
+        });
     }
 
     /** Produces {@code n-0} to {@code n-(count-1)} to one partition. */

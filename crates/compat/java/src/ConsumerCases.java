@@ -13,7 +13,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
-import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
@@ -299,10 +298,9 @@ final class ConsumerCases {
         String topic = "consumer-recreated";
         broker.createTopic(topic, 1);
         broker.produce(topic, 0, 10);
-        try (KafkaConsumer<String, String> consumer = assigned(broker, topic, "metadata.max.age.ms", "500");
-                Admin admin = broker.admin()) {
+        try (KafkaConsumer<String, String> consumer = assigned(broker, topic, "metadata.max.age.ms", "500")) {
             poll(consumer, 10);
-            admin.deleteTopics(List.of(topic)).all().get();
+            broker.deleteTopic(topic);
             broker.createTopic(topic, 1);
             broker.produce(topic, 0, 3);
             // Position 10 lies beyond the new topic's end: the client resets to its beginning.

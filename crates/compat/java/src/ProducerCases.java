@@ -10,7 +10,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
-import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -218,9 +217,9 @@ final class ProducerCases {
     private static void topicRecreated(Broker broker) throws Exception {
         String topic = "producer-recreated";
         broker.createTopic(topic, 1);
-        try (KafkaProducer<String, String> producer = broker.producer(); Admin admin = broker.admin()) {
+        try (KafkaProducer<String, String> producer = broker.producer()) {
             producer.send(new ProducerRecord<>(topic, 0, null, "old")).get();
-            admin.deleteTopics(List.of(topic)).all().get();
+            broker.deleteTopic(topic);
             broker.createTopic(topic, 1);
             RecordMetadata metadata = producer.send(new ProducerRecord<>(topic, 0, null, "new")).get();
             equal(0L, metadata.offset(), "the first offset of the new topic");

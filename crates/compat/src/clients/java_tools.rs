@@ -12,6 +12,7 @@ mod runner;
 mod topics;
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -132,6 +133,7 @@ impl Tools<'_> {
         Ok(())
     }
 
+    /// Creates a topic and waits until the broker lists it.
     fn create_topic(&self, topic: &str, partitions: &str) -> Result<()> {
         let arguments = [
             "--create",
@@ -142,8 +144,15 @@ impl Tools<'_> {
             "--replication-factor",
             "1",
         ];
-        self.output(topics::TOPIC_COMMAND, &arguments, "")
-            .map(|_| ())
+        self.output(topics::TOPIC_COMMAND, &arguments, "")?;
+        eventually(|| {
+            let listed = self.output(topics::TOPIC_COMMAND, &["--list"], "")?;
+            ensure!(
+                listed.lines().any(|line| line == topic),
+                "{topic} is not among {listed:?}"
+            );
+            Ok(())
+        })
     }
 
     /// Produces one record a line with the console producer.
@@ -159,6 +168,20 @@ impl Tools<'_> {
             process::tail(&said, 4)
         );
         Ok(())
+    }
+}
+
+/// Repeats a check until it holds, and gives up with its last error.
+///
+/// Apache Kafka answers a change when its controller has agreed; its broker follows as soon as it hears of it.
+fn eventually(check: impl Fn() -> Result<()>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match check() {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 

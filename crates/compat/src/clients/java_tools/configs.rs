@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Cases, Tools, expect, expect_not};
+use super::{Cases, Tools, eventually, expect, expect_not};
 
 /// In 4.3 the class is still in the core artifact.
 const CONFIG_COMMAND: &str = "kafka.admin.ConfigCommand";
@@ -94,21 +94,22 @@ fn topic_alter(tools: &Tools<'_>) -> Result<()> {
             "retention.ms=7200000,cleanup.policy=[compact,delete]",
         ],
     )?;
-    let text = describe(tools, "topics", topic, &[])?;
-    ensure!(
-        value(&text, "retention.ms")? == "7200000",
-        "retention.ms was not set: {text:?}"
-    );
-    expect(&text, "DYNAMIC_TOPIC_CONFIG:retention.ms=7200000")?;
-    expect(&text, "cleanup.policy=compact,delete")?;
+    eventually(|| {
+        let text = describe(tools, "topics", topic, &[])?;
+        expect(&text, "DYNAMIC_TOPIC_CONFIG:retention.ms=7200000")?;
+        expect(&text, "cleanup.policy=compact,delete")
+    })?;
     alter(tools, "topics", topic, &["--delete-config", "retention.ms"])?;
-    let text = describe(tools, "topics", topic, &[])?;
-    expect_not(&text, "retention.ms=")?;
-    expect(&text, "cleanup.policy=compact,delete")?;
+    eventually(|| {
+        let text = describe(tools, "topics", topic, &[])?;
+        expect_not(&text, "retention.ms=")?;
+        expect(&text, "cleanup.policy=compact,delete")
+    })?;
     let text = describe(tools, "topics", topic, &["--all"])?;
+    let found = value(&text, "retention.ms")?;
     ensure!(
-        value(&text, "retention.ms")? == "604800000",
-        "retention.ms did not return to its default"
+        found == "604800000",
+        "retention.ms did not return to its default but to {found}"
     );
     Ok(())
 }
@@ -171,43 +172,52 @@ fn broker_alter(tools: &Tools<'_>) -> Result<()> {
         &broker,
         &["--add-config", "log.retention.ms=86400000"],
     )?;
-    let text = describe(tools, "brokers", &broker, &[])?;
-    expect(&text, "DYNAMIC_BROKER_CONFIG:log.retention.ms=86400000")?;
+    let described = || describe(tools, "brokers", &broker, &[]);
+    eventually(|| {
+        expect(
+            &described()?,
+            "DYNAMIC_BROKER_CONFIG:log.retention.ms=86400000",
+        )
+    })?;
     // A topic that does not set retention.ms follows the broker.
-    tools.create_topic("tools-config-follows", "1")?;
-    let topic = describe(tools, "topics", "tools-config-follows", &["--all"])?;
-    ensure!(
-        value(&topic, "retention.ms")? == "86400000",
-        "the topic does not follow the broker: {topic:?}"
-    );
+    let topic = "tools-config-follows";
+    tools.create_topic(topic, "1")?;
+    eventually(|| {
+        let text = describe(tools, "topics", topic, &["--all"])?;
+        let found = value(&text, "retention.ms")?;
+        ensure!(
+            found == "86400000",
+            "the topic does not follow the broker: retention.ms is {found}"
+        );
+        Ok(())
+    })?;
     alter(
         tools,
         "brokers",
         &broker,
         &["--delete-config", "log.retention.ms"],
     )?;
-    expect_not(
-        &describe(tools, "brokers", &broker, &[])?,
-        "log.retention.ms=",
-    )
+    eventually(|| expect_not(&described()?, "log.retention.ms="))
 }
 
 fn broker_default(tools: &Tools<'_>) -> Result<()> {
     let entity = ["--entity-type", "brokers", "--entity-default"];
     let run = |change: &[&str]| tools.output(CONFIG_COMMAND, &[&entity[..], change].concat(), "");
     run(&["--alter", "--add-config", "log.segment.bytes=536870912"])?;
-    expect(
-        &run(&["--describe"])?,
-        "DYNAMIC_DEFAULT_BROKER_CONFIG:log.segment.bytes=536870912",
-    )?;
+    let default = "DYNAMIC_DEFAULT_BROKER_CONFIG:log.segment.bytes=536870912";
+    eventually(|| expect(&run(&["--describe"])?, default))?;
     let broker = tools.target.broker_id().to_string();
-    let text = describe(tools, "brokers", &broker, &["--all"])?;
-    ensure!(
-        value(&text, "log.segment.bytes")? == "536870912",
-        "the broker does not follow the cluster-wide default"
-    );
+    eventually(|| {
+        let text = describe(tools, "brokers", &broker, &["--all"])?;
+        let found = value(&text, "log.segment.bytes")?;
+        ensure!(
+            found == "536870912",
+            "the broker does not follow the cluster-wide default: it has {found}"
+        );
+        Ok(())
+    })?;
     run(&["--alter", "--delete-config", "log.segment.bytes"])?;
-    expect_not(&run(&["--describe"])?, "log.segment.bytes=")
+    eventually(|| expect_not(&run(&["--describe"])?, "log.segment.bytes="))
 }
 
 fn broker_refused(tools: &Tools<'_>) -> Result<()> {

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Cases, Tools, expect, expect_not};
+use super::{Cases, Tools, eventually, expect, expect_not};
 
 pub(super) const TOPIC_COMMAND: &str = "org.apache.kafka.tools.TopicCommand";
 
@@ -101,11 +101,14 @@ fn create_list_describe(tools: &Tools<'_>) -> Result<()> {
     ];
     let text = tools.output(TOPIC_COMMAND, &create, "")?;
     expect(&text, "Created topic tools-orders.")?;
-    let listed = tools.output(TOPIC_COMMAND, &["--list"], "")?;
-    ensure!(
-        listed.lines().any(|line| line == "tools-orders"),
-        "--list does not name the topic: {listed:?}"
-    );
+    eventually(|| {
+        let listed = tools.output(TOPIC_COMMAND, &["--list"], "")?;
+        ensure!(
+            listed.lines().any(|line| line == "tools-orders"),
+            "--list does not name the topic: {listed:?}"
+        );
+        Ok(())
+    })?;
     let text = tools.output(
         TOPIC_COMMAND,
         &["--describe", "--topic", "tools-orders"],
@@ -214,7 +217,7 @@ fn add_partitions(tools: &Tools<'_>) -> Result<()> {
     };
     tools.output(TOPIC_COMMAND, &alter("5"), "")?;
     let describe = || tools.output(TOPIC_COMMAND, &["--describe", "--topic", "tools-grows"], "");
-    expect(&describe()?, "PartitionCount: 5")?;
+    eventually(|| expect(&describe()?, "PartitionCount: 5"))?;
     tools.refused(TOPIC_COMMAND, &alter("3"), "InvalidPartitionsException")?;
     expect(&describe()?, "PartitionCount: 5")
 }
@@ -222,7 +225,7 @@ fn add_partitions(tools: &Tools<'_>) -> Result<()> {
 fn delete(tools: &Tools<'_>) -> Result<()> {
     tools.create_topic("tools-goes", "2")?;
     tools.output(TOPIC_COMMAND, &["--delete", "--topic", "tools-goes"], "")?;
-    expect_not(&tools.output(TOPIC_COMMAND, &["--list"], "")?, "tools-goes")?;
+    eventually(|| expect_not(&tools.output(TOPIC_COMMAND, &["--list"], "")?, "tools-goes"))?;
     let again = ["--delete", "--topic", "tools-goes"];
     tools.refused(TOPIC_COMMAND, &again, "does not exist as expected")?;
     // The name is free again at once.

@@ -272,7 +272,7 @@ fn world_after(steps: &[Step]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn a_killed_process_loses_nothing(steps in prop::collection::vec(step(), 1..25)) {

@@ -525,3 +525,33 @@ fn waiters_are_woken_when_records_become_visible_and_do_not_pile_up() {
     assert!(log.high_watermark() > appended.base_offset);
     assert_eq!(Arc::weak_count(&notify), 0, "woken once, then forgotten");
 }
+
+#[test]
+fn a_log_start_within_a_batch_that_only_the_journal_has_survives_a_kill() {
+    // Recovery once began such a log at its start offset and then refused the batch around it.
+    let dir = tempfile::tempdir().unwrap();
+    let specs = vec![spec(1, 0, &LogConfig::default())];
+    let (storage, _) = open(options(dir.path()), specs.clone());
+    let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+    for _ in 0..3 {
+        append(&storage, &log, &batch(4, 10, NOW, NO_PRODUCER));
+    }
+    let deleted = log.delete_records(Some(Offset(6))).unwrap();
+    block_on(storage.wait_durable(deleted.lsn)).unwrap();
+    let image = tempfile::tempdir().unwrap();
+    crash_image(dir.path(), image.path());
+    std::fs::remove_dir_all(image.path().join("logs")).unwrap();
+    let (storage, report) = open(options(image.path()), specs);
+    assert!(report.offline.is_empty(), "{report:?}");
+    let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+    assert_eq!(
+        (log.log_start_offset(), log.high_watermark()),
+        (Offset(6), Offset(12))
+    );
+    let bases: Vec<i64> = read_all(&log, 6, 1_000)
+        .unwrap()
+        .iter()
+        .map(|batch| base_offset(batch))
+        .collect();
+    assert_eq!(bases, [4, 8]);
+}

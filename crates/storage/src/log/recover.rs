@@ -28,7 +28,7 @@ use crate::log::index::{
 use crate::log::producer::{AbortedTxn, ProducerStates};
 use crate::lsn::Lsn;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
-use crate::wal::scan::ScannedFrame;
+use crate::wal::scan::{JournalScan, ScannedFrame};
 
 const WINDOW: usize = 1 << 20;
 /// How far behind bad bytes a valid batch is looked for.
@@ -42,6 +42,7 @@ pub(crate) struct RecoveryInput<'a> {
     pub(crate) checkpoint: Option<&'a LogCheckpoint>,
     /// This log's frames, by LSN.
     pub(crate) frames: &'a [ScannedFrame],
+    pub(crate) journal: &'a JournalScan,
     pub(crate) now_ms: i64,
     pub(crate) allow_unclean: bool,
 }
@@ -152,8 +153,14 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
         .map(|(_, base)| *base)
         .collect();
     let Some(first) = kept.first().copied() else {
-        found.log_end = found.log_end.max(found.log_start);
+        // The batch that the log start lies in may still be in the journal, and begins below it.
+        let covering = input.frames.iter().find(|frame| {
+            frame.is_batch && frame.offset <= found.log_start && frame.next_offset > found.log_start
+        });
+        found.log_end = covering.map_or(found.log_end.max(found.log_start), |frame| frame.offset);
         found.scan_from = found.log_end;
+        load_states(input, found, &[])?;
+        apply_removed(input, found, found.log_end);
         return Ok(());
     };
     if first > found.log_start {
@@ -166,6 +173,7 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
         found.log_start = first;
     }
     load_states(input, found, &kept)?;
+    apply_removed(input, found, first);
     scan_from_point(input, found, &kept, synced)?;
     found.epochs.truncate_from_end(found.log_end);
     found.aborted = load_aborted(input, &found.segments)?;
@@ -240,6 +248,34 @@ fn load_states(
     }
     found.producers = states.unwrap_or_default();
     Ok(())
+}
+
+/// Batches behind the recovery point that retention has removed since: their producers are still known.
+fn apply_removed(input: &RecoveryInput<'_>, found: &mut LogRecovery, before: i64) {
+    let point = input
+        .checkpoint
+        .map_or(0, |checkpoint| checkpoint.recovery_point);
+    let removed = input
+        .frames
+        .iter()
+        .filter(|frame| frame.is_batch && frame.offset >= point && frame.next_offset <= before);
+    for frame in removed {
+        let Ok(bytes) = input.journal.read_batch(frame.location).map(Bytes::from) else {
+            continue;
+        };
+        let Ok(header) = BatchHeader::parse(&bytes) else {
+            continue;
+        };
+        let marker = if header.attributes.is_control() {
+            marker_of(&bytes)
+        } else {
+            None
+        };
+        found.producers.apply(&header, marker, Lsn::ZERO);
+        found
+            .epochs
+            .assign(header.partition_leader_epoch, header.base_offset);
+    }
 }
 
 /// Reads all batches below the recovery point, for what their headers say.
@@ -413,7 +449,16 @@ fn scan_from_point(
             break;
         }
     }
-    found.log_end = expected.max(found.log_start);
+    // Frames that go on below the log start are laid over all the same; it may lie within one.
+    let continued = input
+        .frames
+        .iter()
+        .any(|frame| frame.is_batch && frame.offset == expected);
+    found.log_end = if continued {
+        expected
+    } else {
+        expected.max(found.log_start)
+    };
     Ok(())
 }
 

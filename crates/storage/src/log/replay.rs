@@ -92,6 +92,8 @@ impl PartitionLog {
             }
         }
         self.flush_tail()?;
+        let mut state = self.state.locked();
+        state.epochs.truncate_from_start(self.log_start_offset().0);
         Ok(replayed)
     }
 

@@ -406,6 +406,7 @@ impl Inner {
             config: &spec.config,
             checkpoint: saved,
             frames,
+            journal: scan,
             now_ms: self.context.clock.now_ms(),
             allow_unclean: self.options.allow_unclean_recovery,
         });

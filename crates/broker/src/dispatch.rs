@@ -169,15 +169,6 @@ async fn route(
         ApiKey::Fetch => to!(FetchRequest, handlers::fetch::handle),
         ApiKey::ListOffsets => to!(ListOffsetsRequest, handlers::list_offsets::handle),
         ApiKey::Metadata => to!(MetadataRequest, handlers::metadata::handle),
-        ApiKey::OffsetCommit => to!(OffsetCommitRequest, handlers::offset_commit::handle),
-        ApiKey::OffsetFetch => to!(OffsetFetchRequest, handlers::offset_fetch::handle),
-        ApiKey::FindCoordinator => to!(FindCoordinatorRequest, handlers::find_coordinator::handle),
-        ApiKey::JoinGroup => to!(JoinGroupRequest, handlers::join_group::handle),
-        ApiKey::Heartbeat => to!(HeartbeatRequest, handlers::heartbeat::handle),
-        ApiKey::LeaveGroup => to!(LeaveGroupRequest, handlers::leave_group::handle),
-        ApiKey::SyncGroup => to!(SyncGroupRequest, handlers::sync_group::handle),
-        ApiKey::DescribeGroups => to!(DescribeGroupsRequest, handlers::describe_groups::handle),
-        ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
         ApiKey::ApiVersions => to!(ApiVersionsRequest, handlers::api_versions::handle),
         ApiKey::CreateTopics => to!(CreateTopicsRequest, handlers::create_topics::handle),
         ApiKey::DeleteTopics => to!(DeleteTopicsRequest, handlers::delete_topics::handle),
@@ -195,7 +186,6 @@ async fn route(
         ApiKey::CreatePartitions => {
             to!(CreatePartitionsRequest, handlers::create_partitions::handle)
         }
-        ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
         ApiKey::ElectLeaders => to!(ElectLeadersRequest, handlers::elect_leaders::handle),
         ApiKey::IncrementalAlterConfigs => {
             to!(
@@ -209,7 +199,6 @@ async fn route(
                 handlers::list_partition_reassignments::handle
             )
         }
-        ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
         ApiKey::DescribeCluster => to!(DescribeClusterRequest, handlers::describe_cluster::handle),
         ApiKey::DescribeProducers => {
             to!(
@@ -223,6 +212,33 @@ async fn route(
                 handlers::describe_topic_partitions::handle
             )
         }
+        _ => route_to_coordinator(server, context, reader),
+    }
+}
+
+/// The APIs of the group coordinator.
+fn route_to_coordinator(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    macro_rules! to {
+        ($request:ty, $handler:path) => {
+            answer::<$request, _>(server, context, reader, $handler)
+        };
+    }
+    match context.api_key {
+        ApiKey::OffsetCommit => to!(OffsetCommitRequest, handlers::offset_commit::handle),
+        ApiKey::OffsetFetch => to!(OffsetFetchRequest, handlers::offset_fetch::handle),
+        ApiKey::FindCoordinator => to!(FindCoordinatorRequest, handlers::find_coordinator::handle),
+        ApiKey::JoinGroup => to!(JoinGroupRequest, handlers::join_group::handle),
+        ApiKey::Heartbeat => to!(HeartbeatRequest, handlers::heartbeat::handle),
+        ApiKey::LeaveGroup => to!(LeaveGroupRequest, handlers::leave_group::handle),
+        ApiKey::SyncGroup => to!(SyncGroupRequest, handlers::sync_group::handle),
+        ApiKey::DescribeGroups => to!(DescribeGroupsRequest, handlers::describe_groups::handle),
+        ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
+        ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
+        ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
         other => Err(format!("{other:?} is not supported")),
     }
 }

@@ -72,22 +72,24 @@ pub(crate) async fn handle(
             }
             // Asked for all, a topic that may not be seen is not mentioned.
             _ if all => {}
-            _ => {
-                let code = if allowed {
-                    ErrorCode::UnknownTopicOrPartition
-                } else {
-                    ErrorCode::TopicAuthorizationFailed
-                };
-                response.topics.push(DescribeTopicPartitionsResponseTopic {
-                    error_code: code.code(),
-                    is_internal: is_internal(&name),
-                    name: Some(name),
-                    ..DescribeTopicPartitionsResponseTopic::default()
-                });
-            }
+            _ => response.topics.push(unknown(name, allowed)),
         }
     }
     response
+}
+
+fn unknown(name: String, allowed: bool) -> DescribeTopicPartitionsResponseTopic {
+    let code = if allowed {
+        ErrorCode::UnknownTopicOrPartition
+    } else {
+        ErrorCode::TopicAuthorizationFailed
+    };
+    DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        is_internal: is_internal(&name),
+        name: Some(name),
+        ..DescribeTopicPartitionsResponseTopic::default()
+    }
 }
 
 /// Up to `limit` partitions of one topic from `first` on, and where the next page begins.

@@ -11,6 +11,7 @@ use wire::messages::{ElectLeadersRequest, ElectLeadersResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
+use crate::topics::Partition;
 
 const UNCLEAN: i8 = 1;
 
@@ -57,24 +58,11 @@ pub(crate) async fn handle(
                 let known = server.topics().get(&topic.topic);
                 for index in topic.partitions.into_iter().map(PartitionIndex) {
                     let partition = known.as_ref().and_then(|topic| topic.partition(index));
+                    let elected = elect(index, partition.as_ref(), no_leader);
                     results
                         .entry(topic.topic.clone())
                         .or_default()
-                        .push(match partition {
-                            None => result(
-                                index,
-                                ErrorCode::UnknownTopicOrPartition,
-                                "This server does not host this topic-partition.",
-                            ),
-                            Some(partition) if partition.is_online() => result(
-                                index,
-                                ErrorCode::ElectionNotNeeded,
-                                "Leader election not needed for topic partition.",
-                            ),
-                            Some(_) => {
-                                result(index, no_leader, "The partition's only replica is offline.")
-                            }
-                        });
+                        .push(elected);
                 }
             }
         }
@@ -88,6 +76,26 @@ pub(crate) async fn handle(
             })
             .collect(),
         ..ElectLeadersResponse::default()
+    }
+}
+
+fn elect(
+    index: PartitionIndex,
+    partition: Option<&Partition>,
+    no_leader: ErrorCode,
+) -> PartitionResult {
+    match partition {
+        None => result(
+            index,
+            ErrorCode::UnknownTopicOrPartition,
+            "This server does not host this topic-partition.",
+        ),
+        Some(partition) if partition.is_online() => result(
+            index,
+            ErrorCode::ElectionNotNeeded,
+            "Leader election not needed for topic partition.",
+        ),
+        Some(_) => result(index, no_leader, "The partition's only replica is offline."),
     }
 }
 

@@ -16,7 +16,7 @@ use wire::messages::{FetchRequest, FetchResponse};
 
 use crate::fetch::read::{PartitionRead, Pass, Resolved, read_all, resolve, subscribe};
 use crate::fetch::session::{
-    FINAL_EPOCH, FetchContext, FetchedPartition, NO_SESSION, PartitionKey, SessionRequest,
+    FINAL_EPOCH, FetchContext, FetchedPartition, Lent, NO_SESSION, PartitionKey, SessionRequest,
 };
 use crate::request::RequestContext;
 use crate::server::Server;
@@ -81,35 +81,38 @@ pub(crate) async fn handle(
             );
             full_response(&wanted, pass, read_committed, id)
         }
-        Ok(FetchContext::Incremental(mut lent)) => {
+        Ok(FetchContext::Incremental(lent)) => {
             let pass = read(&server, &context, &lent.partitions, &limits).await;
-            let mut responses = Responses::new(read_committed);
-            let mut moved = Vec::new();
-            for (place, (wanted, read)) in
-                lent.partitions.iter_mut().zip(pass.partitions).enumerate()
-            {
-                let has_records = !read.records.is_empty();
-                if has_records {
-                    moved.push(place);
-                }
-                let news = has_records
-                    || read.error.is_error()
-                    || read.diverging_epoch.is_some()
-                    || read.high_watermark != wanted.told_high_watermark
-                    || read.log_start_offset != wanted.told_log_start_offset;
-                remember(wanted, &read);
-                if news {
-                    responses.push(&wanted.key, read);
-                }
-            }
-            let session_id = lent.id;
-            lent.give_back(&moved);
-            FetchResponse {
-                session_id,
-                responses: responses.topics,
-                ..FetchResponse::default()
-            }
+            incremental_response(lent, pass, read_committed)
         }
+    }
+}
+
+/// Tells of a session's partitions only what the client has not been told.
+fn incremental_response(mut lent: Lent, pass: Pass, read_committed: bool) -> FetchResponse {
+    let mut responses = Responses::new(read_committed);
+    let mut moved = Vec::new();
+    for (place, (wanted, read)) in lent.partitions.iter_mut().zip(pass.partitions).enumerate() {
+        let has_records = !read.records.is_empty();
+        if has_records {
+            moved.push(place);
+        }
+        let news = has_records
+            || read.error.is_error()
+            || read.diverging_epoch.is_some()
+            || read.high_watermark != wanted.told_high_watermark
+            || read.log_start_offset != wanted.told_log_start_offset;
+        remember(wanted, &read);
+        if news {
+            responses.push(&wanted.key, read);
+        }
+    }
+    let session_id = lent.id;
+    lent.give_back(&moved);
+    FetchResponse {
+        session_id,
+        responses: responses.topics,
+        ..FetchResponse::default()
     }
 }
 

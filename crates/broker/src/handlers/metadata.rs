@@ -57,14 +57,7 @@ pub(crate) async fn handle(
         }
     }
     if request.include_topic_authorized_operations {
-        for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
-            let name = topic.name.as_deref().unwrap_or_default();
-            topic.topic_authorized_operations = server.authorizer().authorized_operations(
-                context.requester(),
-                ResourceType::Topic,
-                name,
-            );
-        }
+        add_topic_operations(&server, &context, &mut topics);
     }
     let cluster_operations = if request.include_cluster_authorized_operations {
         server.authorizer().authorized_operations(
@@ -88,6 +81,21 @@ pub(crate) async fn handle(
         topics,
         cluster_authorized_operations: cluster_operations,
         ..MetadataResponse::default()
+    }
+}
+
+fn add_topic_operations(
+    server: &Server,
+    context: &RequestContext,
+    topics: &mut [MetadataResponseTopic],
+) {
+    for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        let name = topic.name.as_deref().unwrap_or_default();
+        topic.topic_authorized_operations = server.authorizer().authorized_operations(
+            context.requester(),
+            ResourceType::Topic,
+            name,
+        );
     }
 }
 

@@ -1,3 +1,5 @@
+//! Every codec reads back what it wrote, within its limit, and refuses damage without a panic.
+
 use super::*;
 
 const CODECS: [Compression; 5] = [

@@ -1,3 +1,5 @@
+//! Batches read back what was built, and damaged records are errors, never panics.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

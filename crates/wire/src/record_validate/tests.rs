@@ -1,3 +1,5 @@
+//! What is appended and what is refused, in the words and codes of Apache Kafka.
+
 use bytes::Bytes;
 
 use super::*;

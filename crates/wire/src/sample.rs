@@ -30,7 +30,7 @@ impl Sampler {
     }
 
     /// The next 64 bits of SplitMix64 (Steele, Lea and Flood, 2014).
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,7 +39,7 @@ impl Sampler {
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.bits() % bound
     }
 
     /// Null, one time in four.
@@ -54,7 +54,7 @@ impl Sampler {
 
     /// 16 bytes.
     pub fn uuid(&mut self) -> Uuid {
-        let (high, low) = (self.next(), self.next());
+        let (high, low) = (self.bits(), self.bits());
         Uuid(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
     }
 
@@ -70,7 +70,7 @@ impl Sampler {
 
     /// Up to 23 bytes.
     pub fn bytes(&mut self) -> Bytes {
-        (0..self.below(24)).map(|_| self.next() as u8).collect()
+        (0..self.below(24)).map(|_| self.bits() as u8).collect()
     }
 
     /// Up to 23 bytes; the codec does not look inside records.
@@ -85,7 +85,7 @@ impl Sampler {
 
     /// A finite number: NaN is not equal to itself, so it could not be compared after a round trip.
     pub fn f64(&mut self) -> f64 {
-        (self.next() as i64) as f64 / 1024.0
+        (self.bits() as i64) as f64 / 1024.0
     }
 }
 
@@ -99,7 +99,7 @@ macro_rules! sample_integers {
                         0 => $name::MIN,
                         1 => $name::MAX,
                         2 => 0,
-                        _ => self.next() as $name,
+                        _ => self.bits() as $name,
                     }
                 }
             )*

@@ -53,12 +53,12 @@ fn survives_damage<M: Message + Sample>() {
             if copy.is_empty() {
                 break;
             }
-            for _ in 0..=damage.next() % 3 {
-                let at = damage.next() as usize % copy.len();
-                copy[at] = match damage.next() % 3 {
+            for _ in 0..=damage.bits() % 3 {
+                let at = damage.bits() as usize % copy.len();
+                copy[at] = match damage.bits() % 3 {
                     0 => 0xff,
                     1 => 0x7f,
-                    _ => damage.next() as u8,
+                    _ => damage.bits() as u8,
                 };
             }
             drop(M::decode(&mut Reader::new(Bytes::from(copy)), version));
@@ -134,7 +134,7 @@ mod differential {
     //! The published `kafka-protocol` crate reads what we write and writes the same bytes back, for the APIs
     //! and versions it has (Kafka 4.1).
 
-    use kafka_protocol::protocol::{Decodable, Encodable, Message as _};
+    use kafka_protocol::protocol::{Decodable, Encodable};
 
     use super::*;
 

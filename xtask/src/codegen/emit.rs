@@ -191,7 +191,7 @@ impl Emitter<'_> {
     fn flexible_let(&self, item: &Struct) -> String {
         match when(self.message.flexible, item.versions) {
             When::If(condition)
-                if item.fields.iter().any(|field| needs_flexible(field))
+                if item.fields.iter().any(needs_flexible)
                     || has_tagged_section(self.message, item) =>
             {
                 format!("let flexible = {condition};\n")

@@ -70,7 +70,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let wire = Path::new("crates/wire/src");
     let mut files = modules(&messages, &api_keys::messages_mod(&messages)?)?;
     write_or_check(&wire.join("messages"), &mut files, args.check)?;
-    let mut files = modules(&records, &api_keys::records_mod(&records))?;
+    let mut files = modules(&records, &api_keys::records_mod(&records)?)?;
     write_or_check(&wire.join("coordinator_records"), &mut files, args.check)
 }
 

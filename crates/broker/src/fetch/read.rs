@@ -165,7 +165,7 @@ fn diverging_epoch(
         return Err(ErrorCode::OffsetOutOfRange);
     }
     let diverges = end.leader_epoch < last_fetched || end.end_offset < Offset(wanted.fetch_offset);
-    Ok(diverges.then(|| EpochEndOffset {
+    Ok(diverges.then_some(EpochEndOffset {
         epoch: end.leader_epoch.0,
         end_offset: end.end_offset.0,
     }))

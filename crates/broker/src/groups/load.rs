@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{ErrorChain, Offset};
 use bytes::Bytes;
 use coordinator::{Replayed, Shard};
-use storage::{PartitionLog, ReadLimit};
+use storage::{LogState, PartitionLog, ReadLimit};
 use wire::record_data::{batches, records};
 use wire::{Records, RecordsPart};
 
@@ -20,6 +20,10 @@ const DECOMPRESSED_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// # Errors
 /// What is wrong with the partition, for a person; the shard must be dropped.
 pub(super) fn load(shard: &mut Shard, log: &Arc<PartitionLog>) -> Result<u64, String> {
+    // Nothing may be readable of an offline log, and that is not the same as nothing having been committed.
+    if let LogState::Offline(reason) = log.state() {
+        return Err(format!("the partition is offline: {reason}"));
+    }
     let mut offset = log.log_start_offset();
     let end = log.high_watermark();
     let mut replayed = 0;

@@ -26,6 +26,7 @@ use crate::topics::Partition;
 const QUEUE_MAX: usize = 1_024;
 
 type Run = Box<dyn FnOnce(&mut Shard, Token) -> Vec<Action> + Send>;
+type RunUnasked = Box<dyn FnOnce(&mut Shard) -> Vec<Action> + Send>;
 
 /// What a shard's task is asked to do.
 pub(super) enum Command {
@@ -35,7 +36,7 @@ pub(super) enum Command {
         reply: oneshot::Sender<Response>,
     },
     /// Run something that yields actions but no answer.
-    Run(Box<dyn FnOnce(&mut Shard) -> Vec<Action> + Send>),
+    Run(RunUnasked),
     /// Run something that answers itself.
     Query(Box<dyn FnOnce(&mut Shard) + Send>),
     /// End the shard.

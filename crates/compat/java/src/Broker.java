@@ -11,6 +11,7 @@ import java.util.concurrent.Future;
 import java.util.function.BooleanSupplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -66,7 +67,7 @@ final class Broker {
         return new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
     }
 
-    /** Creates a topic and waits until the broker lists it. */
+    /** Creates a topic and waits until the broker serves each of its partitions. */
     void createTopic(String name, int partitions, String... configs) throws Exception {
         Map<String, String> map = new HashMap<>();
         for (int i = 0; i < configs.length; i += 2) {
@@ -75,6 +76,12 @@ final class Broker {
         try (Admin admin = admin()) {
             admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(map))).all().get();
             awaitListing(admin, name, true);
+            // Listed is not yet led; the client asks again until each partition answers.
+            Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+            for (int i = 0; i < partitions; i++) {
+                latest.put(new TopicPartition(name, i), OffsetSpec.latest());
+            }
+            admin.listOffsets(latest).all().get();
         }
     }
 

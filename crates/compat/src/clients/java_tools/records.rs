@@ -10,7 +10,7 @@ use crate::target::Kind;
 
 pub(super) const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-const GET_OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
+pub(super) const GET_OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 
 pub(super) const CASES: Cases = &[
     ("console-round-trip", console_round_trip),

@@ -1,8 +1,9 @@
 //! Damaged files: what was acknowledged is served, or the partition is offline and says so, or the broker does
 //! not start and says why. Never silently less.
 //!
-//! One broker makes an image of its data directory, killed while idle. Each case damages a copy of one file of
-//! one kind, starts a broker on it and reads everything. Kinds are found by their file name extension, so that
+//! One broker makes an image of its data directory as a power loss leaves it: half of the records are in synced
+//! segments, the other half in the journal only. Each case damages one file of one kind in a copy of it, starts a
+//! broker there and reads everything. Kinds are found by their file name extension, so that
 //! a kind added later is damaged too.
 
 mod damage;
@@ -12,6 +13,7 @@ mod outcome;
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tempfile::TempDir;
 
 use crate::report::Verdict;
 use crate::scenario::Plan;
@@ -26,7 +28,16 @@ pub fn run(plan: &Plan) -> Vec<Verdict> {
         Err(error) => return vec![Verdict::of("make an image to damage", Err(error))],
     };
     let mut random = SmallRng::seed_from_u64(plan.seed);
-    let mut verdicts = vec![Verdict::of("an undamaged copy", intact(&image))];
+    let mut verdicts = vec![
+        Verdict::of(
+            "nothing damaged, after kill -9",
+            intact(&image, image.copy_killed()),
+        ),
+        Verdict::of(
+            "nothing damaged, after a power loss",
+            intact(&image, image.copy()),
+        ),
+    ];
     for (kind, files) in image.kinds() {
         for damage in Damage::all(plan.quick) {
             let result = one(&image, &files, *damage, &mut random);
@@ -44,8 +55,8 @@ pub fn run(plan: &Plan) -> Vec<Verdict> {
     verdicts
 }
 
-fn intact(image: &Image) -> Result<String> {
-    outcome::judge(image, &image.copy()?, outcome::Allowed::Served)
+fn intact(image: &Image, copy: Result<TempDir>) -> Result<String> {
+    outcome::judge(image, &copy?, outcome::Allowed::Served)
 }
 
 /// Damages one file of a kind; `None` when none of them can be damaged that way, such as an empty one.
@@ -58,7 +69,7 @@ fn one(
     let copy = image.copy()?;
     for file in files {
         let path = copy.path().join("data").join(file);
-        let done = damage.apply(&path, random);
+        let done = damage.apply(&path, image.changed(file), random);
         let Some(what) = done.with_context(|| format!("could not damage {}", path.display()))?
         else {
             continue;

@@ -9,7 +9,8 @@ use anyhow::Result;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-const BLOCK: usize = 512;
+/// What a disk writes whole or not at all.
+pub(super) const BLOCK: usize = 512;
 
 /// One kind of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +67,20 @@ impl Damage {
     }
 
     /// Does it to a file. Returns what was done, or `None` when the file is too empty for it.
-    pub(super) fn apply(self, path: &Path, random: &mut SmallRng) -> Result<Option<String>> {
+    /// Of a file that is recycled only the `live` blocks are worth damaging; none means all of it.
+    pub(super) fn apply(
+        self,
+        path: &Path,
+        live: &[usize],
+        random: &mut SmallRng,
+    ) -> Result<Option<String>> {
         let bytes = fs::read(path)?;
         let blocks: Vec<usize> = bytes
             .chunks(BLOCK)
             .enumerate()
             .filter(|(_, block)| block.iter().any(|byte| *byte != 0))
             .map(|(index, _)| index * BLOCK)
+            .filter(|at| live.is_empty() || live.binary_search(at).is_ok())
             .collect();
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
             return Ok(None);
@@ -147,12 +155,15 @@ mod tests {
         for damage in Damage::all(false) {
             fs::write(&path, &good).unwrap();
             assert!(
-                damage.apply(&path, &mut random).unwrap().is_some(),
+                damage.apply(&path, &[], &mut random).unwrap().is_some(),
                 "{damage}"
             );
             assert_ne!(fs::read(&path).unwrap_or_default(), good, "{damage}");
         }
         fs::write(&path, vec![0u8; 4_096]).unwrap();
-        assert_eq!(Damage::FlipHead.apply(&path, &mut random).unwrap(), None);
+        assert_eq!(
+            Damage::FlipHead.apply(&path, &[], &mut random).unwrap(),
+            None
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use tempfile::TempDir;
-use testkit::calls::{self, Partition, ReadStop};
+use testkit::calls::{self, Partition};
 use testkit::wait::{retry, wait_for};
 use testkit::{Connection, Server, ServerOptions};
 use wire::ErrorCode;
 use wire::record_data::BatchOptions;
+
+use super::damage::BLOCK;
 
 /// The topic of the image.
 pub(super) const TOPIC: &str = "image";
@@ -23,18 +26,23 @@ pub(super) const PARTITIONS: i32 = 3;
 pub(super) const GROUP: &str = "readers";
 /// That offset.
 pub(super) const COMMITTED: i64 = 42;
+const FIRST: Partition<'static> = Partition {
+    topic: TOPIC,
+    index: 0,
+};
 const BATCHES: i32 = 120;
 const RECORDS_PER_BATCH: i32 = 10;
 const VALUE_BYTES: usize = 2_500;
 
-/// A journal that is cheap to copy and segments that are not all in it.
+/// A journal that is cheap to copy, and no checkpoint but the one of a graceful stop.
 const PROPERTIES: &[(&str, &str)] = &[
     ("journal.file.bytes", "4194304"),
-    ("journal.checkpoint.bytes", "2097152"),
+    ("journal.checkpoint.bytes", "1073741824"),
+    ("journal.checkpoint.interval.ms", "3600000"),
 ];
 
 /// What one partition must hold, and its producer's last batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Expected {
     /// The value of each record, by offset.
     pub(super) values: Vec<Bytes>,
@@ -44,11 +52,18 @@ pub(super) struct Expected {
     pub(super) last_base_offset: i64,
 }
 
-/// The image and a later one, which has one more journal write.
+/// Three states of one data directory.
 #[derive(Debug)]
 pub(super) struct Image {
-    before: TempDir,
+    /// As a power loss leaves it: the second half of the records is in the journal only, since nothing else was
+    /// synced after the last checkpoint.
+    lost_power: TempDir,
+    /// The same after one more write.
     after: TempDir,
+    /// As kill -9 leaves it: what was written is there, synced or not.
+    killed: TempDir,
+    /// Where the second half changed a file, by its path in the data directory.
+    changed: BTreeMap<PathBuf, Vec<usize>>,
     /// By partition.
     pub(super) partitions: BTreeMap<i32, Expected>,
 }
@@ -63,7 +78,7 @@ pub(super) fn options(directory: &Path) -> ServerOptions {
 }
 
 impl Image {
-    /// Fills a broker, and copies its directory twice while it is idle: before and after one last write.
+    /// Fills a broker in two halves, with a graceful stop between them, and copies its directory while it is idle.
     pub(super) fn make() -> Result<Image> {
         let directory = tempfile::tempdir()?;
         let mut server = Server::start(options(directory.path()))?;
@@ -71,70 +86,71 @@ impl Image {
         let configs = [("segment.bytes", "1048576")];
         calls::create_topic(&mut connection, TOPIC, PARTITIONS, &configs)?;
         let (producer_id, producer_epoch) = calls::init_producer_id(&mut connection)?;
-        let mut partitions = BTreeMap::new();
-        for index in 0..PARTITIONS {
-            let options = BatchOptions {
-                producer_id,
-                producer_epoch,
-                ..BatchOptions::default()
-            };
-            partitions.insert(index, fill(&mut connection, index, &options)?);
-        }
-        let partition = Partition {
-            topic: TOPIC,
-            index: 0,
+        let producer = BatchOptions {
+            producer_id,
+            producer_epoch,
+            ..BatchOptions::default()
         };
-        retry(
-            "the group's offset to be committed",
-            Duration::from_secs(20),
-            || {
-                calls::find_coordinator(&mut connection, GROUP)?;
-                let committed = calls::commit_offset(&mut connection, GROUP, partition, COMMITTED)?;
-                ensure!(
-                    committed == ErrorCode::None,
-                    "OffsetCommit answered {}",
-                    committed.name()
-                );
-                Ok(())
-            },
+        let mut partitions: BTreeMap<i32, Expected> = (0..PARTITIONS)
+            .map(|index| (index, Expected::default()))
+            .collect();
+        fill(&mut connection, &mut partitions, &producer, 0..BATCHES / 2)?;
+        server.stop()?;
+        server.restart()?;
+        let data = server.data_dir();
+        let [lost_power, after, killed] = [
+            tempfile::tempdir()?,
+            tempfile::tempdir()?,
+            tempfile::tempdir()?,
+        ];
+        let synced = tempfile::tempdir()?;
+        copy_quiet(&data, synced.path())?;
+        let mut connection = server.connect()?;
+        fill(
+            &mut connection,
+            &mut partitions,
+            &producer,
+            BATCHES / 2..BATCHES,
         )?;
-        let before = tempfile::tempdir()?;
-        copy_quiet(&server.data_dir(), &before.path().join("data"))?;
+        commit(&mut connection)?;
+        copy_quiet(&data, &killed.path().join("data"))?;
+        lose_power(killed.path(), synced.path(), lost_power.path())?;
         let extra = vec![b'e'; 48_000];
         let batch = calls::batch_of(BatchOptions::default(), 1_700_000_000_000, &[&extra])?;
-        let produced = calls::produce(
-            &mut connection,
-            Partition {
-                topic: TOPIC,
-                index: 0,
-            },
-            batch,
-        )?;
+        let produced = calls::produce(&mut connection, FIRST, batch)?;
         ensure!(
             produced.error == ErrorCode::None,
             "Produce answered {}",
             produced.error.name()
         );
-        let after = tempfile::tempdir()?;
-        copy_quiet(&server.data_dir(), &after.path().join("data"))?;
+        let later = tempfile::tempdir()?;
+        copy_quiet(&data, &later.path().join("data"))?;
+        lose_power(later.path(), synced.path(), after.path())?;
         server.kill()?;
+        let changed = changed(synced.path(), &lost_power.path().join("data"))?;
         Ok(Image {
-            before,
+            lost_power,
             after,
+            killed,
+            changed,
             partitions,
         })
     }
 
-    /// A copy of the image, with the data in its folder `data`.
+    /// A copy of the directory as a power loss leaves it, with the data in its folder `data`.
     pub(super) fn copy(&self) -> Result<TempDir> {
-        let copy = tempfile::tempdir()?;
-        copy_folder(&self.before.path().join("data"), &copy.path().join("data"))?;
-        Ok(copy)
+        copy_of(&self.lost_power)
     }
 
-    /// The files by kind, each as a path in the data directory, the largest first.
+    /// A copy of the directory as kill -9 leaves it.
+    pub(super) fn copy_killed(&self) -> Result<TempDir> {
+        copy_of(&self.killed)
+    }
+
+    /// The files by kind, each as a path in the data directory: first what the second half of the
+    /// records changed most, then the largest.
     pub(super) fn kinds(&self) -> BTreeMap<String, Vec<PathBuf>> {
-        let root = self.before.path().join("data");
+        let root = self.lost_power.path().join("data");
         let mut kinds: BTreeMap<String, Vec<(u64, PathBuf)>> = BTreeMap::new();
         for (path, length) in files(&root).unwrap_or_default() {
             let Ok(relative) = path.strip_prefix(&root) else {
@@ -158,21 +174,29 @@ impl Image {
                 .or_default()
                 .push((length, relative.to_owned()));
         }
-        let largest_first = |mut files: Vec<(u64, PathBuf)>| {
-            files.sort_by_key(|(length, path)| (std::cmp::Reverse(*length), path.clone()));
+        let in_order = |mut files: Vec<(u64, PathBuf)>| {
+            files.sort_by_key(|(length, path)| {
+                let changed = self.changed.get(path).map_or(0, Vec::len);
+                (std::cmp::Reverse((changed, *length)), path.clone())
+            });
             files.into_iter().map(|(_, path)| path).collect()
         };
         kinds
             .into_iter()
-            .map(|(kind, files)| (kind, largest_first(files)))
+            .map(|(kind, files)| (kind, in_order(files)))
             .collect()
+    }
+
+    /// The blocks of a file that the second half of the records changed.
+    pub(super) fn changed(&self, file: &Path) -> &[usize] {
+        self.changed.get(file).map_or(&[], Vec::as_slice)
     }
 
     /// Puts a part of the later image's last journal write into a copy of the earlier one, as a power loss in
     /// the middle of the write would have left it.
     pub(super) fn tear(&self, copy: &TempDir, numerator: u64, denominator: u64) -> Result<String> {
         let (before, after) = (
-            self.before.path().join("data"),
+            self.lost_power.path().join("data"),
             self.after.path().join("data"),
         );
         for (path, _) in files(&before)? {
@@ -203,54 +227,98 @@ impl Image {
     }
 }
 
-/// Writes the batches of one partition, from an idempotent producer.
-fn fill(connection: &mut Connection, index: i32, options: &BatchOptions) -> Result<Expected> {
-    let partition = Partition {
-        topic: TOPIC,
-        index,
-    };
-    let mut expected = Expected {
-        values: Vec::new(),
-        last_batch: Bytes::new(),
-        last_base_offset: -1,
-    };
-    for number in 0..BATCHES {
-        let base_sequence = number * RECORDS_PER_BATCH;
-        let values: Vec<Vec<u8>> = (0..RECORDS_PER_BATCH)
-            .map(|record| {
-                let mut value = format!("{partition} {} ", base_sequence + record).into_bytes();
-                value.resize(VALUE_BYTES, b'a' + (record % 26) as u8);
-                value
+/// Writes some of the batches of every partition in turns, from an idempotent producer.
+fn fill(
+    connection: &mut Connection,
+    partitions: &mut BTreeMap<i32, Expected>,
+    producer: &BatchOptions,
+    numbers: Range<i32>,
+) -> Result<()> {
+    for number in numbers {
+        for (index, expected) in &mut *partitions {
+            let partition = Partition {
+                topic: TOPIC,
+                index: *index,
+            };
+            let base_sequence = number * RECORDS_PER_BATCH;
+            let values: Vec<Vec<u8>> = (0..RECORDS_PER_BATCH)
+                .map(|record| {
+                    let mut value = format!("{partition} {} ", base_sequence + record).into_bytes();
+                    value.resize(VALUE_BYTES, b'a' + (record % 26) as u8);
+                    value
+                })
+                .collect();
+            let borrowed: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+            let options = BatchOptions {
+                base_sequence,
+                ..producer.clone()
+            };
+            let batch = calls::batch_of(options, 1_700_000_000_000, &borrowed)?;
+            let produced = calls::produce(connection, partition, batch.clone())?;
+            ensure!(
+                produced.error == ErrorCode::None,
+                "Produce answered {}",
+                produced.error.name()
+            );
+            expected.values.extend(values.into_iter().map(Bytes::from));
+            expected.last_batch = batch;
+            expected.last_base_offset = produced.base_offset;
+        }
+    }
+    Ok(())
+}
+
+fn commit(connection: &mut Connection) -> Result<()> {
+    retry(
+        "the group's offset to be committed",
+        Duration::from_secs(20),
+        || {
+            calls::find_coordinator(connection, GROUP)?;
+            let committed = calls::commit_offset(connection, GROUP, FIRST, COMMITTED)?;
+            ensure!(
+                committed == ErrorCode::None,
+                "OffsetCommit answered {}",
+                committed.name()
+            );
+            Ok(())
+        },
+    )
+}
+
+/// Everything as `now`, but the logs as they were when they were last synced: what a power loss leaves when no
+/// page reached the disk by itself. The journal and the metadata are synced by each write.
+fn lose_power(now: &Path, synced: &Path, to: &Path) -> Result<()> {
+    let to = to.join("data");
+    copy_folder(&now.join("data"), &to)?;
+    fs::remove_dir_all(to.join("logs"))?;
+    copy_folder(&synced.join("logs"), &to.join("logs"))
+}
+
+fn copy_of(image: &TempDir) -> Result<TempDir> {
+    let copy = tempfile::tempdir()?;
+    copy_folder(&image.path().join("data"), &copy.path().join("data"))?;
+    Ok(copy)
+}
+
+/// The blocks of files below `new` that are not the same below `old`, by the file's path below either.
+fn changed(old: &Path, new: &Path) -> Result<BTreeMap<PathBuf, Vec<usize>>> {
+    let mut changed = BTreeMap::new();
+    for (path, _) in files(new)? {
+        let relative = path.strip_prefix(new)?.to_owned();
+        let before = fs::read(old.join(&relative)).unwrap_or_default();
+        let now = fs::read(&path)?;
+        let blocks: Vec<usize> = (0..now.len())
+            .step_by(BLOCK)
+            .filter(|at| {
+                let end = now.len().min(at + BLOCK);
+                now.get(*at..end) != before.get(*at..end)
             })
             .collect();
-        let borrowed: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        let options = BatchOptions {
-            base_sequence,
-            ..options.clone()
-        };
-        let batch = calls::batch_of(options, 1_700_000_000_000, &borrowed)?;
-        let produced = calls::produce(connection, partition, batch.clone())?;
-        ensure!(
-            produced.error == ErrorCode::None,
-            "Produce answered {}",
-            produced.error.name()
-        );
-        expected.values.extend(values.into_iter().map(Bytes::from));
-        expected.last_batch = batch;
-        expected.last_base_offset = produced.base_offset;
+        if !blocks.is_empty() {
+            changed.insert(relative, blocks);
+        }
     }
-    let read = calls::read_partition(connection, partition, 0)?;
-    ensure!(
-        read.stop == ReadStop::Complete,
-        "{partition} stopped: {:?}",
-        read.stop
-    );
-    ensure!(
-        read.records.len() == expected.values.len(),
-        "{} records came back",
-        read.records.len()
-    );
-    Ok(expected)
+    Ok(changed)
 }
 
 /// Copies a folder of a running broker once two looks at it in a row found the same bytes: an idle broker.

@@ -12,8 +12,9 @@ use crate::report::Verdict;
 use crate::scenario::Plan;
 use crate::scenario::workload::{Load, Workload, judge, quiet};
 
-/// Alarms that a kill explains: the directory of a topic whose creation nobody acknowledged is set aside.
-const EXPECTED: &[&str] = &["setting a stray log aside"];
+/// Alarms that a kill explains: a directory of a topic whose creation nobody acknowledged is set aside, and a
+/// segment that was being written is cut where the journal takes over.
+const EXPECTED: &[&str] = &["setting a stray log aside", "the end of a segment is torn"];
 
 /// Groups settle between two kills.
 fn options() -> ServerOptions {

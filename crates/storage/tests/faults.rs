@@ -237,3 +237,51 @@ fn headroom_stops_appends_before_the_disk_is_full_and_retention_frees_it() {
     assert!(storage.run_retention().failures.is_empty());
     storage.close().unwrap();
 }
+
+#[test]
+fn retention_frees_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = Fault::new(IoOp::SegmentWrite, io::ErrorKind::StorageFull);
+    let hook = Some(Arc::clone(&fault) as Arc<dyn FaultHook>);
+    let options = StorageOptions {
+        fault_hook: hook,
+        ..options(dir.path())
+    };
+    let config = LogConfig {
+        segment_bytes: 2_000,
+        ..LogConfig::default()
+    };
+    let (storage, _) = open(options, vec![spec(1, 0, &config)]);
+    let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+    for _ in 0..20 {
+        append(&storage, &log, &batch(1, 500, NOW, NO_PRODUCER));
+    }
+    wait_flushed(&log);
+    fault.arm(true);
+    append(&storage, &log, &batch(1, 500, NOW, NO_PRODUCER));
+    until("the disk is full", || {
+        storage.status() == StorageStatus::DiskFull
+    });
+    log.set_config(LogConfig {
+        retention_bytes: 2_000,
+        file_delete_delay_ms: 0,
+        ..config
+    });
+    let report = storage.run_retention();
+    assert!(
+        report.failures.is_empty() && report.segments > 2,
+        "{report:?}"
+    );
+    let start = log.log_start_offset();
+    assert!(start.0 > 5);
+    fault.arm(false);
+    until("there is room again", || {
+        storage.status() == StorageStatus::Online
+    });
+    wait_flushed(&log);
+    assert_eq!(log.high_watermark().0, 21);
+    assert_eq!(
+        read_all(&log, start.0, 1_000).unwrap().len() as i64,
+        21 - start.0
+    );
+}

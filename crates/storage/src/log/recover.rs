@@ -387,6 +387,8 @@ struct SegmentStart {
     view: SegmentView,
     builder: IndexBuilder,
     position: u64,
+    /// The largest timestamp of the segment's first batch.
+    rolling: Option<i64>,
 }
 
 fn scan_from_point(
@@ -427,6 +429,7 @@ fn scan_from_point(
             view: SegmentView::empty(*base, input.now_ms),
             builder: IndexBuilder::new(*base, input.config.index_interval_bytes),
             position: 0,
+            rolling: None,
         });
         if begin.position > 0 {
             expected = point;
@@ -491,6 +494,10 @@ fn segment_start(
         Ok(None) => view.size,
         _ => return Ok(None),
     };
+    let rolling = match reader.header_at(0) {
+        Ok(Some(first)) => (first.max_timestamp >= 0).then_some(first.max_timestamp),
+        _ => return Ok(None),
+    };
     let read = |part, length: usize, count: u32| -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count as usize * length];
         input.store.read_at(input.name, base, part, 0, &mut bytes)?;
@@ -545,6 +552,7 @@ fn segment_start(
         view: kept,
         builder,
         position,
+        rolling,
     }))
 }
 
@@ -560,10 +568,10 @@ fn scan_one(
         mut view,
         mut builder,
         position,
+        mut rolling,
     } = start;
     let mut expected = expected;
     let mut entries = IndexEntries::default();
-    let mut rolling = (view.max_timestamp >= 0 && position > 0).then_some(view.max_timestamp);
     let mut reader = BatchReader::new(input, view.base, position, size);
     let mut at = position;
     while let Some((header, bytes)) = reader.next_valid(expected)? {

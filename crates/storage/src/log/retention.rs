@@ -92,7 +92,11 @@ impl PartitionLog {
     /// as well.
     pub(crate) fn plan_retention(&self, now_ms: i64) -> Result<RetentionPlan, StorageError> {
         let mut io = self.io.locked();
-        self.flush_locked(&mut io)?;
+        match self.flush_locked(&mut io) {
+            // Just then something must be deleted.
+            Ok(_) | Err(StorageError::DiskFull) => {}
+            Err(error) => return Err(error),
+        }
         let mut state = self.state.locked();
         if state.status != LogState::Online || state.segments.is_empty() {
             return Ok(RetentionPlan::default());

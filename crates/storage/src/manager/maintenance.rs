@@ -3,14 +3,16 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use base::Timestamp;
 
 use crate::error::StorageError;
 use crate::io::LockExt;
-use crate::manager::{Inner, volume};
+use crate::log::{PartitionLog, RetentionPlan};
+use crate::lsn::Lsn;
+use crate::manager::{CheckpointFile, Inner, volume};
 
 const TICK: Duration = Duration::from_millis(200);
 const SPACE_EVERY: u32 = 5;
@@ -36,11 +38,15 @@ pub(super) fn run(storage: &Weak<Inner>) {
             return;
         };
         let now = inner.context.clock.monotonic();
-        if inner.checkpoint_due(now, last_checkpoint) {
+        let interval = Duration::from_millis(inner.options.checkpoint_interval_ms);
+        let elapsed = now.since(last_checkpoint) >= interval;
+        if elapsed {
             last_checkpoint = now;
-            if let Err(error) = inner.checkpoint(false) {
-                tracing::warn!(error = %base::ErrorChain(&error), "cannot checkpoint; trying again");
-            }
+        }
+        if inner.checkpoint_due(elapsed)
+            && let Err(error) = inner.checkpoint(false)
+        {
+            tracing::warn!(error = %base::ErrorChain(&error), "cannot checkpoint; trying again");
         }
         let began = *last_retention.get_or_insert(now);
         let every = Duration::from_millis(inner.options.retention_check_interval_ms);
@@ -65,16 +71,15 @@ pub(super) fn run(storage: &Weak<Inner>) {
 }
 
 impl Inner {
-    fn checkpoint_due(&self, now: Timestamp, last: Timestamp) -> bool {
+    fn checkpoint_due(&self, elapsed: bool) -> bool {
         if self.context.check().is_err() {
             return false;
         }
         let written = self.context.metrics.journal_bytes.load(Ordering::Relaxed);
         let since = written - self.checkpointed_journal_bytes.load(Ordering::Relaxed);
-        let interval = Duration::from_millis(self.options.checkpoint_interval_ms);
         since >= self.options.checkpoint_bytes
             || self.journal.wants_trim()
-            || (now.since(last) >= interval
+            || (elapsed
                 && self
                     .all_logs()
                     .iter()
@@ -115,17 +120,14 @@ impl Inner {
         report
     }
 
-    /// Waits for the new log start offsets, or checkpoints when the journal could not take them.
+    /// Waits for the new log start offsets, or writes them to the checkpoint when the journal could not take them.
     fn make_starts_durable(
         &self,
-        plans: &[(
-            std::sync::Arc<crate::log::PartitionLog>,
-            crate::log::RetentionPlan,
-        )],
+        plans: &[(Arc<PartitionLog>, RetentionPlan)],
     ) -> Result<(), StorageError> {
         if plans.iter().any(|(_, plan)| plan.lsn.is_none()) {
             self.release_ballast();
-            return self.checkpoint(false);
+            return self.checkpoint_starts(plans);
         }
         let Some(last) = plans.iter().filter_map(|(_, plan)| plan.lsn).max() else {
             return Ok(());
@@ -143,6 +145,26 @@ impl Inner {
             // A journal write takes a millisecond; nobody waits for retention.
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Writes the last checkpoint again with the new log starts: what a full disk leaves room for.
+    fn checkpoint_starts(
+        &self,
+        plans: &[(Arc<PartitionLog>, RetentionPlan)],
+    ) -> Result<(), StorageError> {
+        let mut saved = self.checkpoints.locked();
+        for (log, _) in plans {
+            if let Some(entry) = saved.get_mut(&(log.topic_id(), log.partition())) {
+                entry.log_start = log.log_start_offset().0;
+            }
+        }
+        let file = CheckpointFile {
+            clean: false,
+            trimmed: Lsn(self.trimmed.load(Ordering::Acquire)),
+            incarnation: self.journal.incarnation(),
+            logs: saved.values().cloned().collect(),
+        };
+        self.put_checkpoint(&file)
     }
 
     /// Refuses appends while there is hardly any room, and keeps a ballast file for that time.

@@ -114,6 +114,8 @@ struct Inner {
     /// What the last checkpoint said of each log. Held while one is taken.
     checkpoints: Mutex<HashMap<LogKey, LogCheckpoint>>,
     checkpointed_journal_bytes: AtomicU64,
+    /// What the last checkpoint says that the segments have.
+    trimmed: AtomicU64,
     next_uid: AtomicU64,
     closed: AtomicBool,
     stop: Mutex<bool>,
@@ -284,6 +286,8 @@ impl Storage {
             }
             notified.await;
         }
+        // A batch that never fits is the append's to refuse.
+        let batch_bytes = batch_bytes.min(self.inner.journal.max_payload());
         self.inner
             .journal
             .room(batch_bytes)
@@ -450,6 +454,7 @@ impl Inner {
             }
             return Err(StorageError::io("write", path, error));
         }
+        self.trimmed.store(trimmed.0, Ordering::Release);
         self.journal.trim(trimmed);
         self.checkpointed_journal_bytes
             .store(journal_bytes, Ordering::Relaxed);

@@ -134,6 +134,7 @@ pub(super) fn open(
         logs: RwLock::default(),
         checkpoints: Mutex::default(),
         checkpointed_journal_bytes: AtomicU64::new(0),
+        trimmed: AtomicU64::new(trimmed.0),
         next_uid: AtomicU64::new(1),
         closed: AtomicBool::new(false),
         stop: Mutex::new(false),
@@ -342,6 +343,7 @@ impl Inner {
     /// Begins a journal file and says so in the checkpoint, before anything is appended: from here on the storage is not
     /// closed, and the file must be there when it is opened again.
     fn begin(&self, trimmed: Lsn) -> Result<(), StorageError> {
+        self.trimmed.store(trimmed.0, Ordering::Release);
         self.journal
             .begin()
             .map_err(crate::log::append_to_storage_error)?;

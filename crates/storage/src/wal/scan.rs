@@ -509,7 +509,11 @@ impl Scanner {
     ) -> io::Result<u64> {
         let lsn = self.next_lsn.unwrap_or(Lsn(1));
         let from = position + GROUP_HEADER_LEN as u64;
-        let length = usize::try_from(end.saturating_sub(from)).unwrap_or(0);
+        let mut length = usize::try_from(end.saturating_sub(from)).unwrap_or(0);
+        let unwritten = |first: &[u8]| first.iter().all(|byte| *byte == 0);
+        if limit.0 == u64::MAX && window.get(from, FRAME_HEADER_LEN)?.is_none_or(unwritten) {
+            length = 0;
+        }
         let payload = window.get(from, length)?.unwrap_or_default();
         let incarnation = self.scan.files[index].header.map_or(0, |h| h.incarnation);
         let mut read = FrameReader {

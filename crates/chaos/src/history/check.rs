@@ -2,12 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Commit, History, Observed, Outcome, Poll, RecordId, Violation};
+use super::{Commit, History, Observed, Outcome, Poll, RecordId, Rule, Violation};
+
+/// Violations as they are found.
+#[derive(Debug, Default)]
+struct Findings(Vec<Violation>);
+
+impl Findings {
+    fn add(&mut self, rule: Rule, detail: String) {
+        self.0.push(Violation { rule, detail });
+    }
+}
 
 /// Everything in `history` that must not be, by the rules of [`super`].
 #[must_use]
 pub fn check(history: &History) -> Vec<Violation> {
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     let places = places(history, &mut found);
     sends(history, &places, &mut found);
     for (partition, log) in &history.logs {
@@ -18,20 +28,18 @@ pub fn check(history: &History) -> Vec<Violation> {
     for (group, commits) in &history.commits {
         committed(group, commits, &mut found);
     }
-    found
+    found.0
 }
 
 /// Where each record lies in the logs. Finds duplicates, and what lies in the wrong partition.
-fn places(history: &History, found: &mut Vec<Violation>) -> HashMap<RecordId, i64> {
+fn places(history: &History, found: &mut Findings) -> HashMap<RecordId, i64> {
     let mut places: HashMap<RecordId, i64> = HashMap::new();
     let mut twice: BTreeMap<RecordId, Vec<i64>> = BTreeMap::new();
     for (partition, log) in &history.logs {
         for Observed { offset, id } in log {
             let Some(id) = id.filter(|id| id.partition == *partition) else {
-                found.push(Violation::Phantom {
-                    partition: *partition,
-                    offset: *offset,
-                });
+                let detail = format!("partition {partition} holds a stranger at offset {offset}");
+                found.add(Rule::Phantom, detail);
                 continue;
             };
             // The first place is the record's own; what follows is too much.
@@ -41,55 +49,58 @@ fn places(history: &History, found: &mut Vec<Violation>) -> HashMap<RecordId, i6
             }
         }
     }
-    found.extend(
-        twice
-            .into_iter()
-            .map(|(id, offsets)| Violation::Duplicate { id, offsets }),
-    );
+    for (id, offsets) in twice {
+        found.add(
+            Rule::Duplicate,
+            format!("record {id} is at offsets {offsets:?}"),
+        );
+    }
     places
 }
 
 /// Compares what was sent with what is there.
-fn sends(history: &History, places: &HashMap<RecordId, i64>, found: &mut Vec<Violation>) {
+fn sends(history: &History, places: &HashMap<RecordId, i64>, found: &mut Findings) {
     let mut unexplained = places.clone();
     for send in &history.sends {
         let id = send.id;
         let place = unexplained.remove(&id).or_else(|| places.get(&id).copied());
         match (send.outcome, place) {
-            (Outcome::Ok(offset), None) => found.push(Violation::Lost { id, offset }),
-            (Outcome::Ok(Some(acknowledged)), Some(place)) if acknowledged != place => {
-                found.push(Violation::Moved {
-                    id,
-                    acknowledged,
-                    found: place,
-                });
+            (Outcome::Ok(offset), None) => {
+                let at = offset.map_or_else(String::new, |offset| format!(" at offset {offset}"));
+                found.add(
+                    Rule::Lost,
+                    format!("record {id} was acknowledged{at} and is not there"),
+                );
             }
-            (Outcome::Fail, Some(offset)) => found.push(Violation::RefusedYetThere { id, offset }),
+            (Outcome::Ok(Some(acknowledged)), Some(place)) if acknowledged != place => {
+                let detail =
+                    format!("record {id} was acknowledged at {acknowledged}, is at {place}");
+                found.add(Rule::Moved, detail);
+            }
+            (Outcome::Fail, Some(offset)) => {
+                let detail = format!("record {id} was refused and is at offset {offset}");
+                found.add(Rule::RefusedYetThere, detail);
+            }
             (Outcome::Ok(_) | Outcome::Fail | Outcome::Info, _) => {}
         }
     }
-    found.extend(
-        unexplained
-            .into_iter()
-            .map(|(id, offset)| Violation::Phantom {
-                partition: id.partition,
-                offset,
-            }),
-    );
+    for (id, offset) in unexplained {
+        found.add(
+            Rule::Phantom,
+            format!("record {id} at offset {offset} was never sent"),
+        );
+    }
 }
 
 /// A producer's counters must grow along a partition.
-fn order(log: &[Observed], found: &mut Vec<Violation>) {
+fn order(log: &[Observed], found: &mut Findings) {
     let mut last: HashMap<u32, RecordId> = HashMap::new();
     for Observed { offset, id } in log {
         let Some(id) = *id else { continue };
         match last.get(&id.producer) {
             Some(first) if first.counter > id.counter => {
-                found.push(Violation::Reordered {
-                    first: *first,
-                    then: id,
-                    offset: *offset,
-                });
+                let detail = format!("record {id} stands at offset {offset}, behind {first}");
+                found.add(Rule::Reordered, detail);
             }
             _ => {
                 last.insert(id.producer, id);
@@ -99,22 +110,22 @@ fn order(log: &[Observed], found: &mut Vec<Violation>) {
 }
 
 /// Without transactions and compaction, offsets follow each other.
-fn gaps(partition: i32, log: &[Observed], found: &mut Vec<Violation>) {
+fn gaps(partition: i32, log: &[Observed], found: &mut Findings) {
     for pair in log.windows(2) {
         if let [a, b] = pair
             && b.offset != a.offset + 1
         {
-            found.push(Violation::Gap {
-                partition,
-                after: a.offset,
-                next: b.offset,
-            });
+            let detail = format!(
+                "partition {partition} goes from {} to {}",
+                a.offset, b.offset
+            );
+            found.add(Rule::Gap, detail);
         }
     }
 }
 
 /// What consumers saw on the way must agree with the end, and go forward.
-fn polls(history: &History, found: &mut Vec<Violation>) {
+fn polls(history: &History, found: &mut Findings) {
     let mut at: HashMap<(i32, i64), Option<RecordId>> = HashMap::new();
     let mut starts: HashMap<i32, i64> = HashMap::new();
     for (partition, log) in &history.logs {
@@ -125,39 +136,32 @@ fn polls(history: &History, found: &mut Vec<Violation>) {
         at.extend(log.iter().map(|seen| ((*partition, seen.offset), seen.id)));
     }
     let mut positions: HashMap<(u32, u64, i32), i64> = HashMap::new();
-    for Poll {
-        consumer,
-        assignment,
-        partition,
-        records,
-    } in &history.polls
-    {
+    for poll in &history.polls {
+        let Poll {
+            consumer,
+            assignment,
+            partition,
+            records,
+        } = poll;
         for Observed { offset, id } in records {
             let position = positions
                 .entry((*consumer, *assignment, *partition))
                 .or_insert(-1);
+            let place = format!("consumer {consumer} at {partition}/{offset}");
             if *offset <= *position {
-                found.push(Violation::Backwards {
-                    consumer: *consumer,
-                    partition: *partition,
-                    after: *position,
-                    offset: *offset,
-                });
+                found.add(Rule::Backwards, format!("{place} came after {position}"));
             }
             *position = (*position).max(*offset);
             match at.get(&(*partition, *offset)) {
                 Some(there) if there != id => {
-                    found.push(Violation::Inconsistent {
-                        partition: *partition,
-                        offset: *offset,
-                    });
+                    found.add(Rule::Inconsistent, format!("{place} saw another record"));
                 }
                 // What lies before the log's start was deleted, not lost.
                 None if starts.get(partition).is_some_and(|start| offset >= start) => {
-                    found.push(Violation::Vanished {
-                        partition: *partition,
-                        offset: *offset,
-                    });
+                    found.add(
+                        Rule::Vanished,
+                        format!("{place} saw a record that is not there"),
+                    );
                 }
                 Some(_) | None => {}
             }
@@ -167,7 +171,7 @@ fn polls(history: &History, found: &mut Vec<Violation>) {
 
 /// A committed offset is at least what was acknowledged before, and something that was asked for. Commits that
 /// were asked for but not answered may have happened.
-fn committed(group: &str, commits: &[Commit], found: &mut Vec<Violation>) {
+fn committed(group: &str, commits: &[Commit], found: &mut Findings) {
     let (mut acknowledged, mut asked) = (-1, -1);
     for commit in commits {
         match *commit {
@@ -175,13 +179,10 @@ fn committed(group: &str, commits: &[Commit], found: &mut Vec<Violation>) {
             Commit::Acked(offset) => acknowledged = acknowledged.max(offset),
             Commit::Read(read) => {
                 if read < acknowledged || read > asked {
-                    let group = group.to_owned();
-                    found.push(Violation::Uncommitted {
-                        group,
-                        read,
-                        acknowledged,
-                        asked,
-                    });
+                    let detail = format!(
+                        "group {group} reads {read}; {acknowledged} was acknowledged, {asked} asked for"
+                    );
+                    found.add(Rule::Uncommitted, detail);
                 }
                 // Once read, it counts as committed: the next read must not be behind it.
                 acknowledged = acknowledged.max(read);
@@ -250,7 +251,10 @@ mod tests {
     }
 
     fn rules(history: &History) -> Vec<&'static str> {
-        check(history).iter().map(Violation::rule).collect()
+        check(history)
+            .iter()
+            .map(|violation| violation.rule.name())
+            .collect()
     }
 
     /// Plants a fault into a good history; the checker must find it and nothing else.

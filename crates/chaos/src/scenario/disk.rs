@@ -92,63 +92,17 @@ fn fill_and_recover(server: &mut Server, mount: &Mount) -> Result<String> {
     calls::create_topic(&mut connection, SPARE_TOPIC, 1, &configs)?;
     let mut acknowledged = 0;
     for _ in 0..50 {
-        let produced = write(&mut connection, acknowledged)?;
-        ensure!(
-            produced.error == ErrorCode::None,
-            "Produce answered {}",
-            produced.error.name()
-        );
+        acknowledge(&mut connection, acknowledged)?;
         acknowledged += 1;
     }
     let filler = mount.0.join("filler");
     fill(&filler)?;
-    let refused = loop {
-        let produced = write(&mut connection, acknowledged)?;
-        if produced.error != ErrorCode::None {
-            break produced;
-        }
-        acknowledged += 1;
-        ensure!(
-            acknowledged < 20_000,
-            "20,000 batches were acknowledged on a full disk"
-        );
-    };
-    ensure!(
-        refused.error == ErrorCode::KafkaStorageError,
-        "Produce answered {} ({}), not KAFKA_STORAGE_ERROR",
-        refused.error.name(),
-        refused.message
-    );
+    acknowledged = write_until_refused(&mut connection, acknowledged)?;
     read_all(&mut connection, acknowledged).context("while the disk is full")?;
-    // What deletes needs room itself: the ballast's, which is given up a moment after the disk was found full.
-    retry("DeleteRecords on a full disk", DELETE_LIMIT, || {
-        let (error, low) = calls::delete_records(&mut connection, PARTITION, 10)?;
-        ensure!(
-            error == ErrorCode::None && low == 10,
-            "it answers {} {low}",
-            error.name()
-        );
-        Ok(())
-    })?;
-    retry("DeleteTopics on a full disk", DELETE_LIMIT, || {
-        let error = calls::delete_topic(&mut connection, SPARE_TOPIC)?;
-        ensure!(error == ErrorCode::None, "it answers {}", error.name());
-        Ok(())
-    })?;
+    delete_while_full(&mut connection)?;
     fs::remove_file(&filler)?;
     retry("service to return", LIMIT, || {
-        let produced = write(&mut connection, acknowledged)?;
-        ensure!(
-            produced.error == ErrorCode::None,
-            "Produce answers {}",
-            produced.error.name()
-        );
-        ensure!(
-            produced.base_offset == acknowledged,
-            "at offset {}",
-            produced.base_offset
-        );
-        Ok(())
+        acknowledge(&mut connection, acknowledged)
     })?;
     acknowledged += 1;
     read_from(&mut connection, 10, acknowledged).context("after room came back")?;
@@ -160,6 +114,53 @@ fn fill_and_recover(server: &mut Server, mount: &Mount) -> Result<String> {
         "KAFKA_STORAGE_ERROR after {acknowledged} batches; fetch, DeleteRecords and DeleteTopics went on; \
          produce returned with room; all acknowledged batches there, also after kill -9"
     ))
+}
+
+/// Writes a batch that must be acknowledged, at the offset that is its number.
+fn acknowledge(connection: &mut Connection, number: i64) -> Result<()> {
+    let produced = write(connection, number)?;
+    let error = produced.error;
+    ensure!(error == ErrorCode::None, "Produce answers {}", error.name());
+    ensure!(
+        produced.base_offset == number,
+        "batch {number} is at {}",
+        produced.base_offset
+    );
+    Ok(())
+}
+
+/// Writes until the broker refuses, which must be with KAFKA_STORAGE_ERROR; returns how many batches are there.
+fn write_until_refused(connection: &mut Connection, mut acknowledged: i64) -> Result<i64> {
+    loop {
+        let produced = write(connection, acknowledged)?;
+        match produced.error {
+            ErrorCode::None => acknowledged += 1,
+            ErrorCode::KafkaStorageError => return Ok(acknowledged),
+            error => bail!("Produce answered {} ({})", error.name(), produced.message),
+        }
+        ensure!(
+            acknowledged < 20_000,
+            "20,000 batches were acknowledged on a full disk"
+        );
+    }
+}
+
+/// What deletes needs room itself: the ballast's, which is given up a moment after the disk was found full.
+fn delete_while_full(connection: &mut Connection) -> Result<()> {
+    retry("DeleteRecords on a full disk", DELETE_LIMIT, || {
+        let (error, low) = calls::delete_records(connection, PARTITION, 10)?;
+        ensure!(
+            error == ErrorCode::None && low == 10,
+            "it answers {} {low}",
+            error.name()
+        );
+        Ok(())
+    })?;
+    retry("DeleteTopics on a full disk", DELETE_LIMIT, || {
+        let error = calls::delete_topic(connection, SPARE_TOPIC)?;
+        ensure!(error == ErrorCode::None, "it answers {}", error.name());
+        Ok(())
+    })
 }
 
 /// Takes all the room there is.
@@ -186,8 +187,7 @@ fn read_all(connection: &mut Connection, expected: i64) -> Result<()> {
     read_from(connection, 0, expected)
 }
 
-/// Every record from `first` up to the `expected` acknowledged ones must be there. Batches that were refused may
-/// stand between the tries; here each is tried with the number of the next, so values still grow.
+/// Every record from `first` up to the `expected` acknowledged ones must be there, each at the offset it names.
 fn read_from(connection: &mut Connection, first: i64, expected: i64) -> Result<()> {
     let read = calls::read_partition(connection, PARTITION, first)?;
     ensure!(

@@ -236,7 +236,7 @@ pub fn judge(history: &History) -> Result<String> {
     if !violations.is_empty() {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for violation in &violations {
-            *counts.entry(violation.rule()).or_default() += 1;
+            *counts.entry(violation.rule.name()).or_default() += 1;
         }
         let quoted: Vec<String> = violations
             .iter()

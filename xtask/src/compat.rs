@@ -81,7 +81,6 @@ pub(crate) fn run(args: Args) -> Result<()> {
         None => None,
     };
     lane::run(&Request {
-        command: command(),
         clients: args.clients,
         targets,
         tier: match args.tier {
@@ -102,18 +101,4 @@ pub(crate) fn run(args: Args) -> Result<()> {
 fn build_affluent() -> Result<PathBuf> {
     repo::run(repo::cargo().args(["build", "--quiet", "--package", "affluent"]))?;
     Ok(repo::target_directory()?.join("debug").join("affluent"))
-}
-
-/// This very command, for the record; a path to a binary is of no use to anyone else.
-fn command() -> String {
-    let mut words = vec!["cargo".to_owned(), "xtask".to_owned()];
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--binary" {
-            arguments.next();
-        } else {
-            words.push(argument);
-        }
-    }
-    words.join(" ")
 }

@@ -35,8 +35,6 @@ pub struct Request {
     pub affluent: Option<PathBuf>,
     /// Where to keep the record; `None` keeps none.
     pub record: Option<PathBuf>,
-    /// The command that repeats this request, for the record.
-    pub command: String,
 }
 
 /// Runs the request. The error says which must-pass cases failed.
@@ -153,16 +151,19 @@ fn run_suite(
 ) -> Result<Vec<CaseResult>> {
     let mut target = launcher.start(kind, &suite.overrides())?;
     let mut cases = Vec::new();
+    let logs = cache.directory(&format!("logs/{}-{kind}", suite.name()))?;
     let session = Session {
         target: &target,
         kafka: &launcher.kafka,
         cache,
+        logs,
         selection,
     };
     let result = suite.run(&session, &mut |case: CaseResult| {
         tell(suite.name(), kind, &case);
         cases.push(case);
     });
+    session.keep_log("broker", &target.log_text());
     if let Err(error) = result {
         let log = process::tail(&target.log_text(), 8);
         return Err(error.context(format!(
@@ -304,7 +305,11 @@ fn record(
         client: suite.client(),
         commit: commit(kind)?,
         date: ask("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?,
-        command: request.command.clone(),
+        command: format!(
+            "cargo xtask compat --client {} --target {kind} --tier {} --record",
+            suite.name(),
+            request.tier
+        ),
         tier: request.tier,
         cases,
     };

@@ -1,6 +1,8 @@
 //! What a client brings: a name, the broker properties it wants, and its cases.
 
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -62,8 +64,20 @@ pub struct Session<'a> {
     pub kafka: &'a Kafka,
     /// Where downloads and builds live.
     pub cache: &'a Cache,
+    /// Where a suite leaves what its client printed, for whoever looks into a failure.
+    pub logs: PathBuf,
     /// Which cases to run: those the selection names.
     pub selection: &'a Selection,
+}
+
+impl Session<'_> {
+    /// Keeps what a client printed. A log that cannot be written does not fail a case.
+    pub fn keep_log(&self, name: &str, text: &str) {
+        let path = self.logs.join(format!("{}.log", name.replace('/', "-")));
+        if let Err(error) = fs::write(&path, text) {
+            eprintln!("could not write {}: {error}", path.display());
+        }
+    }
 }
 
 /// Which cases of a suite run.

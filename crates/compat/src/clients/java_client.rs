@@ -40,6 +40,7 @@ impl Suite for JavaClient {
         }
         let finished = process::run(&mut command, b"", RUN_LIMIT)?;
         let output = finished.stdout_text();
+        session.keep_log("stderr", &finished.stderr_text());
         for line in output.lines() {
             done(parse(line).with_context(|| format!("the line {line:?}"))?);
         }

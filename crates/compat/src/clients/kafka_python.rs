@@ -106,7 +106,7 @@ impl Suite for KafkaPython {
                     "120",
                     "-v",
                     "-rfEs",
-                    "--tb=line",
+                    "--tb=short",
                     "--durations=0",
                     "--durations-min=0",
                     file,
@@ -125,6 +125,8 @@ impl Suite for KafkaPython {
                 command.args(["-k", text]);
             }
             let finished = process::run(&mut command, b"", FILE_LIMIT)?;
+            let name = file.rsplit('/').next().unwrap_or(file);
+            session.keep_log(name, &finished.stdout_text());
             let results = parse(&finished.stdout_text());
             // pytest ends with 5 when the filter leaves nothing of a file.
             let nothing = finished.status.and_then(|status| status.code()) == Some(5);

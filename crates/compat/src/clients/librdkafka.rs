@@ -161,7 +161,8 @@ impl Job {
 }
 
 /// All that the jobs of a run share.
-struct Bench {
+struct Bench<'a> {
+    session: &'a Session<'a>,
     tests: PathBuf,
     scenario: &'static str,
     configuration: PathBuf,
@@ -169,8 +170,8 @@ struct Bench {
     kafka_path: PathBuf,
 }
 
-impl Bench {
-    fn prepare(session: &Session<'_>, tests: PathBuf, scenario: &'static str) -> Result<Self> {
+impl<'a> Bench<'a> {
+    fn prepare(session: &'a Session<'a>, tests: PathBuf, scenario: &'static str) -> Result<Self> {
         let configuration = session.target.scratch().join("test.conf");
         let bootstrap = session.target.bootstrap();
         // Twice the timeouts: they are set for a machine with nothing else to do.
@@ -179,6 +180,7 @@ impl Bench {
         );
         fs::write(&configuration, settings)?;
         Ok(Self {
+            session,
             tests,
             scenario,
             configuration,
@@ -264,6 +266,7 @@ impl Bench {
             finished.stdout_text(),
             finished.stderr_text()
         ));
+        self.session.keep_log(&job.case(&job.number), &printed);
         let parsed = match fs::read_to_string(&report) {
             Ok(text) => {
                 Some(serde_json::from_str(&text).context("the runner's report is no JSON")?)

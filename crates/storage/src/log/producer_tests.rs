@@ -1,3 +1,5 @@
+//! Sequence checks, duplicates and expiry of producers, as Kafka's `ProducerStateManager` has them.
+
 use super::*;
 use wire::record_batch::Attributes;
 

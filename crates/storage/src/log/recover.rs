@@ -405,13 +405,7 @@ fn scan_from_point(
         .partition_point(|base| *base <= point)
         .saturating_sub(1);
     for base in &kept[..start] {
-        let view = synced.iter().find(|segment| segment.base == *base);
-        let Some(view) = view else {
-            return Err(Unusable(format!(
-                "segment {base:020}.log is not in the checkpoint"
-            )));
-        };
-        found.segments.push(*view);
+        found.segments.push(synced_view(synced, *base)?);
     }
     let mut expected = kept[start].max(found.segments.last().map_or(i64::MIN, |s| s.next_offset));
     for (index, base) in kept.iter().enumerate().skip(start) {
@@ -465,6 +459,13 @@ fn scan_from_point(
     Ok(())
 }
 
+/// What the checkpoint says of a segment that lies wholly below the recovery point.
+fn synced_view(synced: &[SegmentView], base: i64) -> Result<SegmentView, Unusable> {
+    let view = synced.iter().find(|segment| segment.base == base);
+    view.copied()
+        .ok_or_else(|| Unusable(format!("segment {base:020}.log is not in the checkpoint")))
+}
+
 /// Where the recovery point is in its segment. `None` when the segment must be read from its start.
 fn segment_start(
     input: &RecoveryInput<'_>,
@@ -475,18 +476,8 @@ fn segment_start(
     let Some(view) = known.filter(|view| view.next_offset >= point && point > base) else {
         return Ok(None);
     };
-    for (part, entries, length) in [
-        (
-            SegmentPart::OffsetIndex,
-            view.offset_entries,
-            OFFSET_ENTRY_LEN,
-        ),
-        (SegmentPart::TimeIndex, view.time_entries, TIME_ENTRY_LEN),
-    ] {
-        let have = input.store.length(input.name, base, part)?.unwrap_or(0);
-        if have < u64::from(entries) * length as u64 {
-            return Ok(None);
-        }
+    if !indexes_are_whole(input, view)? {
+        return Ok(None);
     }
     let mut reader = SegmentReader::new(input.store, input.name, *view);
     let position = match reader.find_offset(point) {
@@ -510,29 +501,10 @@ fn segment_start(
     )?;
     let times = read(SegmentPart::TimeIndex, TIME_ENTRY_LEN, view.time_entries)?;
     let mut kept = *view;
-    let mut last_position = 0;
-    let mut kept_offsets = 0;
-    for entry in offsets.chunks_exact(OFFSET_ENTRY_LEN) {
-        let at = u64::from(be::u32(entry, 4).unwrap_or(0));
-        if at >= position || (kept_offsets > 0 && at <= last_position) {
-            break;
-        }
-        last_position = at;
-        kept_offsets += 1;
-    }
-    kept.offset_entries = kept_offsets;
-    let mut last_time = -1;
-    let mut kept_times = 0;
-    for entry in times.chunks_exact(TIME_ENTRY_LEN) {
-        let offset = base + i64::from(be::u32(entry, 8).unwrap_or(0));
-        let timestamp = be::i64(entry, 0).unwrap_or(0);
-        if offset >= point || timestamp <= last_time {
-            break;
-        }
-        last_time = timestamp;
-        kept_times += 1;
-    }
-    kept.time_entries = kept_times;
+    let (offset_entries, last_position) = offset_entries_below(&offsets, position);
+    let (time_entries, last_time) = time_entries_below(&times, base, point);
+    kept.offset_entries = offset_entries;
+    kept.time_entries = time_entries;
     kept.size = position;
     kept.next_offset = point;
     // Many bytes without an entry: the index was cut or flipped, and is worth building again.
@@ -554,6 +526,57 @@ fn segment_start(
         position,
         rolling,
     }))
+}
+
+/// Whether both index files hold as many entries as the checkpoint says.
+fn indexes_are_whole(input: &RecoveryInput<'_>, view: &SegmentView) -> Result<bool, Unusable> {
+    let parts = [
+        (
+            SegmentPart::OffsetIndex,
+            view.offset_entries,
+            OFFSET_ENTRY_LEN,
+        ),
+        (SegmentPart::TimeIndex, view.time_entries, TIME_ENTRY_LEN),
+    ];
+    for (part, entries, length) in parts {
+        let have = input
+            .store
+            .length(input.name, view.base, part)?
+            .unwrap_or(0);
+        if have < u64::from(entries) * length as u64 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How many entries of an offset index ascend and point below `position`, and where the last of them points.
+fn offset_entries_below(offsets: &[u8], position: u64) -> (u32, u64) {
+    let (mut kept, mut last_position) = (0, 0);
+    for entry in offsets.chunks_exact(OFFSET_ENTRY_LEN) {
+        let at = u64::from(be::u32(entry, 4).unwrap_or(0));
+        if at >= position || (kept > 0 && at <= last_position) {
+            break;
+        }
+        last_position = at;
+        kept += 1;
+    }
+    (kept, last_position)
+}
+
+/// How many entries of a time index ascend and are of offsets below `point`, and the last of their timestamps.
+fn time_entries_below(times: &[u8], base: i64, point: i64) -> (u32, i64) {
+    let (mut kept, mut last_time) = (0, -1);
+    for entry in times.chunks_exact(TIME_ENTRY_LEN) {
+        let offset = base + i64::from(be::u32(entry, 8).unwrap_or(0));
+        let timestamp = be::i64(entry, 0).unwrap_or(0);
+        if offset >= point || timestamp <= last_time {
+            break;
+        }
+        last_time = timestamp;
+        kept += 1;
+    }
+    (kept, last_time)
 }
 
 /// Reads batches to the end or to the first that is none, and writes the index entries they give.

@@ -164,6 +164,27 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Pushes every batch of a segment into `builder`.
+    fn index_batches(
+        &self,
+        view: SegmentView,
+        builder: &mut IndexBuilder,
+        entries: &mut IndexEntries,
+    ) -> Result<(), ReadError> {
+        let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
+        let mut position = 0;
+        loop {
+            match reader.header_at(position) {
+                Ok(Some(header)) => {
+                    builder.push(&header, position, entries);
+                    position += header.size_in_bytes() as u64;
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.read_error(error, Some(view.base))),
+            }
+        }
+    }
+
     /// Rebuilds both indexes of a segment from its log. `None` when the segment is no longer part of the log.
     pub(crate) fn rebuild_index(&self, base: i64) -> Result<Option<SegmentView>, ReadError> {
         let mut io = self.io.locked();
@@ -186,18 +207,7 @@ impl PartitionLog {
         view.time_entries = 0;
         let mut builder = IndexBuilder::new(base, interval);
         let mut entries = IndexEntries::default();
-        let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
-        let mut position = 0;
-        loop {
-            match reader.header_at(position) {
-                Ok(Some(header)) => {
-                    builder.push(&header, position, &mut entries);
-                    position += header.size_in_bytes() as u64;
-                }
-                Ok(None) => break,
-                Err(error) => return Err(self.read_error(error, Some(base))),
-            }
-        }
+        self.index_batches(view, &mut builder, &mut entries)?;
         let is_active = io
             .active
             .as_ref()

@@ -106,12 +106,7 @@ pub(super) fn open(
     )
     .map_err(|error| StorageError::io("open", &journal_path, error))?;
     let journal = Arc::new(journal);
-    let logs_path = logs_dir(&data_dir);
-    let store = LocalDir::open(&logs_path, options.open_files)
-        .map_err(|error| StorageError::io("open", &logs_path, error))?;
-    store
-        .doom_leftovers()
-        .map_err(|error| StorageError::io("list", &logs_path, error))?;
+    let store = open_store(&options)?;
     let context = Arc::new(LogContext {
         store: Arc::new(store),
         wal: Arc::clone(&journal) as Arc<dyn Wal>,
@@ -153,6 +148,17 @@ pub(super) fn open(
         },
         report,
     ))
+}
+
+/// The segments' directory; what a deletion left behind goes now.
+fn open_store(options: &StorageOptions) -> Result<LocalDir, StorageError> {
+    let path = logs_dir(&options.data_dir);
+    let store = LocalDir::open(&path, options.open_files)
+        .map_err(|error| StorageError::io("open", &path, error))?;
+    store
+        .doom_leftovers()
+        .map_err(|error| StorageError::io("list", &path, error))?;
+    Ok(store)
 }
 
 fn journal_options(options: &StorageOptions) -> JournalOptions {

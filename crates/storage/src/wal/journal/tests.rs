@@ -1,3 +1,5 @@
+//! The local journal: the conformance suite, torn and damaged files, failing writes, a full disk.
+
 use super::*;
 use crate::fault::FaultHook;
 use crate::wal::FrameBody;

@@ -555,3 +555,34 @@ fn a_log_start_within_a_batch_that_only_the_journal_has_survives_a_kill() {
         .collect();
     assert_eq!(bases, [4, 8]);
 }
+
+#[test]
+fn a_checkpoint_of_many_logs_covers_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig::default();
+    let specs: Vec<_> = (0..50)
+        .map(|partition| spec(1, partition, &config))
+        .collect();
+    let (storage, _) = open(options(dir.path()), specs.clone());
+    for log in storage.partitions() {
+        let producer = Producer {
+            id: 3,
+            epoch: 0,
+            sequence: 0,
+        };
+        append(&storage, &log, &batch(1, 10, NOW, producer));
+    }
+    storage.checkpoint().unwrap();
+    let image = tempfile::tempdir().unwrap();
+    crash_image(dir.path(), image.path());
+    let (back, report) = open(options(image.path()), specs);
+    assert_eq!(
+        (report.journal_frames, report.offline.len()),
+        (0, 0),
+        "{report:?}"
+    );
+    for log in back.partitions() {
+        assert_eq!(read_all(&log, 0, 1_000).unwrap().len(), 1);
+        assert_eq!(log.active_producers().len(), 1);
+    }
+}

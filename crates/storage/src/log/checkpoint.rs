@@ -27,23 +27,32 @@ pub(crate) struct LogCheckpoint {
     pub(crate) offline: Option<String>,
 }
 
+/// How a checkpoint makes a log's files durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncMode {
+    /// Each file by itself.
+    Each,
+    /// Not at all: the caller syncs the whole file system once, which is cheaper for many logs.
+    Later,
+}
+
 impl PartitionLog {
     /// Syncs everything appended before this call and saves the producer state. Blocks, for as long as it takes the
     /// journal to make those appends durable.
     ///
     /// # Errors
     /// When the journal or the disk fails, or the disk is full.
-    pub(crate) fn checkpoint(&self) -> Result<LogCheckpoint, StorageError> {
+    pub(crate) fn checkpoint(&self, mode: SyncMode) -> Result<LogCheckpoint, StorageError> {
         // Cleared first: whatever changes from now on is the next checkpoint's.
         self.changed.store(false, Ordering::Release);
-        let done = self.try_checkpoint();
+        let done = self.try_checkpoint(mode);
         if done.is_err() {
             self.changed.store(true, Ordering::Release);
         }
         done
     }
 
-    fn try_checkpoint(&self) -> Result<LogCheckpoint, StorageError> {
+    fn try_checkpoint(&self, mode: SyncMode) -> Result<LogCheckpoint, StorageError> {
         let (target, producers, offline) = {
             let state = self.state.locked();
             let offline = match &state.status {
@@ -69,14 +78,15 @@ impl PartitionLog {
                 self.log_start_offset().0,
             )
         };
-        if offline.is_none() {
+        if offline.is_none() && mode == SyncMode::Each {
             self.sync_files(&dirty, active, new_names)?;
         }
         let has_snapshot = !producers.is_empty() && offline.is_none();
         if has_snapshot {
             let path = self.snapshot_path(target);
-            let saved = std::fs::create_dir_all(self.dir())
-                .and_then(|()| write_atomic(&path, &producers.to_snapshot(), true));
+            let saved = std::fs::create_dir_all(self.dir()).and_then(|()| {
+                write_atomic(&path, &producers.to_snapshot(), mode == SyncMode::Each)
+            });
             saved.map_err(|error| StorageError::io("write", path, error))?;
         }
         Ok(LogCheckpoint {

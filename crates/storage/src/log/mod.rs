@@ -47,7 +47,7 @@ use crate::wal::{DurableListener, Wal};
 
 pub(crate) use append::storage_error as append_to_storage_error;
 pub use append::{AppendBatch, AppendOrigin, Appended};
-pub(crate) use checkpoint::LogCheckpoint;
+pub(crate) use checkpoint::{LogCheckpoint, SyncMode};
 use epoch::{EpochCache, EpochEndOffset};
 use hints::ReadHints;
 use index::SegmentView;

@@ -9,7 +9,6 @@
 //! Bytes that are no batch are cut only where nobody can have been told that they are durable, or where the journal
 //! brings them again. Everything else takes the partition offline, with its files untouched.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -59,8 +58,8 @@ pub(crate) struct LogRecovery {
     pub(crate) epochs: EpochCache,
     pub(crate) aborted: Vec<AbortedTxn>,
     pub(crate) changed: bool,
-    /// CRC fields of the batches read, by base offset.
-    pub(crate) scanned: HashMap<i64, u32>,
+    /// Base offset and CRC field of the batches read, ascending.
+    pub(crate) scanned: Vec<(i64, u32)>,
     /// From here on batches were read.
     pub(crate) scan_from: i64,
     pub(crate) scanned_bytes: u64,
@@ -612,7 +611,7 @@ fn scan_one(
             found
                 .epochs
                 .assign(header.partition_leader_epoch, header.base_offset);
-            found.scanned.insert(header.base_offset, header.crc);
+            found.scanned.push((header.base_offset, header.crc));
         }
         found.scanned_bytes += header.size_in_bytes() as u64;
         builder.push(&header, at, &mut entries);

@@ -3,7 +3,6 @@
 //! Replay is an append without its checks: the batch was accepted once, and its offset is given. It goes through the tail and
 //! the segment writer like any other, a few MiB at a time.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -38,7 +37,7 @@ impl PartitionLog {
         &self,
         frames: &[ScannedFrame],
         journal: &JournalScan,
-        scanned: &HashMap<i64, u32>,
+        scanned: &[(i64, u32)],
         scan_from: i64,
     ) -> Result<Replayed, StorageError> {
         let mut replayed = Replayed::default();
@@ -48,9 +47,9 @@ impl PartitionLog {
             let start = self.log_start_offset().0;
             if frame.next_offset <= log_end {
                 let compare = frame.offset >= scan_from.max(start);
-                let here = scanned.get(&frame.offset);
-                let known = here.is_none_or(|crc| *crc == frame.batch_crc);
-                if compare && (here.is_none() || !known) && !frame.tentative {
+                let at = scanned.binary_search_by_key(&frame.offset, |batch| batch.0);
+                let same = at.is_ok_and(|at| scanned[at].1 == frame.batch_crc);
+                if compare && !same && !frame.tentative {
                     self.offline(format!(
                         "the journal's batch at offset {} is not the one in the segment",
                         frame.offset

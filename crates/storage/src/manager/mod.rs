@@ -33,12 +33,15 @@ use crate::error::StorageError;
 use crate::fault::IoOp;
 use crate::io::{LockExt, write_atomic};
 use crate::log::append_to_storage_error;
-use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog};
+use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog, SyncMode};
 use crate::lsn::Lsn;
 use crate::metrics::{StorageMetrics, add};
 use crate::store::LogName;
 use crate::wal::journal::LocalJournal;
 use crate::wal::{Wal, WalState};
+
+/// With more changed logs than this a checkpoint syncs the file system instead of each file.
+const SYNC_ALL_ABOVE: usize = 32;
 
 /// A partition's key.
 pub(crate) type LogKey = (TopicId, PartitionIndex);
@@ -414,45 +417,24 @@ impl Inner {
         let incarnation = self.journal.incarnation();
         let journal_bytes = self.context.metrics.journal_bytes.load(Ordering::Relaxed);
         let logs = self.all_logs();
-        let mut written = Vec::new();
-        for log in &logs {
-            let key = (log.topic_id(), log.partition());
-            if log.changed.load(Ordering::Acquire) {
-                let mut checkpoint = log.checkpoint()?;
-                if let (Some(_), Some(before)) = (&checkpoint.offline, saved.get(&key)) {
-                    // What was known of it when it was whole is all that helps a repair.
-                    checkpoint = LogCheckpoint {
-                        offline: checkpoint.offline,
-                        ..before.clone()
-                    };
-                }
-                written.push((Arc::clone(log), checkpoint.clone()));
-                saved.insert(key, checkpoint);
-            }
-        }
+        let written = self.checkpoint_logs(&logs, &mut saved)?;
         let known: std::collections::HashSet<LogKey> = logs
             .iter()
             .map(|log| (log.topic_id(), log.partition()))
             .collect();
         saved.retain(|key, _| known.contains(key));
         let logs = saved.values().cloned().collect();
-        let file = CheckpointFile {
+        let put = self.put_checkpoint(&CheckpointFile {
             clean,
             trimmed,
             incarnation,
             logs,
-        };
-        let path = checkpoint_path(&self.options.data_dir);
-        let put = self
-            .context
-            .faults
-            .check(IoOp::CheckpointWrite)
-            .and_then(|()| write_atomic(&path, &file.encode(), true));
+        });
         if let Err(error) = put {
             for (log, _) in &written {
                 log.changed.store(true, Ordering::Release);
             }
-            return Err(StorageError::io("write", path, error));
+            return Err(error);
         }
         self.trimmed.store(trimmed.0, Ordering::Release);
         self.journal.trim(trimmed);
@@ -462,6 +444,73 @@ impl Inner {
             log.drop_snapshots(checkpoint.has_snapshot.then_some(checkpoint.recovery_point));
         }
         add(&self.context.metrics.checkpoints, 1);
+        Ok(())
+    }
+
+    /// Makes every changed log durable and notes what recovery may rely on. Returns those logs.
+    fn checkpoint_logs(
+        &self,
+        logs: &[Arc<PartitionLog>],
+        saved: &mut HashMap<LogKey, LogCheckpoint>,
+    ) -> Result<Vec<(Arc<PartitionLog>, LogCheckpoint)>, StorageError> {
+        let changed: Vec<&Arc<PartitionLog>> = logs
+            .iter()
+            .filter(|log| log.changed.load(Ordering::Acquire))
+            .collect();
+        let mode = if changed.len() > SYNC_ALL_ABOVE {
+            SyncMode::Later
+        } else {
+            SyncMode::Each
+        };
+        let mut written = Vec::with_capacity(changed.len());
+        let mut outcome = Ok(());
+        for log in changed {
+            let key = (log.topic_id(), log.partition());
+            match log.checkpoint(mode) {
+                Ok(mut checkpoint) => {
+                    if let (Some(_), Some(before)) = (&checkpoint.offline, saved.get(&key)) {
+                        // What was known of it when it was whole is all that helps a repair.
+                        let offline = checkpoint.offline;
+                        checkpoint = LogCheckpoint {
+                            offline,
+                            ..before.clone()
+                        };
+                    }
+                    written.push((Arc::clone(log), checkpoint.clone()));
+                    saved.insert(key, checkpoint);
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        if mode == SyncMode::Later {
+            // Also after an error: the logs before it count as written from here on.
+            self.sync_all()?;
+        }
+        outcome.map(|()| written)
+    }
+
+    /// Syncs the file system of the logs.
+    fn sync_all(&self) -> Result<(), StorageError> {
+        let root = self.context.store.root();
+        let began = std::time::Instant::now();
+        let sync = || -> std::io::Result<()> {
+            self.context.faults.check(IoOp::SegmentSync)?;
+            rustix::fs::syncfs(File::open(root)?)?;
+            Ok(())
+        };
+        sync().map_err(|error| {
+            let error = StorageError::io("sync", root, error);
+            self.context.fail(error.clone());
+            error
+        })?;
+        add(&self.context.metrics.segment_syncs, 1);
+        self.context
+            .metrics
+            .segment_sync_latency
+            .record(began.elapsed());
         Ok(())
     }
 

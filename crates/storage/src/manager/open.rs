@@ -437,11 +437,15 @@ impl Inner {
             report.dropped_frames += replayed.dropped;
             last_lsn = replayed.last_lsn;
         }
-        let framed: HashSet<i64> = frames.iter().map(|frame| frame.offset).collect();
-        let unexplained = scanned
-            .keys()
-            .filter(|offset| !framed.contains(offset))
-            .count() as u64;
+        let unexplained = if scan.damage.is_empty() {
+            0
+        } else {
+            let framed: HashSet<i64> = frames.iter().map(|frame| frame.offset).collect();
+            scanned
+                .iter()
+                .filter(|batch| !framed.contains(&batch.0))
+                .count() as u64
+        };
         Ok(Opened {
             log,
             last_lsn,

@@ -274,9 +274,23 @@ impl<'a> Window<'a> {
             let read = read_full_at(self.file, &mut self.bytes, position)?;
             self.bytes.truncate(read);
             self.start = position;
+            self.read_ahead(position + read as u64);
         }
         let from = (position - self.start) as usize;
         Ok(self.bytes.get(from..from + length))
+    }
+}
+
+impl Window<'_> {
+    /// Has the kernel read what comes next while this window is looked at. A hint: when it is refused, the next read
+    /// only waits longer.
+    fn read_ahead(&self, position: u64) {
+        let length = std::num::NonZeroU64::new(2 * WINDOW as u64);
+        if let Err(errno) =
+            rustix::fs::fadvise(self.file, position, length, rustix::fs::Advice::WillNeed)
+        {
+            tracing::trace!(%errno, "no read-ahead");
+        }
     }
 }
 

@@ -346,12 +346,12 @@ impl World {
                 }
                 self.synced += usize::from(!response.assignment.is_empty());
             }
-            (Request::Commit { topic, value }, Response::OffsetCommit(response)) => {
-                if response.topics[0].partitions[0].error_code == 0 {
-                    let key = (group.to_owned(), topic.clone());
-                    let before = self.acked.insert(key, *value).unwrap_or(0);
-                    assert!(before < *value, "{group} {topic}: {value} after {before}");
-                }
+            (Request::Commit { topic, value }, Response::OffsetCommit(response))
+                if response.topics[0].partitions[0].error_code == 0 =>
+            {
+                let key = (group.to_owned(), topic.clone());
+                let before = self.acked.insert(key, *value).unwrap_or(0);
+                assert!(before < *value, "{group} {topic}: {value} after {before}");
             }
             _ => {}
         }

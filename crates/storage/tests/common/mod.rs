@@ -30,12 +30,18 @@ pub(crate) fn spec(n: u8, partition: i32, config: &LogConfig) -> PartitionSpec {
     }
 }
 
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
 pub(crate) fn options(dir: &Path) -> StorageOptions {
     StorageOptions {
         journal_first_file_bytes: 1 << 20,
         journal_file_bytes: 2 << 20,
         journal_max_bytes: 64 << 20,
         headroom_bytes: 0,
+        // Tests copy the directory while it is open ([`crash_image`]) and move the clock by hours: what the
+        // background would do by itself then would come in between, so they ask for it themselves.
+        checkpoint_interval_ms: YEAR_MS,
+        retention_check_interval_ms: YEAR_MS,
         ..StorageOptions::new(dir)
     }
 }

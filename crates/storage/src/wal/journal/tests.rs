@@ -81,7 +81,16 @@ fn frame(offset: i64, size: usize) -> WalFrame {
 /// Appends `count` frames, each durable before the next, so that each is a group.
 fn append(journal: &LocalJournal, from: i64, count: i64) {
     for offset in from..from + count {
-        let lsn = journal.enqueue(frame(offset, 100), None).unwrap();
+        let began = std::time::Instant::now();
+        let lsn = loop {
+            match journal.enqueue(frame(offset, 100), None) {
+                // The next ring file is still being made.
+                Err(WalError::QueueFull) if began.elapsed().as_secs() < 60 => {
+                    std::thread::yield_now();
+                }
+                outcome => break outcome.unwrap(),
+            }
+        };
         wait_for(journal, lsn);
     }
 }

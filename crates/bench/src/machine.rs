@@ -20,13 +20,14 @@ pub(crate) fn root() -> Result<PathBuf> {
 }
 
 /// The facts to write beside the numbers of this run.
-pub(crate) fn run_facts() -> Result<RunFacts> {
+pub(crate) fn run_facts(note: &str) -> Result<RunFacts> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     Ok(RunFacts {
         commit: commit()?,
         command: format!("cargo run --release -p bench -- {}", arguments.join(" ")),
         day: day(),
         machine: describe(),
+        note: note.to_owned(),
     })
 }
 

@@ -57,6 +57,9 @@ struct Cli {
     /// Where the data directories go; it should be the disk to be measured.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
+    /// Written beside the numbers, such as what else ran on the machine.
+    #[arg(long, default_value = "")]
+    note: String,
     /// Where `bench.json` and `bench.md` are kept; a quick run writes none unless told where.
     #[arg(long)]
     results: Option<PathBuf>,
@@ -79,7 +82,7 @@ fn main() -> Result<()> {
         None => Ledger::default(),
     };
     // Taken once: the sources may move on while an hour of scenarios runs, the program does not.
-    let facts = machine::run_facts()?;
+    let facts = machine::run_facts(&cli.note)?;
     for scenario in scenarios {
         let samples = run_scenario(&hall, scenario, rounds, &cli.only)?;
         ledger.record(&scenario, &samples, facts.clone());

@@ -69,6 +69,9 @@ pub(crate) struct RunFacts {
     pub(crate) day: String,
     /// Processor, memory, kernel.
     pub(crate) machine: String,
+    /// What else one should know, such as what else ran on the machine; `--note`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -175,11 +178,17 @@ impl Ledger {
                 command,
                 day,
                 machine,
+                note,
             } = run;
+            let note = if note.is_empty() {
+                String::new()
+            } else {
+                format!(". {note}")
+            };
             // Writing to a string cannot fail.
             writeln!(
                 text,
-                "{}. {day}, commit `{commit}`: `{command}` on {machine}",
+                "{}. {day}, commit `{commit}`: `{command}` on {machine}{note}",
                 index + 1
             )
             .ok();
@@ -285,6 +294,7 @@ mod tests {
             command: String::new(),
             day: String::new(),
             machine: String::new(),
+            note: String::new(),
         };
         Entry {
             what: "w".to_owned(),

@@ -58,15 +58,23 @@ pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     wait_for_leaders(&broker, expected)?;
     let create = begin.elapsed();
     let usage = broker.usage()?;
-    let begin = Instant::now();
-    broker.kill_and_restart()?;
-    wait_for_leaders(&broker, expected)?;
-    let restart = begin.elapsed();
-    Ok(vec![
+    let mut samples = vec![
         Sample::new("create", create.as_secs_f64()),
         Sample::new("rss", usage.rss_bytes as f64 / 1e6),
-        Sample::new("restart", restart.as_secs_f64()),
-    ])
+    ];
+    let begin = Instant::now();
+    match broker
+        .kill_and_restart()
+        .and_then(|()| wait_for_leaders(&broker, expected))
+    {
+        Ok(()) => samples.push(Sample::new("restart", begin.elapsed().as_secs_f64())),
+        // It reads every log back after an unclean stop, and may not be done when its time is up.
+        Err(error) if contender == Contender::Kafka => {
+            eprintln!("    no value for kafka's restart: {error:#}");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(samples)
 }
 
 fn wait_for_leaders(broker: &Running, expected: usize) -> Result<()> {

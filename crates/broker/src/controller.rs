@@ -80,6 +80,27 @@ impl ConfigResource {
             )),
         }
     }
+
+    /// What an authorizer is asked about, and the code for its refusal.
+    pub(crate) fn guarded_by(&self) -> (ResourceType, &str, ErrorCode) {
+        match self {
+            ConfigResource::Topic(name) => (
+                ResourceType::Topic,
+                name.as_str(),
+                ErrorCode::TopicAuthorizationFailed,
+            ),
+            ConfigResource::Group(name) => (
+                ResourceType::Group,
+                name.as_str(),
+                ErrorCode::GroupAuthorizationFailed,
+            ),
+            _ => (
+                ResourceType::Cluster,
+                CLUSTER_NAME,
+                ErrorCode::ClusterAuthorizationFailed,
+            ),
+        }
+    }
 }
 
 impl From<AlterError> for ApiError {
@@ -416,23 +437,7 @@ impl Server {
         context: &RequestContext,
         resource: &ConfigResource,
     ) -> Result<(), ApiError> {
-        let (resource_type, name, refused) = match resource {
-            ConfigResource::Topic(name) => (
-                ResourceType::Topic,
-                name.as_str(),
-                ErrorCode::TopicAuthorizationFailed,
-            ),
-            ConfigResource::Group(name) => (
-                ResourceType::Group,
-                name.as_str(),
-                ErrorCode::GroupAuthorizationFailed,
-            ),
-            _ => (
-                ResourceType::Cluster,
-                CLUSTER_NAME,
-                ErrorCode::ClusterAuthorizationFailed,
-            ),
-        };
+        let (resource_type, name, refused) = resource.guarded_by();
         if self.allows(context, Operation::AlterConfigs, resource_type, name) {
             return Ok(());
         }

@@ -35,10 +35,10 @@ pub(crate) async fn begin(
     let frame_bytes = frame.len();
     let mut reader = Reader::new(frame);
     let (spec, version) = identify(&reader)?;
-    if spec.key == ApiKey::ApiVersions && !api_versions::supports(spec, version) {
-        return Ok(unsupported_api_versions(connection, &mut reader, version));
-    }
     if !api_versions::supports(spec, version) {
+        if spec.key == ApiKey::ApiVersions {
+            return Ok(unsupported_api_versions(connection, &mut reader, version));
+        }
         return Err(format!("{} version {version} is not supported", spec.name));
     }
     let header = read_header(&mut reader, spec)

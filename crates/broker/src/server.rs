@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base::{Clock, NodeId};
+use bytes::Bytes;
 use metastore::Metadata;
 use security::{Authorizer, Operation, ResourceType};
-use storage::Storage;
+use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Storage};
 use tokio::sync::Mutex;
+use wire::record_batch::BatchHeader;
 
 use crate::config::{BrokerConfigs, BrokerSettings};
 use crate::fetch::session::SessionCache;
@@ -17,7 +19,7 @@ use crate::quota::Quotas;
 use crate::request::RequestContext;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
-use crate::topics::TopicTable;
+use crate::topics::{Partition, TopicTable};
 
 /// The broker's state. Handlers get it with every request.
 #[derive(Debug)]
@@ -137,5 +139,36 @@ impl Server {
     ) -> bool {
         self.authorizer
             .allows(context.requester(), operation, resource_type, resource_name)
+    }
+
+    /// Appends one validated batch, waiting for room in the journal's queue as often as it takes.
+    ///
+    /// # Errors
+    /// The log's or the storage's; nothing was appended then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a call that is dropped while it waits has appended nothing.
+    pub(crate) async fn append(
+        &self,
+        partition: &Partition,
+        bytes: &Bytes,
+        header: BatchHeader,
+        origin: AppendOrigin,
+    ) -> Result<Appended, AppendError> {
+        loop {
+            let batch = AppendBatch {
+                bytes: bytes.clone(),
+                header,
+                leader_epoch: partition.leader_epoch,
+                origin,
+            };
+            match partition.log.append(batch, self.clock.now_ms()) {
+                Err(AppendError::Backpressure) => {
+                    let room = self.storage.append_room(bytes.len()).await;
+                    room.map_err(AppendError::Storage)?;
+                }
+                other => return other,
+            }
+        }
     }
 }

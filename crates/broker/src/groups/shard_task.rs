@@ -11,7 +11,7 @@ use base::{Clock, ErrorChain};
 use coordinator::{
     Action, AppendError, CommitId, CoordinatorRecord, GroupConfig, Response, Shard, Token,
 };
-use storage::{AppendBatch, AppendOrigin, Lsn};
+use storage::{AppendOrigin, Lsn};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::ErrorCode;
@@ -229,7 +229,7 @@ impl ShardTask {
     }
 }
 
-/// Appends records as one batch, waiting for room in the journal's queue as often as it takes.
+/// Appends records as one batch.
 async fn append(
     server: &Server,
     partition: &Partition,
@@ -244,24 +244,15 @@ async fn append(
     }
     let bytes = builder.finish().map_err(|_| AppendError::TooLarge)?;
     let header = BatchHeader::parse(&bytes).map_err(|_| AppendError::Unknown)?;
-    loop {
-        let batch = AppendBatch {
-            bytes: bytes.clone(),
-            header,
-            leader_epoch: partition.leader_epoch,
-            origin: AppendOrigin::Coordinator,
-        };
-        match partition.log.append(batch, now_ms) {
-            Ok(appended) => return Ok(appended.lsn),
-            Err(storage::AppendError::Backpressure) => {
-                let room = server.storage().append_room(bytes.len()).await;
-                room.map_err(|_| AppendError::Storage)?;
-            }
-            Err(storage::AppendError::TooLarge { .. }) => return Err(AppendError::TooLarge),
-            Err(error) => {
-                tracing::warn!(error = %ErrorChain(&error), "cannot append group metadata");
-                return Err(AppendError::Storage);
-            }
+    let appended = server
+        .append(partition, &bytes, header, AppendOrigin::Coordinator)
+        .await;
+    match appended {
+        Ok(appended) => Ok(appended.lsn),
+        Err(storage::AppendError::TooLarge { .. }) => Err(AppendError::TooLarge),
+        Err(error) => {
+            tracing::warn!(error = %ErrorChain(&error), "cannot append group metadata");
+            Err(AppendError::Storage)
         }
     }
 }

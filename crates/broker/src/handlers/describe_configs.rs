@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use security::{CLUSTER_NAME, Operation, ResourceType};
+use security::Operation;
 use wire::ErrorCode;
 use wire::messages::describe_configs_request::DescribeConfigsResource;
 use wire::messages::describe_configs_response::{
@@ -62,23 +62,7 @@ fn describe(
 ) -> Result<Vec<ConfigEntry>, ApiError> {
     let name = asked.resource_name.as_str();
     let resource = ConfigResource::from_wire(asked.resource_type, name, server.node_id())?;
-    let (resource_type, resource_name, refused) = match &resource {
-        ConfigResource::Topic(name) => (
-            ResourceType::Topic,
-            name.as_str(),
-            ErrorCode::TopicAuthorizationFailed,
-        ),
-        ConfigResource::Group(name) => (
-            ResourceType::Group,
-            name.as_str(),
-            ErrorCode::GroupAuthorizationFailed,
-        ),
-        _ => (
-            ResourceType::Cluster,
-            CLUSTER_NAME,
-            ErrorCode::ClusterAuthorizationFailed,
-        ),
-    };
+    let (resource_type, resource_name, refused) = resource.guarded_by();
     if !server.allows(
         context,
         Operation::DescribeConfigs,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base::{ErrorChain, PartitionIndex, TopicId};
 use bytes::Bytes;
 use security::{Operation, ResourceType};
-use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Lsn};
+use storage::{AppendOrigin, Appended, Lsn};
 use wire::ErrorCode;
 use wire::messages::produce_request::PartitionProduceData;
 use wire::messages::produce_response::{
@@ -24,7 +24,7 @@ use crate::errors;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::settings::validation_rules;
-use crate::topics::{Partition, Topic, is_internal};
+use crate::topics::{Topic, is_internal};
 
 /// Kafka's own name for tools that may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -250,17 +250,20 @@ async fn append(
         ));
     }
     let log_append_time_ms = batch.log_append_time_ms;
-    let appended = enqueue(server, &partition, batch).await.map_err(|error| {
-        let code = errors::of_append(&error);
-        if code == ErrorCode::KafkaStorageError {
-            tracing::warn!(topic = topic.name, partition = data.index,
+    let appended = server
+        .append(&partition, &batch.bytes, batch.header, AppendOrigin::Client)
+        .await
+        .map_err(|error| {
+            let code = errors::of_append(&error);
+            if code == ErrorCode::KafkaStorageError {
+                tracing::warn!(topic = topic.name, partition = data.index,
                 error = %ErrorChain(&error), "append failed");
-        }
-        Refusal {
-            message: Some(error.to_string()),
-            ..Refusal::new(code)
-        }
-    })?;
+            }
+            Refusal {
+                message: Some(error.to_string()),
+                ..Refusal::new(code)
+            }
+        })?;
     Ok((appended, log_append_time_ms))
 }
 
@@ -274,32 +277,6 @@ async fn validate(
         return tokio::task::block_in_place(|| validate_produce(&bytes, &rules));
     }
     validate_produce(&bytes, &rules)
-}
-
-/// Appends, waiting for room in the journal's queue as often as it takes.
-pub(crate) async fn enqueue(
-    server: &Server,
-    partition: &Partition,
-    batch: ValidatedBatch,
-) -> Result<Appended, AppendError> {
-    loop {
-        let append = AppendBatch {
-            bytes: batch.bytes.clone(),
-            header: batch.header,
-            leader_epoch: partition.leader_epoch,
-            origin: AppendOrigin::Client,
-        };
-        match partition.log.append(append, server.clock().now_ms()) {
-            Err(AppendError::Backpressure) => {
-                server
-                    .storage()
-                    .append_room(batch.bytes.len())
-                    .await
-                    .map_err(AppendError::Storage)?;
-            }
-            other => return other,
-        }
-    }
 }
 
 impl Pending {

@@ -3,7 +3,7 @@
 //! ```text
 //!  listener ─ connection ─ dispatch ─┬─ handlers::produce ── storage (enqueue) ┄ durable ┄▶ answer
 //!                                    ├─ handlers::fetch ──── storage (file ranges, shared buffers)
-//!                                    ├─ handlers::*_group ── groups (one task a shard) ── coordinator
+//!                                    ├─ handlers::*_group ── coordination (a task a partition) ── coordinator
 //!                                    └─ handlers::create_topics, … ── controller ── metastore, storage
 //! ```
 //!
@@ -11,8 +11,8 @@
 //!   and checkpoints.
 //! - `connection` keeps the order of requests and bounds what is in flight; `dispatch` decodes and routes;
 //!   each file of `handlers` is one API.
-//! - `controller` changes topics and configs; `groups` gives the group coordinator its I/O; [`config`] declares
-//!   every configuration key.
+//! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` is the one
+//!   of groups; [`config`] declares every configuration key.
 //!
 //! **Invariants**
 //! - *Order now, ack later*: a connection's produce requests are enqueued in their order, their answers wait in
@@ -27,6 +27,7 @@ mod api_versions;
 pub mod config;
 mod connection;
 mod controller;
+mod coordination;
 mod dispatch;
 mod errors;
 mod fetch;

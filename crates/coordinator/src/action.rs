@@ -1,4 +1,6 @@
-//! What goes into a shard beside a request, and what comes out of it.
+//! What goes into a coordinator beside a request, and what comes out of it.
+
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use wire::ErrorCode;
@@ -9,11 +11,11 @@ use wire::messages::{
     OffsetDeleteResponse, SyncGroupResponse,
 };
 
-/// The broker's name for a request; a shard hands it back with the reply and never looks into it.
+/// The broker's name for a request; a coordinator hands it back with the reply and never looks into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
-/// A shard's name for one append. Grows by one with each.
+/// A coordinator's name for one append. Grows by one with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitId(pub u64);
 
@@ -28,7 +30,7 @@ pub struct RequestContext {
     pub client_host: String,
 }
 
-/// One record of `__consumer_offsets`: the bytes of its key and value; no value for a tombstone.
+/// One record of a coordinator's topic: the bytes of its key and value; no value for a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinatorRecord {
     /// Record type as an `i16`, then the key.
@@ -38,25 +40,28 @@ pub struct CoordinatorRecord {
 }
 
 /// What the broker must do. The actions of one call are in order: appends reach the log in the order of
-/// their ids.
+/// their ids. `R` is what requests are answered with, `E` what else a coordinator asks for; the defaults are
+/// those of the group coordinator.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum Action<R = Response, E = Infallible> {
     /// Answer a request. Each token is answered exactly once.
     Reply {
         /// The request's token.
         token: Token,
         /// Its answer.
-        response: Response,
+        response: R,
     },
-    /// Append `records` to the shard's partition as one batch, and report the outcome once:
-    /// [`Shard::committed`](crate::Shard::committed) when they are durable,
-    /// [`Shard::failed`](crate::Shard::failed) when they are certainly not in the log.
+    /// Append `records` to the coordinator's partition as one batch, and report the outcome once:
+    /// [`committed`](crate::StateMachine::committed) when they are durable,
+    /// [`failed`](crate::StateMachine::failed) when they are certainly not in the log.
     Append {
         /// Names the append in the report.
         commit: CommitId,
         /// Never empty. The record timestamp is the append's wall-clock time.
         records: Vec<CoordinatorRecord>,
     },
+    /// Do something that only this kind of coordinator asks for.
+    Effect(E),
 }
 
 /// The answer to one request. Responses are complete but for `throttle_time_ms`.
@@ -84,19 +89,19 @@ pub enum Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// Too few replicas, or no answer in time. Retriable.
-    #[error("the append to __consumer_offsets timed out")]
+    #[error("the append to the coordinator's partition timed out")]
     TimedOut,
     /// This broker does not lead the partition any more.
-    #[error("this broker does not lead the __consumer_offsets partition")]
+    #[error("this broker does not lead the coordinator's partition")]
     NotLeader,
     /// The disk refused.
-    #[error("the append to __consumer_offsets failed in storage")]
+    #[error("the append to the coordinator's partition failed in storage")]
     Storage,
     /// The batch is larger than the topic's `max.message.bytes`, or a field cannot be encoded.
-    #[error("the records are too large for __consumer_offsets; raise its max.message.bytes")]
+    #[error("the records are too large for the coordinator's topic; raise its max.message.bytes")]
     TooLarge,
     /// Anything else.
-    #[error("the append to __consumer_offsets failed")]
+    #[error("the append to the coordinator's partition failed")]
     Unknown,
 }
 

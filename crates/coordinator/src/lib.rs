@@ -42,6 +42,7 @@
 mod action;
 mod config;
 mod group;
+mod machine;
 mod offsets;
 mod partition;
 mod record;
@@ -53,6 +54,7 @@ pub use action::{
 };
 pub use config::GroupConfig;
 pub use group::{GroupState, MemberIds};
+pub use machine::{Actions, StateMachine};
 pub use offsets::{from_grouped_fetch, to_grouped_fetch};
 pub use partition::partition_for;
 pub use record::ReplayError;

@@ -42,6 +42,12 @@ pub enum ReplayError {
         /// The length of the value.
         length: usize,
     },
+    /// A transaction wrote a record to a topic that has none.
+    #[error("a transaction of producer {producer_id} wrote to a coordinator's topic")]
+    Transactional {
+        /// The producer.
+        producer_id: i64,
+    },
     /// The key or the value does not decode.
     #[error("a coordinator record of type {record_type} does not decode")]
     Malformed {

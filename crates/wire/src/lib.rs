@@ -7,6 +7,7 @@
 //! - [`record_batch`] reads and stamps the header of record batch v2 (magic 2); record bytes are otherwise
 //!   never parsed on the way through.
 //! - [`compression`] has the four codecs, bounded; [`record_data`] iterates and builds the records of a batch.
+//! - [`control_record`] is the marker that ends a transaction.
 //! - [`record_validate`] decides whether a produced batch may be appended, as Kafka's `LogValidator` does.
 //!
 //! **Invariant:** no function here does I/O or panics on bytes from outside. A [`records::FileRegion`] only
@@ -14,6 +15,7 @@
 
 pub mod codec;
 pub mod compression;
+pub mod control_record;
 pub mod coordinator_records;
 pub mod error_code;
 pub mod messages;

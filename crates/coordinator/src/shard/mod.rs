@@ -6,6 +6,7 @@
 
 pub(crate) mod core;
 pub(crate) mod effect;
+mod machine;
 mod outcome;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ enum Phase {
     Unloaded,
 }
 
-/// What [`Shard::replay`] did with a record.
+/// What [`StateMachine::replay`](crate::StateMachine::replay) did with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayed {
     /// The record changed the state.

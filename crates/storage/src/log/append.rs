@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use base::{LeaderEpoch, Offset};
 use bytes::Bytes;
+use wire::control_record::EndTxnMarker;
 use wire::record_batch::{BatchHeader, StampedBatch};
 
 use crate::config::FlushPolicy;
 use crate::error::{AppendError, StorageError};
-use crate::io::{LockExt, be};
-use crate::log::producer::{EndTxnMarker, Sequence};
+use crate::io::LockExt;
+use crate::log::producer::Sequence;
 use crate::log::{LogState, PartitionLog, State, TailBatch};
 use crate::lsn::Lsn;
 use crate::metrics::add;
@@ -311,22 +312,11 @@ pub(crate) fn storage_error(error: WalError) -> StorageError {
     }
 }
 
-/// The control record of a transaction marker: key `{version i16, type i16}` with type 0 for abort and 1 for
-/// commit, value `{version i16, coordinator_epoch i32}` (`EndTransactionMarker`). `None` for other batches.
+/// The marker in a control batch; `None` for other batches.
 pub(crate) fn marker_of(bytes: &Bytes) -> Option<EndTxnMarker> {
     let mut records = wire::record_data::records(bytes, 4096).ok()?;
     let record = records.next()?.ok()?;
-    let key = record.key?;
-    let committed = match be::i16(&key, 2)? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
-    let coordinator_epoch = be::i32(record.value.as_deref().unwrap_or_default(), 2).unwrap_or(-1);
-    Some(EndTxnMarker {
-        committed,
-        coordinator_epoch,
-    })
+    EndTxnMarker::decode(&record.key?, record.value.as_ref())
 }
 
 fn read_marker(batch: &AppendBatch) -> Option<EndTxnMarker> {

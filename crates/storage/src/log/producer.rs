@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use base::{Offset, ProducerEpoch, ProducerId};
+use wire::control_record::EndTxnMarker;
 use wire::record_batch::{BatchHeader, add_sequence};
 
 use crate::error::AppendError;
@@ -110,15 +111,6 @@ impl ProducerEntry {
             _ => false,
         }
     }
-}
-
-/// The end of a transaction, as its control record says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndTxnMarker {
-    /// Whether the transaction was committed; otherwise it was aborted.
-    pub committed: bool,
-    /// The epoch of the transaction coordinator that wrote the marker.
-    pub coordinator_epoch: i32,
 }
 
 /// A transaction that was aborted (`AbortedTxn`).

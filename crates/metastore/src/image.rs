@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::{NodeId, TopicId};
 
 use crate::metadata::MetadataError;
+use crate::quota::{QuotaEntity, QuotaValues};
 use crate::resource::{
     ClusterResource, Configs, DecodeError, FeaturesResource, PartitionResource,
     ProducerIdsResource, Resource, ResourceKey, TopicResource,
@@ -41,6 +42,7 @@ pub struct MetadataImage {
     broker_default_configs: Configs,
     group_configs: BTreeMap<String, Configs>,
     client_metrics: BTreeMap<String, Configs>,
+    quotas: Arc<BTreeMap<QuotaEntity, QuotaValues>>,
     features: FeaturesResource,
     next_producer_id: i64,
     // What a topic is put together from.
@@ -110,6 +112,12 @@ impl MetadataImage {
     #[must_use]
     pub fn client_metrics(&self) -> &BTreeMap<String, Configs> {
         &self.client_metrics
+    }
+
+    /// The client quotas.
+    #[must_use]
+    pub fn client_quotas(&self) -> &Arc<BTreeMap<QuotaEntity, QuotaValues>> {
+        &self.quotas
     }
 
     /// The finalized feature levels.
@@ -196,6 +204,14 @@ impl MetadataImage {
             }
             ResourceKey::ClientMetrics(name) => {
                 replace(&mut self.client_metrics, name, configs(value)?);
+            }
+            ResourceKey::ClientQuotas(entity) => {
+                let quotas = value.map(QuotaValues::decode).transpose()?;
+                let all = Arc::make_mut(&mut self.quotas);
+                match quotas {
+                    Some(quotas) => drop(all.insert(entity, quotas)),
+                    None => drop(all.remove(&entity)),
+                }
             }
         }
         Ok(())

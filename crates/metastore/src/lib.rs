@@ -21,13 +21,14 @@ mod engine;
 mod error;
 mod image;
 mod metadata;
+pub mod quota;
 pub mod resource;
 mod store;
 
 pub use engine::{EmbeddedStore, MemoryStore};
 pub use error::{ErrorKind, MetaStoreError};
 pub use image::{MetadataImage, TopicImage};
-pub use metadata::{ConfigResource, CreateError, Metadata, MetadataError, NewTopic};
+pub use metadata::{ConfigResource, CreateError, Metadata, MetadataError, NewTopic, QuotaChange};
 pub use store::{
     Compare, Event, EventKind, KeyValue, Lease, LeaseId, MetaStore, Op, Range, Revision,
     TxnOutcome, Watch, limits,

@@ -697,5 +697,8 @@ fn bytes(ops: &[Op]) -> usize {
     ops.iter().map(size).sum()
 }
 
+mod quotas;
 #[cfg(test)]
 mod tests;
+
+pub use quotas::QuotaChange;

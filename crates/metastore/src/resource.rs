@@ -11,6 +11,7 @@
 //! configs/broker-default           what was set for all brokers
 //! configs/group/<group id>         what was set on a group
 //! configs/client-metrics/<name>    what was set on a client metrics subscription
+//! quotas/<entity>                  the quotas of a user, client id or address; see [`crate::quota`]
 //! ```
 //!
 //! Partitions lie in chunks so that a topic of 10,000 fits one transaction of an etcd, which takes few operations
@@ -24,6 +25,8 @@ use std::collections::BTreeMap;
 use base::{LeaderEpoch, NodeId, TopicId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::quota::QuotaEntity;
 
 /// Partitions of one chunk.
 pub const CHUNK_PARTITIONS: usize = 256;
@@ -118,6 +121,8 @@ pub enum ResourceKey {
     GroupConfigs(String),
     /// A client metrics subscription.
     ClientMetrics(String),
+    /// The quotas of an entity.
+    ClientQuotas(QuotaEntity),
 }
 
 /// Everything of ours lies below it.
@@ -138,6 +143,7 @@ impl ResourceKey {
             ResourceKey::BrokerDefaultConfigs => "configs/broker-default".to_owned(),
             ResourceKey::GroupConfigs(group) => format!("configs/group/{group}"),
             ResourceKey::ClientMetrics(name) => format!("configs/client-metrics/{name}"),
+            ResourceKey::ClientQuotas(entity) => format!("quotas/{}", entity.to_path()),
         };
         format!("{ROOT}{path}").into_bytes()
     }
@@ -156,6 +162,7 @@ impl ResourceKey {
                 let (id, chunk) = rest.split_once('/')?;
                 ResourceKey::Partitions(TopicId(id.parse().ok()?), chunk.parse().ok()?)
             }
+            ("quotas", path) => ResourceKey::ClientQuotas(QuotaEntity::parse_path(path)?),
             ("configs", "broker-default") => ResourceKey::BrokerDefaultConfigs,
             ("configs", rest) => {
                 let (kind, name) = rest.split_once('/')?;
@@ -214,12 +221,12 @@ pub trait Resource: Sized {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 }
 
-fn to_json<T: Serialize>(data: &T) -> Vec<u8> {
+pub(crate) fn to_json<T: Serialize>(data: &T) -> Vec<u8> {
     // Maps with text keys, lists, numbers and texts: there is nothing in them that JSON cannot say.
     serde_json::to_vec(&Wrap { v: VERSION, data }).expect("plain data is JSON")
 }
 
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let malformed = |error: serde_json::Error| DecodeError::Malformed(error.to_string());
     // The version first: what a later one holds need not parse.
     let Version { v } = serde_json::from_slice(bytes).map_err(malformed)?;
@@ -336,6 +343,7 @@ mod tests {
     use base::Uuid;
 
     use super::*;
+    use crate::quota::QuotaName;
 
     #[test]
     fn each_key_round_trips() {
@@ -351,6 +359,11 @@ mod tests {
             ResourceKey::BrokerDefaultConfigs,
             ResourceKey::GroupConfigs("with/slash and ünïcode".to_owned()),
             ResourceKey::ClientMetrics("m".to_owned()),
+            ResourceKey::ClientQuotas(QuotaEntity {
+                user: Some(QuotaName::Default),
+                client_id: Some(QuotaName::Named("a/b".to_owned())),
+                ip: None,
+            }),
         ] {
             assert_eq!(ResourceKey::parse(&key.to_bytes()), Some(key));
         }

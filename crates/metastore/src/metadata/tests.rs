@@ -402,3 +402,60 @@ fn a_value_that_does_not_read_is_named() {
         .unwrap();
     assert_eq!(Metadata::load(store).unwrap().image().topics().len(), 0);
 }
+
+#[test]
+fn quotas_are_changed_together_and_forgotten_when_empty() {
+    use crate::quota::{QuotaEntity, QuotaName};
+
+    let store: Arc<dyn MetaStore> = Arc::new(MemoryStore::default());
+    let metadata = Metadata::load(Arc::clone(&store)).unwrap();
+    let alice = QuotaEntity {
+        user: Some(QuotaName::Named("alice".to_owned())),
+        ..QuotaEntity::default()
+    };
+    let everyone = QuotaEntity {
+        client_id: Some(QuotaName::Default),
+        ..QuotaEntity::default()
+    };
+    let change = |pairs: &[(&str, Option<f64>)]| -> QuotaChange {
+        pairs
+            .iter()
+            .map(|(key, amount)| ((*key).to_owned(), *amount))
+            .collect()
+    };
+    let set = BTreeMap::from([
+        (
+            alice.clone(),
+            change(&[
+                ("producer_byte_rate", Some(1e6)),
+                ("request_percentage", Some(12.5)),
+            ]),
+        ),
+        (
+            everyone.clone(),
+            change(&[("consumer_byte_rate", Some(5.0))]),
+        ),
+    ]);
+    metadata.alter_client_quotas(&set).unwrap();
+    let revision = metadata.image().revision();
+    metadata.alter_client_quotas(&set).unwrap();
+    assert_eq!(metadata.image().revision(), revision, "nothing changed");
+
+    let removed = BTreeMap::from([
+        (
+            alice.clone(),
+            change(&[("request_percentage", None), ("nothing", None)]),
+        ),
+        (everyone, change(&[("consumer_byte_rate", None)])),
+    ]);
+    metadata.alter_client_quotas(&removed).unwrap();
+    let image = Metadata::load(store).unwrap().image();
+    let left: Vec<_> = image.client_quotas().iter().collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].0, &alice);
+    assert_eq!(
+        left[0].1.0,
+        BTreeMap::from([("producer_byte_rate".to_owned(), 1e6)])
+    );
+    assert_eq!(metadata.image().client_quotas(), image.client_quotas());
+}

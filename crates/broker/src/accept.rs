@@ -1,4 +1,5 @@
-//! Accepting connections, within `max.connections` and `max.connections.per.ip`.
+//! Accepting connections, within `max.connections`, `max.connections.per.ip` and the rates at which connections
+//! may come (`max.connection.creation.rate` and quotas of addresses).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,16 +8,21 @@ use std::time::Duration;
 
 use security::KafkaPrincipal;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::connection;
 use crate::listener::ListenerInfo;
+use crate::quota::Mute;
 use crate::request::ConnectionInfo;
 use crate::server::Server;
 
 /// How long to wait after the operating system refused a connection: out of file descriptors, it would
 /// refuse the next one too.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections of one listener that wait to be closed because their address opens too many. Beyond it they are
+/// closed at once.
+const DELAYED_CLOSES_MAX: usize = 1024;
 
 /// Open connections, by address.
 #[derive(Debug, Default)]
@@ -77,6 +83,7 @@ pub(crate) async fn accept(
     counts: Arc<ConnectionCounts>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let delayed = Arc::new(Semaphore::new(DELAYED_CLOSES_MAX));
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -90,6 +97,22 @@ pub(crate) async fn accept(
                 continue;
             }
         };
+        let wait = server.quotas().accepted(
+            &info.name,
+            server.settings().max_connection_creation_rate,
+            listener_rate(&server, &info),
+        );
+        if !wait.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+        if let Some(delay) = server.quotas().connected_from(&info.name, peer.ip()) {
+            tracing::debug!(%peer, listener = info.name, "too many new connections; closing");
+            close_later(&server, &delayed, stream, delay, stopping.clone());
+            continue;
+        }
         let Some(counted) = counts.admit(peer.ip(), &server) else {
             tracing::info!(%peer, listener = info.name, "too many connections; closing");
             continue;
@@ -102,6 +125,7 @@ pub(crate) async fn accept(
             listener: Arc::clone(&info),
             principal: KafkaPrincipal::anonymous(),
             software: RwLock::new(None),
+            mute: Mute::default(),
         });
         let (owner, stopping) = (Arc::clone(&server), stopping.clone());
         server.tasks().spawn("connection", async move {
@@ -112,6 +136,41 @@ pub(crate) async fn accept(
             drop(counted);
         });
     }
+}
+
+/// New connections a second that the listener takes: its own limit, or the broker's.
+fn listener_rate(server: &Server, info: &ListenerInfo) -> u32 {
+    const KEY: &str = "max.connection.creation.rate";
+    let configs = server.configs();
+    let own = format!("listener.name.{}.{KEY}", info.name.to_lowercase());
+    let set = configs
+        .is_set(&own)
+        .then(|| configs.integer(&own))
+        .flatten();
+    set.map_or(server.settings().max_connection_creation_rate, |rate| {
+        u32::try_from(rate).unwrap_or(u32::MAX)
+    })
+}
+
+/// Closes a connection once its client has waited, lest it comes back at once (KIP-612).
+fn close_later(
+    server: &Server,
+    delayed: &Arc<Semaphore>,
+    stream: TcpStream,
+    delay: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let Ok(permit) = Arc::clone(delayed).try_acquire_owned() else {
+        return;
+    };
+    server.tasks().spawn("delayed close", async move {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+        drop(stream);
+        drop(permit);
+    });
 }
 
 fn set_options(stream: &TcpStream, server: &Server) -> std::io::Result<()> {

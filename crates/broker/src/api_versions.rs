@@ -9,7 +9,7 @@ use wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, Sup
 use wire::{API_SPECS, ApiKey, ApiSpec, ErrorCode};
 
 /// The APIs that are answered, in the order of their keys.
-const SUPPORTED: [ApiKey; 31] = [
+const SUPPORTED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -38,6 +38,8 @@ const SUPPORTED: [ApiKey; 31] = [
     ApiKey::IncrementalAlterConfigs,
     ApiKey::ListPartitionReassignments,
     ApiKey::OffsetDelete,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
     ApiKey::DescribeTopicPartitions,

@@ -139,13 +139,17 @@ pub(crate) fn check_assignment(brokers: &[i32], node: NodeId) -> Result<(), ApiE
     }
 }
 
-fn store_failed(error: &MetadataError) -> ApiError {
+/// The answer when the metadata store failed.
+pub(crate) fn store_failed(error: &MetadataError) -> ApiError {
     tracing::error!(error = %ErrorChain(error), "metadata cannot be changed");
     ApiError::new(ErrorCode::KafkaStorageError, ErrorChain(error).to_string())
 }
 
 /// Runs what blocks on the disk where it may.
-async fn blocking<T: Send + 'static>(
+///
+/// # Cancel safety
+/// The work goes on when the call is dropped.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {

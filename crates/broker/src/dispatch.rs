@@ -4,18 +4,21 @@
 //! is not advertised, a header or body that does not decode. The one exception is ApiVersions, which answers
 //! any version (KIP-511).
 
+mod admin;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::ErrorChain;
 use bytes::Bytes;
 use wire::messages::*;
-use wire::{API_SPECS, ApiKey, ApiSpec, Message, Reader, Request};
+use wire::{API_SPECS, ApiKey, ApiSpec, Chunk, Message, Reader, Request};
 
 use crate::api_versions;
 use crate::connection::ReplyFuture;
 use crate::handlers;
+use crate::quota::{QuotaManager, Throttled, timed};
 use crate::request::{ConnectionInfo, Reply, RequestContext, read_header};
 use crate::server::Server;
 
@@ -51,8 +54,7 @@ pub(crate) async fn begin(
         client_id: header.client_id.unwrap_or_default(),
     };
     server.request_metrics().received(spec.key, frame_bytes);
-    server.quotas().admit(&context, frame_bytes).await;
-    route(server, context, &mut reader).await
+    route(server, context, &mut reader, frame_bytes).await
 }
 
 /// The API and version a frame names.
@@ -120,17 +122,81 @@ fn answer<R, F>(
 ) -> Result<ReplyFuture, String>
 where
     R: Request,
-    R::Response: Send,
+    R::Response: Send + Throttled,
     F: Future<Output = R::Response> + Send + 'static,
 {
     let request = decode::<R>(&context, reader)?;
     let metrics = server.request_metrics();
+    let quotas = Arc::clone(server.quotas());
     let received = Instant::now();
     let answering = handler(Arc::clone(server), context.clone(), request);
     Ok(Box::pin(async move {
-        let response = answering.await;
+        let response = within_quota(&quotas, &context, answering).await;
         metrics.answered(context.api_key, received.elapsed());
         encode(&context, &response)
+    }))
+}
+
+/// Runs a handler, and holds its client back for as long as its response or the time it took says.
+async fn within_quota<M: Throttled>(
+    quotas: &QuotaManager,
+    context: &RequestContext,
+    answering: impl Future<Output = M>,
+) -> M {
+    if !quotas.limits_request_time() {
+        let response = answering.await;
+        hold(context, response.throttle_time_ms());
+        return response;
+    }
+    let (mut response, busy) = timed(answering).await;
+    let throttle_ms = quotas
+        .handled(context, busy)
+        .max(response.throttle_time_ms());
+    response.set_throttle_time_ms(throttle_ms);
+    hold(context, throttle_ms);
+    response
+}
+
+/// Mutes the connection (KIP-219). The answer that says so goes out all the same.
+fn hold(context: &RequestContext, throttle_ms: i32) {
+    if let Ok(throttle_ms @ 1..) = u64::try_from(throttle_ms) {
+        context.connection.mute.hold(throttle_ms);
+    }
+}
+
+async fn fetch(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    let request = decode::<FetchRequest>(&context, reader)?;
+    let metrics = server.request_metrics();
+    let quotas = Arc::clone(server.quotas());
+    let received = Instant::now();
+    let reading = handlers::fetch::handle(Arc::clone(server), context.clone(), request);
+    Ok(Box::pin(async move {
+        let (fetched, busy) = if quotas.limits_request_time() {
+            timed(reading).await
+        } else {
+            (reading.await, Duration::ZERO)
+        };
+        metrics.answered(ApiKey::Fetch, received.elapsed());
+        let reply = encode(&context, fetched.response());
+        if !quotas.limits_fetch() {
+            fetched.settle();
+            return reply;
+        }
+        let Reply::Send(chunks) = &reply else {
+            return reply;
+        };
+        let bytes = chunks.iter().map(Chunk::len).sum();
+        let throttle_ms = quotas.fetched(&context, bytes, busy);
+        if throttle_ms == 0 {
+            fetched.settle();
+            return reply;
+        }
+        hold(&context, throttle_ms);
+        encode(&context, &fetched.throttle(throttle_ms))
     }))
 }
 
@@ -138,16 +204,30 @@ async fn produce(
     server: &Arc<Server>,
     context: RequestContext,
     reader: &mut Reader,
+    request_bytes: usize,
 ) -> Result<ReplyFuture, String> {
     let request = decode::<ProduceRequest>(&context, reader)?;
     let metrics = server.request_metrics();
+    let quotas = Arc::clone(server.quotas());
     let received = Instant::now();
-    let pending = handlers::produce::begin(server, &context, request).await;
+    let beginning = handlers::produce::begin(server, &context, request);
+    let (pending, busy) = if quotas.limits_request_time() {
+        timed(beginning).await
+    } else {
+        (beginning.await, Duration::ZERO)
+    };
+    let bytes_throttle_ms = quotas.produced(&context, request_bytes);
+    hold(&context, bytes_throttle_ms);
     Ok(Box::pin(async move {
         let outcome = pending.finish().await;
         metrics.answered(ApiKey::Produce, received.elapsed());
         match outcome {
-            handlers::produce::Outcome::Answer(response) => encode(&context, &response),
+            handlers::produce::Outcome::Answer(mut response) => {
+                let request_throttle_ms = quotas.handled(&context, busy);
+                hold(&context, request_throttle_ms);
+                response.throttle_time_ms = bytes_throttle_ms.max(request_throttle_ms);
+                encode(&context, &response)
+            }
             handlers::produce::Outcome::Silent => Reply::Nothing,
             handlers::produce::Outcome::Failed(reason) => Reply::Close(reason),
         }
@@ -158,6 +238,7 @@ async fn route(
     server: &Arc<Server>,
     context: RequestContext,
     reader: &mut Reader,
+    request_bytes: usize,
 ) -> Result<ReplyFuture, String> {
     macro_rules! to {
         ($request:ty, $handler:path) => {
@@ -165,8 +246,8 @@ async fn route(
         };
     }
     match context.api_key {
-        ApiKey::Produce => produce(server, context, reader).await,
-        ApiKey::Fetch => to!(FetchRequest, handlers::fetch::handle),
+        ApiKey::Produce => produce(server, context, reader, request_bytes).await,
+        ApiKey::Fetch => fetch(server, context, reader).await,
         ApiKey::ListOffsets => to!(ListOffsetsRequest, handlers::list_offsets::handle),
         ApiKey::Metadata => to!(MetadataRequest, handlers::metadata::handle),
         ApiKey::ApiVersions => to!(ApiVersionsRequest, handlers::api_versions::handle),
@@ -212,7 +293,7 @@ async fn route(
                 handlers::describe_topic_partitions::handle
             )
         }
-        _ => route_to_coordinator(server, context, reader),
+        _ => admin::route_to_admin(server, context, reader),
     }
 }
 

@@ -11,6 +11,7 @@
 //!   and checkpoints.
 //! - `connection` keeps the order of requests and bounds what is in flight; `dispatch` decodes and routes;
 //!   each file of `handlers` is one API.
+//! - `quota` limits what users, clients and addresses may use; a connection over its limit is muted.
 //! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` is the one
 //!   of groups; [`config`] declares every configuration key.
 //!

@@ -9,6 +9,7 @@ use wire::messages::{RequestHeader, ResponseHeader};
 use wire::{ApiKey, ApiSpec, Chunk, EncodeError, Message, Reader, Writer};
 
 use crate::listener::ListenerInfo;
+use crate::quota::Mute;
 
 /// What stays the same over a connection's life.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) principal: KafkaPrincipal,
     /// `client_software_name` and `client_software_version` of ApiVersions (KIP-511).
     pub(crate) software: RwLock<Option<(String, String)>>,
+    /// Until when its quotas hold it back.
+    pub(crate) mute: Mute,
 }
 
 /// One request.

@@ -15,7 +15,7 @@ use crate::config::{BrokerConfigs, BrokerSettings};
 use crate::fetch::session::SessionCache;
 use crate::groups::Groups;
 use crate::producer_ids::ProducerIds;
-use crate::quota::Quotas;
+use crate::quota::QuotaManager;
 use crate::request::RequestContext;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     pub(crate) fetch_sessions: Arc<SessionCache>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
-    pub(crate) quotas: Arc<dyn Quotas>,
+    pub(crate) quotas: Arc<QuotaManager>,
     pub(crate) request_metrics: Arc<RequestMetrics>,
     pub(crate) tasks: Tasks,
     /// Held over every change of topics and configs, from the check to the commit.
@@ -117,8 +117,8 @@ impl Server {
         &*self.authorizer
     }
 
-    pub(crate) fn quotas(&self) -> &dyn Quotas {
-        &*self.quotas
+    pub(crate) fn quotas(&self) -> &Arc<QuotaManager> {
+        &self.quotas
     }
 
     pub(crate) fn request_metrics(&self) -> Arc<RequestMetrics> {

@@ -21,7 +21,7 @@ use crate::fetch::session::SessionCache;
 use crate::groups::Groups;
 use crate::listener::{BoundSocket, parse_listeners};
 use crate::producer_ids::ProducerIds;
-use crate::quota::Unlimited;
+use crate::quota::QuotaManager;
 use crate::server::Server;
 use crate::settings::log_config;
 use crate::tasks::Tasks;
@@ -241,6 +241,8 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
     }
     let settings = BrokerSettings::resolve(&configs);
     let storage = open_storage(&options, &configs, &settings, &image)?;
+    let quotas = QuotaManager::new(Arc::clone(&options.clock), &settings);
+    quotas.update(image.client_quotas());
     let server = Arc::new(Server {
         node_id,
         cluster_id: image.cluster_id().unwrap_or_default().to_owned(),
@@ -256,7 +258,7 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         groups: Groups::default(),
         producer_ids: ProducerIds::default(),
         authorizer: Arc::new(AllowEveryone),
-        quotas: Arc::new(Unlimited),
+        quotas: Arc::new(quotas),
         request_metrics: Arc::new(RequestMetrics::register()),
         tasks: Tasks::default(),
         changing: Mutex::new(()),

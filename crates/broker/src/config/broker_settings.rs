@@ -49,6 +49,15 @@ pub struct BrokerSettings {
     /// `request.timeout.ms`.
     pub request_timeout: Duration,
 
+    /// `quota.window.num`: samples of a client's rate.
+    pub quota_window_num: u32,
+    /// `quota.window.size.seconds`: the span of one.
+    pub quota_window_size: Duration,
+    /// `controller.quota.window.num`: samples of changes of topics.
+    pub controller_quota_window_num: u32,
+    /// `controller.quota.window.size.seconds`: the span of one.
+    pub controller_quota_window_size: Duration,
+
     /// `fetch.max.bytes`: the most a Fetch response carries.
     pub fetch_max_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -133,6 +142,15 @@ impl Reader<'_> {
         usize::try_from(value).unwrap_or(usize::MAX)
     }
 
+    /// A number of things, at least one.
+    fn positive(&self, name: &str) -> u32 {
+        u32::try_from(self.long(name).max(1)).unwrap_or(u32::MAX)
+    }
+
+    fn seconds(&self, name: &str) -> Duration {
+        Duration::from_secs(u64::try_from(self.long(name)).unwrap_or(0))
+    }
+
     /// A limit that a value of -1 lifts.
     fn limit(&self, name: &str) -> Option<usize> {
         (self.long(name) >= 0).then(|| self.count(name))
@@ -183,6 +201,10 @@ impl BrokerSettings {
             queued_max_requests: read.count("queued.max.requests"),
             queued_max_request_bytes: read.limit("queued.max.request.bytes"),
             request_timeout: read.ms("request.timeout.ms"),
+            quota_window_num: read.positive("quota.window.num"),
+            quota_window_size: read.seconds("quota.window.size.seconds"),
+            controller_quota_window_num: read.positive("controller.quota.window.num"),
+            controller_quota_window_size: read.seconds("controller.quota.window.size.seconds"),
             fetch_max_bytes: read.count("fetch.max.bytes"),
             max_incremental_fetch_session_cache_slots: read
                 .count("max.incremental.fetch.session.cache.slots"),

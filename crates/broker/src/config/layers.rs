@@ -191,6 +191,12 @@ impl BrokerConfigs {
         &self.effective
     }
 
+    /// Whether some layer sets a key of this very name.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.effective.contains_key(name)
+    }
+
     /// The effective value of a key, or its default; none when that is null.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<ConfigValue> {

@@ -5,6 +5,8 @@
 //! FIFO of futures, bounded in count and bytes, of which only the head is polled: every other API therefore
 //! runs when its turn comes, as on a Kafka broker, which takes up one request of a connection at a time.
 //!
+//! A connection that its quotas hold back is answered and not read from (KIP-219).
+//!
 //! One task does both directions. While it writes a response it does not read, which is the back pressure a
 //! client that does not read its answers deserves.
 
@@ -82,6 +84,7 @@ enum Event {
     Answer(Reply),
     Frame(Result<Option<Bytes>, FrameError>),
     Idle,
+    Unmuted,
     Stopping,
 }
 
@@ -107,6 +110,7 @@ impl Connection {
                 }
                 Event::Frame(Err(error)) => return Err(ErrorChain(&error).to_string()),
                 Event::Idle => return Err("idle for connections.max.idle.ms".to_owned()),
+                Event::Unmuted => {}
                 Event::Stopping => reading = false,
             }
         }
@@ -122,11 +126,13 @@ impl Connection {
         let room = self.in_flight.len() < IN_FLIGHT_MAX
             && (self.in_flight_bytes < IN_FLIGHT_BYTES_MAX || self.in_flight.is_empty());
         let waiting = !self.in_flight.is_empty();
+        let muted = self.info.mute.ends();
         let deadline = idle.map(|idle| self.last_activity + idle);
         tokio::select! {
             biased;
             reply = head(&mut self.in_flight), if waiting => Event::Answer(reply),
-            frame = self.reader.next(&self.stream), if reading && room => Event::Frame(frame),
+            frame = self.reader.next(&self.stream), if reading && room && muted.is_none() => Event::Frame(frame),
+            () = sleep_until(muted), if muted.is_some() => Event::Unmuted,
             () = sleep_until(deadline), if !waiting => Event::Idle,
             _ = stopping.wait_for(|stopping| *stopping), if reading => Event::Stopping,
         }

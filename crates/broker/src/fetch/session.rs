@@ -163,6 +163,11 @@ impl SessionCache {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes a session that its client was never told of.
+    pub(crate) fn close(&self, id: i32) {
+        self.lock().by_id.remove(&id);
+    }
+
     /// How many sessions are open.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

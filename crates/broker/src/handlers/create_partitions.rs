@@ -10,9 +10,13 @@ use wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
 use crate::controller::check_assignment;
+use crate::quota::MutationQuota;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::ApiError;
+
+/// From this version on, a topic over the client's quota is refused; before, the client is held back (KIP-599).
+const STRICT_QUOTA_FROM: i16 = 3;
 
 /// Answers one result per topic.
 pub(crate) async fn handle(
@@ -24,11 +28,12 @@ pub(crate) async fn handle(
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
     }
+    let mut quota = server.quotas().mutations(&context, STRICT_QUOTA_FROM);
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let outcome = match named.get(&topic.name) {
             None => continue,
-            Some(1) => add(&server, &context, &topic, request.validate_only).await,
+            Some(1) => add(&server, &context, &topic, request.validate_only, &mut quota).await,
             Some(_) => {
                 named.remove(&topic.name);
                 Err(ApiError::new(
@@ -48,8 +53,8 @@ pub(crate) async fn handle(
         });
     }
     CreatePartitionsResponse {
+        throttle_time_ms: quota.throttle_time_ms(),
         results,
-        ..CreatePartitionsResponse::default()
     }
 }
 
@@ -58,6 +63,7 @@ async fn add(
     context: &RequestContext,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
+    quota: &mut MutationQuota<'_>,
 ) -> Result<(), ApiError> {
     if !server.allows(context, Operation::Alter, ResourceType::Topic, &wanted.name) {
         return Err(ApiError::new(
@@ -84,6 +90,7 @@ async fn add(
         return Err(ApiError::new(ErrorCode::InvalidPartitions, message));
     }
     let added = wanted.count - current;
+    quota.spend(usize::try_from(added).unwrap_or(0))?;
     if let Some(assignments) = &wanted.assignments {
         if i32::try_from(assignments.len()).ok() != Some(added) {
             let message = format!(

@@ -11,9 +11,13 @@ use wire::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use crate::config::{DescribeOptions, describe_topic};
 use crate::controller::{CheckedTopic, check_assignment};
+use crate::quota::MutationQuota;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::{ApiError, NewTopic};
+
+/// From this version on, a topic over the client's quota is refused; before, the client is held back (KIP-599).
+const STRICT_QUOTA_FROM: i16 = 6;
 
 /// Answers one result per topic named, duplicates once.
 pub(crate) async fn handle(
@@ -31,6 +35,7 @@ pub(crate) async fn handle(
         ResourceType::Cluster,
         CLUSTER_NAME,
     );
+    let mut quota = server.quotas().mutations(&context, STRICT_QUOTA_FROM);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         match named.get(&topic.name) {
@@ -52,7 +57,7 @@ pub(crate) async fn handle(
             );
         topics.push(if allowed {
             let name = topic.name.clone();
-            let created = create(&server, &context, topic, request.validate_only).await;
+            let created = create(&server, &context, topic, request.validate_only, &mut quota).await;
             created.unwrap_or_else(|error| failed(name, error))
         } else {
             let error = ApiError::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.");
@@ -60,8 +65,8 @@ pub(crate) async fn handle(
         });
     }
     CreateTopicsResponse {
+        throttle_time_ms: quota.throttle_time_ms(),
         topics,
-        ..CreateTopicsResponse::default()
     }
 }
 
@@ -70,12 +75,14 @@ async fn create(
     context: &RequestContext,
     topic: CreatableTopic,
     validate_only: bool,
+    quota: &mut MutationQuota<'_>,
 ) -> Result<CreatableTopicResult, ApiError> {
     let new = requested(server, topic)?;
+    let checked = server.check_topic(&new)?;
+    quota.spend(usize::try_from(checked.partitions).unwrap_or(0))?;
     let (checked, topic_id) = if validate_only {
-        (server.check_topic(&new)?, base::Uuid::ZERO)
+        (checked, base::Uuid::ZERO)
     } else {
-        let checked = server.check_topic(&new)?;
         let created = server.create_topic(new).await?;
         (checked, created.id.0)
     };

@@ -10,9 +10,13 @@ use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::delete_topics_response::DeletableTopicResult;
 use wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
+use crate::quota::MutationQuota;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::ApiError;
+
+/// From this version on, a topic over the client's quota is refused; before, the client is held back (KIP-599).
+const STRICT_QUOTA_FROM: i16 = 5;
 
 /// Answers one result per topic.
 pub(crate) async fn handle(
@@ -34,12 +38,13 @@ pub(crate) async fn handle(
             .entry((state.name.clone(), state.topic_id))
             .or_default() += 1;
     }
+    let mut quota = server.quotas().mutations(&context, STRICT_QUOTA_FROM);
     let mut responses = Vec::with_capacity(wanted.len());
     for state in wanted {
         let key = (state.name.clone(), state.topic_id);
         let result = match times.get(&key) {
             None => continue,
-            Some(1) => delete(&server, &context, &state).await,
+            Some(1) => delete(&server, &context, &state, &mut quota).await,
             Some(_) => {
                 times.remove(&key);
                 let what = if state.name.is_some() {
@@ -68,8 +73,8 @@ pub(crate) async fn handle(
         });
     }
     DeleteTopicsResponse {
+        throttle_time_ms: quota.throttle_time_ms(),
         responses,
-        ..DeleteTopicsResponse::default()
     }
 }
 
@@ -77,6 +82,7 @@ async fn delete(
     server: &Arc<Server>,
     context: &RequestContext,
     state: &DeleteTopicState,
+    quota: &mut MutationQuota<'_>,
 ) -> Result<(String, TopicId), ApiError> {
     if !server.settings().delete_topic_enable {
         let code = if context.api_version < 3 {
@@ -132,6 +138,7 @@ async fn delete(
             )
         });
     };
+    quota.spend(topic.partitions().len())?;
     server.delete_topic(&topic).await?;
     Ok((topic.name.clone(), topic.id))
 }

@@ -16,7 +16,8 @@ use wire::messages::{FetchRequest, FetchResponse};
 
 use crate::fetch::read::{PartitionRead, Pass, Resolved, read_all, resolve, subscribe};
 use crate::fetch::session::{
-    FINAL_EPOCH, FetchContext, FetchedPartition, Lent, NO_SESSION, PartitionKey, SessionRequest,
+    FINAL_EPOCH, FetchContext, FetchedPartition, Lent, NO_SESSION, PartitionKey, SessionCache,
+    SessionRequest,
 };
 use crate::request::RequestContext;
 use crate::server::Server;
@@ -31,7 +32,75 @@ struct Limits {
     max_wait: Duration,
 }
 
-/// Answers a fetch.
+/// A fetch that was read. Its response either goes out, and [`Fetched::settle`] remembers in the session what the
+/// client is told; or the client is over its quota, and [`Fetched::throttle`] puts the session back.
+pub(crate) struct Fetched {
+    response: FetchResponse,
+    session: Session,
+}
+
+/// What a fetch did to its session.
+enum Session {
+    /// Nothing.
+    Untouched,
+    /// Opened it.
+    Opened(Arc<SessionCache>, i32),
+    /// Borrowed its partitions.
+    Lent {
+        lent: Lent,
+        /// The places of those that got records.
+        moved: Vec<usize>,
+        /// What the client had been told of each: high watermark and log start offset.
+        told: Vec<(i64, i64)>,
+    },
+}
+
+impl Fetched {
+    fn untouched(response: FetchResponse) -> Fetched {
+        Fetched {
+            response,
+            session: Session::Untouched,
+        }
+    }
+
+    /// The response to be sent.
+    pub(crate) fn response(&self) -> &FetchResponse {
+        &self.response
+    }
+
+    /// The response is sent.
+    pub(crate) fn settle(self) {
+        if let Session::Lent { lent, moved, .. } = self.session {
+            lent.give_back(&moved);
+        }
+    }
+
+    /// The response is not sent; returns the empty one that is (`FetchContext.getThrottledResponse`).
+    pub(crate) fn throttle(self, throttle_time_ms: i32) -> FetchResponse {
+        let mut session_id = NO_SESSION;
+        match self.session {
+            Session::Untouched => {}
+            Session::Opened(cache, id) => cache.close(id),
+            Session::Lent { mut lent, told, .. } => {
+                session_id = lent.id;
+                for (partition, told) in lent.partitions.iter_mut().zip(told) {
+                    (
+                        partition.told_high_watermark,
+                        partition.told_log_start_offset,
+                    ) = told;
+                }
+                lent.give_back(&[]);
+            }
+        }
+        FetchResponse {
+            throttle_time_ms,
+            session_id,
+            ..FetchResponse::default()
+        }
+    }
+}
+
+/// Reads what a fetch asks for.
 ///
 /// # Cancel safety
 /// Cancel safe but for the session, which is closed when the request is dropped half-way.
@@ -39,18 +108,22 @@ pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
     request: FetchRequest,
-) -> FetchResponse {
+) -> Fetched {
     let read_committed = request.isolation_level == READ_COMMITTED;
+    let max_bytes = usize::try_from(request.max_bytes)
+        .unwrap_or(0)
+        .min(server.settings().fetch_max_bytes)
+        .min(server.quotas().fetch_bytes_max(&context));
     let limits = Limits {
         up_to: if read_committed {
             ReadLimit::LastStableOffset
         } else {
             ReadLimit::HighWatermark
         },
-        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
-        max_bytes: usize::try_from(request.max_bytes)
+        min_bytes: usize::try_from(request.min_bytes)
             .unwrap_or(0)
-            .min(server.settings().fetch_max_bytes),
+            .min(max_bytes),
+        max_bytes,
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
     };
     let uses_topic_ids = context.api_version >= 13;
@@ -59,13 +132,14 @@ pub(crate) async fn handle(
         .fetch_sessions()
         .begin(session_request(&context, request), now);
     match begun {
-        Err(error) => FetchResponse {
+        Err(error) => Fetched::untouched(FetchResponse {
             error_code: error.code(),
             ..FetchResponse::default()
-        },
+        }),
         Ok(FetchContext::Sessionless(wanted)) => {
             let pass = read(&server, &context, &wanted, &limits).await;
-            full_response(&wanted, pass, read_committed, NO_SESSION)
+            let response = full_response(&wanted, pass, read_committed, NO_SESSION);
+            Fetched::untouched(response)
         }
         Ok(FetchContext::Full(mut wanted)) => {
             let pass = read(&server, &context, &wanted, &limits).await;
@@ -79,17 +153,40 @@ pub(crate) async fn handle(
                 now,
                 rand::random::<i32>,
             );
-            full_response(&wanted, pass, read_committed, id)
+            Fetched {
+                response: full_response(&wanted, pass, read_committed, id),
+                session: Session::Opened(Arc::clone(server.fetch_sessions()), id),
+            }
         }
         Ok(FetchContext::Incremental(lent)) => {
+            let told = if server.quotas().limits_fetch() {
+                what_was_told(&lent)
+            } else {
+                Vec::new()
+            };
             let pass = read(&server, &context, &lent.partitions, &limits).await;
-            incremental_response(lent, pass, read_committed)
+            incremental_response(lent, pass, read_committed, told)
         }
     }
 }
 
+fn what_was_told(lent: &Lent) -> Vec<(i64, i64)> {
+    let told = |partition: &FetchedPartition| {
+        (
+            partition.told_high_watermark,
+            partition.told_log_start_offset,
+        )
+    };
+    lent.partitions.iter().map(told).collect()
+}
+
 /// Tells of a session's partitions only what the client has not been told.
-fn incremental_response(mut lent: Lent, pass: Pass, read_committed: bool) -> FetchResponse {
+fn incremental_response(
+    mut lent: Lent,
+    pass: Pass,
+    read_committed: bool,
+    told: Vec<(i64, i64)>,
+) -> Fetched {
     let mut responses = Responses::new(read_committed);
     let mut moved = Vec::new();
     for (place, (wanted, read)) in lent.partitions.iter_mut().zip(pass.partitions).enumerate() {
@@ -107,12 +204,13 @@ fn incremental_response(mut lent: Lent, pass: Pass, read_committed: bool) -> Fet
             responses.push(&wanted.key, read);
         }
     }
-    let session_id = lent.id;
-    lent.give_back(&moved);
-    FetchResponse {
-        session_id,
-        responses: responses.topics,
-        ..FetchResponse::default()
+    Fetched {
+        response: FetchResponse {
+            session_id: lent.id,
+            responses: responses.topics,
+            ..FetchResponse::default()
+        },
+        session: Session::Lent { lent, moved, told },
     }
 }
 

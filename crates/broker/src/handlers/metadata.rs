@@ -128,6 +128,13 @@ async fn named(
     if !may_create {
         return failed(Some(name), Uuid::ZERO, ErrorCode::TopicAuthorizationFailed);
     }
+    // As Kafka's `AutoTopicCreationManager`: over the quota the topic is not there yet, and the client asks again.
+    let partitions = usize::try_from(server.settings().num_partitions).unwrap_or(0);
+    let mut quota = server.quotas().mutations(context, i16::MIN);
+    if quota.spend(partitions).is_err() {
+        let code = ErrorCode::UnknownTopicOrPartition;
+        return failed(Some(name), Uuid::ZERO, code);
+    }
     match server
         .create_topic(NewTopic::with_defaults(name.clone()))
         .await

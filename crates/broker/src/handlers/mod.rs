@@ -3,6 +3,7 @@
 //! A handler decides nothing that outlives it: it asks the authorizer, reads or changes the state that
 //! [`crate::server::Server`] holds, and puts Kafka's error codes on what went wrong.
 
+pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
 pub(crate) mod create_partitions;
@@ -10,6 +11,7 @@ pub(crate) mod create_topics;
 pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_client_quotas;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;

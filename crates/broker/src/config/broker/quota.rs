@@ -1,6 +1,5 @@
 //! Quotas (`QuotaConfig`).
 
-const NO_QUOTAS: &str = "quotas are not part of this release";
 const REPLICAS_ARE_NOT_COPIED: &str = "replicas are not copied from broker to broker";
 const THERE_IS_ONE_DATA: &str = "there is one data directory";
 
@@ -8,10 +7,10 @@ base::config_keys! {
     /// Quotas.
     pub(super) static QUOTAS: "Quotas",
         "How rates are measured for quotas; the quotas themselves are set per user and client." => {
-        INT "quota.window.num" = "11" [at_least(1), inert(NO_QUOTAS)]
+        INT "quota.window.num" = "11" [at_least(1)]
             "Samples kept to measure a client's rate. More smooth out bursts and remember them \
              longer.";
-        INT "quota.window.size.seconds" = "1" [at_least(1), inert(NO_QUOTAS)]
+        INT "quota.window.size.seconds" = "1" [at_least(1)]
             "The span of one sample of a client's rate, in seconds.";
         INT "replication.quota.window.num" = "11" [at_least(1), inert(REPLICAS_ARE_NOT_COPIED)]
             "Samples kept to measure the rate of replication.";
@@ -30,9 +29,9 @@ base::config_keys! {
             inert(THERE_IS_ONE_DATA),
         ]
             "The span of one sample of moves between directories, in seconds.";
-        INT "controller.quota.window.num" = "11" [at_least(1), inert(NO_QUOTAS)]
+        INT "controller.quota.window.num" = "11" [at_least(1)]
             "Samples kept to measure changes of topics.";
-        INT "controller.quota.window.size.seconds" = "1" [at_least(1), inert(NO_QUOTAS)]
+        INT "controller.quota.window.size.seconds" = "1" [at_least(1)]
             "The span of one sample of changes of topics, in seconds.";
         CLASS "client.quota.callback.class" = null [inert("there is no Java class loader")]
             "A class that works out quotas; null for the ones set in the cluster.";

@@ -1,0 +1,183 @@
+//! A broker in this process and blocking connections to it, for tests that speak the protocol.
+
+#![allow(
+    dead_code,
+    reason = "each test binary compiles this module and uses its own part of it"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Broker, BrokerOptions};
+use bytes::Bytes;
+use tokio::runtime::Runtime;
+use wire::messages::create_topics_request::CreatableTopic;
+use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use wire::messages::{CreateTopicsRequest, ProduceRequest, RequestHeader, ResponseHeader};
+use wire::record_data::{BatchOptions, RecordBatchBuilder};
+use wire::{ApiKey, Chunk, Message, Reader, Records, Request, Writer};
+
+/// A broker on a free port.
+pub(crate) struct Running {
+    runtime: Runtime,
+    broker: Option<Broker>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    /// Starts a broker over a data directory, with properties beside the defaults of tests.
+    pub(crate) fn start(data_dir: &Path, properties: &[(&str, &str)]) -> Running {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let defaults = [
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("group.initial.rebalance.delay.ms", "0"),
+        ];
+        let properties: BTreeMap<String, String> = defaults
+            .iter()
+            .chain(properties)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let options = BrokerOptions {
+            data_dir: data_dir.to_owned(),
+            properties,
+            clock: Arc::new(base::SystemClock::new()),
+        };
+        let broker = runtime.block_on(Broker::start(options)).unwrap();
+        let address = broker.listeners()[0].address;
+        Running {
+            runtime,
+            broker: Some(broker),
+            address,
+        }
+    }
+
+    pub(crate) fn connect(&self, client_id: &str) -> Client {
+        Client::connect(self.address, client_id)
+    }
+
+    pub(crate) fn stop(mut self) {
+        if let Some(broker) = self.broker.take() {
+            self.runtime.block_on(broker.shutdown()).unwrap();
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    client_id: String,
+    correlation_id: i32,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr, client_id: &str) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        Client {
+            stream,
+            client_id: client_id.to_owned(),
+            correlation_id: 0,
+        }
+    }
+
+    /// Sends a request and decodes its answer; panics when there is none.
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.send(version, request);
+        self.receive::<R>(version)
+            .unwrap_or_else(|| panic!("{} version {version}: the connection was closed", R::NAME))
+    }
+
+    pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) {
+        self.correlation_id += 1;
+        let mut writer = Writer::default();
+        let header = RequestHeader {
+            request_api_key: R::API_KEY,
+            request_api_version: version,
+            correlation_id: self.correlation_id,
+            client_id: Some(self.client_id.clone()),
+        };
+        let flexible = version >= R::FIRST_FLEXIBLE_VERSION;
+        let header_version = if flexible { 2 } else { 1 };
+        header.encode(&mut writer, header_version).unwrap();
+        request.encode(&mut writer, version).unwrap();
+        for chunk in writer.finish_frame().unwrap() {
+            let Chunk::Bytes(bytes) = chunk else {
+                panic!("a request without files")
+            };
+            self.stream.write_all(&bytes).unwrap();
+        }
+    }
+
+    /// The answer to the request that was sent last; none when the connection was closed.
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> Option<R::Response> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).ok()?;
+        let mut frame = vec![0; i32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut frame).unwrap();
+        let mut reader = Reader::new(Bytes::from(frame));
+        let flexible =
+            version >= R::FIRST_FLEXIBLE_VERSION && R::API_KEY != ApiKey::ApiVersions as i16;
+        let header = ResponseHeader::decode(&mut reader, i16::from(flexible)).unwrap();
+        assert_eq!(header.correlation_id, self.correlation_id);
+        let response = R::Response::decode(&mut reader, version)
+            .unwrap_or_else(|error| panic!("{} version {version}: {error}", R::NAME));
+        assert_eq!(reader.remaining(), 0, "{} version {version}", R::NAME);
+        Some(response)
+    }
+
+    /// Creates a topic that must not exist yet.
+    pub(crate) fn create_topic(&mut self, name: &str, partitions: i32) {
+        let request = CreateTopicsRequest {
+            topics: vec![topic(name, partitions)],
+            timeout_ms: 10_000,
+            validate_only: false,
+        };
+        let response = self.call(7, &request);
+        assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+    }
+}
+
+fn now_ms() -> i64 {
+    base::Clock::now_ms(&base::SystemClock::new())
+}
+
+/// A topic to create.
+pub(crate) fn topic(name: &str, partitions: i32) -> CreatableTopic {
+    CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    }
+}
+
+/// A produce of one record to partition 0 of a topic.
+pub(crate) fn produce(topic: &str, value_bytes: usize, acks: i16) -> ProduceRequest {
+    let mut batch = RecordBatchBuilder::new(BatchOptions::default());
+    let value = vec![b'x'; value_bytes];
+    batch.append(now_ms(), None, Some(&value), &[]).unwrap();
+    let data = PartitionProduceData {
+        index: 0,
+        records: Some(Records::from(batch.finish().unwrap())),
+    };
+    ProduceRequest {
+        acks,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData {
+            name: topic.to_owned(),
+            partition_data: vec![data],
+            ..TopicProduceData::default()
+        }],
+        ..ProduceRequest::default()
+    }
+}

@@ -4,9 +4,12 @@
 //! the minima that librdkafka's point tests need, and Produce from 0 although only 3 and later are accepted
 //! (KAFKA-18659). An API that is not finished is left out, never answered with a stub.
 
+use metastore::resource::FeaturesResource;
 use wire::messages::ApiVersionsResponse;
 use wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use wire::{API_SPECS, ApiKey, ApiSpec, ErrorCode};
+
+use crate::features::FEATURES;
 
 /// The APIs that are answered, in the order of their keys.
 const SUPPORTED: &[ApiKey] = &[
@@ -31,24 +34,25 @@ const SUPPORTED: &[ApiKey] = &[
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
     ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
+    ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
-
-/// `metadata.version` of Apache Kafka: the oldest level a 4.x broker supports (3.3-IV3).
-const METADATA_VERSION_MIN: i16 = 7;
-/// `metadata.version` of Apache Kafka 4.4-IV1.
-const METADATA_VERSION: i16 = 32;
 
 /// Whether a request of this API and version is taken.
 pub(crate) fn supports(spec: &ApiSpec, version: i16) -> bool {
@@ -75,25 +79,31 @@ fn advertised() -> Vec<ApiVersion> {
         .collect()
 }
 
-/// The answer to ApiVersions in a version from 0 to 5.
-pub(crate) fn response(version: i16) -> ApiVersionsResponse {
-    let mut supported_features = vec![SupportedFeatureKey {
-        name: "metadata.version".to_owned(),
-        min_version: METADATA_VERSION_MIN,
-        max_version: METADATA_VERSION,
-    }];
-    if version < 3 {
-        supported_features.clear();
-    }
+/// The answer to ApiVersions in a version from 0 to 5, with these finalized features.
+pub(crate) fn response(version: i16, finalized: &FeaturesResource) -> ApiVersionsResponse {
+    let supported_features = FEATURES
+        .iter()
+        // Older clients take a lowest level of 0 for an error (KAFKA-17011).
+        .filter(|feature| version >= 4 || (version == 3 && feature.min_level > 0))
+        .map(|feature| SupportedFeatureKey {
+            name: feature.name.to_owned(),
+            min_version: feature.min_level,
+            max_version: feature.max_level,
+        })
+        .collect();
     ApiVersionsResponse {
         api_keys: advertised(),
         supported_features,
-        finalized_features_epoch: 0,
-        finalized_features: vec![FinalizedFeatureKey {
-            name: "metadata.version".to_owned(),
-            max_version_level: METADATA_VERSION,
-            min_version_level: METADATA_VERSION,
-        }],
+        finalized_features_epoch: finalized.epoch,
+        finalized_features: finalized
+            .levels
+            .iter()
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: name.clone(),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     }
 }

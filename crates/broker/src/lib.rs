@@ -31,6 +31,7 @@ mod controller;
 mod coordination;
 mod dispatch;
 mod errors;
+mod features;
 mod fetch;
 mod groups;
 mod handlers;

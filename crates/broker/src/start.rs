@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use base::config::ConfigError;
 use base::{Clock, NodeId, PartitionIndex, Uuid};
-use metastore::resource::FeaturesResource;
 use metastore::{EmbeddedStore, Metadata, MetadataError, MetadataImage};
 use security::AllowEveryone;
 use storage::{PartitionSpec, Storage, StorageError, StorageMetrics, StorageOptions};
@@ -17,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::accept::{ConnectionCounts, accept};
 use crate::config::{BrokerConfigs, BrokerSettings, TopicSettings};
+use crate::features;
 use crate::fetch::session::SessionCache;
 use crate::groups::Groups;
 use crate::listener::{BoundSocket, parse_listeners};
@@ -280,7 +280,10 @@ fn open_metadata(options: &BrokerOptions) -> Result<Arc<Metadata>, MetadataError
     let store = EmbeddedStore::open(options.data_dir.join("metadata").join("metadata.redb"))?;
     let metadata = Metadata::load(Arc::new(store))?;
     let cluster_id = Uuid::from_random(rand::random()).to_string();
-    metadata.format(&cluster_id, &FeaturesResource::default())?;
+    metadata.format(&cluster_id, &features::initial())?;
+    if !features::are_finalized(metadata.image().features()) {
+        metadata.update_features(|_| features::initial())?;
+    }
     Ok(Arc::new(metadata))
 }
 

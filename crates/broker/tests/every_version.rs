@@ -181,8 +181,8 @@ fn every_advertised_version_is_answered() {
         .iter()
         .map(|api| (api.api_key, (api.min_version, api.max_version)))
         .collect();
-    assert_eq!(ranges.len(), 33);
-    assert_eq!(try_all(&mut client, &ranges), 33);
+    assert_eq!(ranges.len(), 39);
+    assert_eq!(try_all(&mut client, &ranges), 39);
     drop(client);
     runtime.block_on(broker.shutdown()).unwrap();
 }

@@ -39,6 +39,29 @@ pub(super) fn route_to_admin(
                 handlers::alter_client_quotas::handle
             )
         }
+        ApiKey::AlterReplicaLogDirs => {
+            to!(
+                AlterReplicaLogDirsRequest,
+                handlers::alter_replica_log_dirs::handle
+            )
+        }
+        ApiKey::AlterPartitionReassignments => {
+            to!(
+                AlterPartitionReassignmentsRequest,
+                handlers::alter_partition_reassignments::handle
+            )
+        }
+        ApiKey::DescribeQuorum => to!(DescribeQuorumRequest, handlers::describe_quorum::handle),
+        ApiKey::UpdateFeatures => to!(UpdateFeaturesRequest, handlers::update_features::handle),
+        ApiKey::UnregisterBroker => {
+            to!(UnregisterBrokerRequest, handlers::unregister_broker::handle)
+        }
+        ApiKey::ListConfigResources => {
+            to!(
+                ListConfigResourcesRequest,
+                handlers::list_config_resources::handle
+            )
+        }
         _ => route_to_coordinator(server, context, reader),
     }
 }

@@ -18,9 +18,13 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
+    let answer = || {
+        let image = server.metadata().image();
+        api_versions::response(context.api_version, image.features())
+    };
     let error = |code: ErrorCode| ApiVersionsResponse {
         error_code: code.code(),
-        ..api_versions::response(context.api_version)
+        ..answer()
     };
     if context.api_version >= 3 {
         let (name, version) = (
@@ -45,7 +49,7 @@ pub(crate) async fn handle(
     if context.api_version >= 5 && (other_cluster || other_node) {
         return error(ErrorCode::RebootstrapRequired);
     }
-    api_versions::response(context.api_version)
+    answer()
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`, as `ApiVersionsRequest.isValid` demands.

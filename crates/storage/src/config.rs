@@ -108,6 +108,8 @@ pub struct StorageOptions {
     pub retention_check_interval_ms: u64,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// Pipes for reads past the page cache ([`crate::cold`]), of [`crate::cold::PIECE_BYTES`] each.
+    pub cold_read_pipes: usize,
     /// Segment file handles kept open.
     pub open_files: usize,
     /// Bring partitions online even when a damaged journal leaves their completeness unproven. Loses what
@@ -134,6 +136,7 @@ impl StorageOptions {
             headroom_bytes: 16 << 20,
             retention_check_interval_ms: 300_000,
             producer_id_expiration_ms: 86_400_000,
+            cold_read_pipes: 32,
             open_files: 2_048,
             allow_unclean_recovery: false,
             fault_hook: None,

@@ -15,6 +15,7 @@
 //! - [`PartitionLog`] is Apache Kafka's `UnifiedLog`: append, read, list offsets, retention, producer state.
 //! - [`wal::Wal`] and [`store::SegmentStore`] are the two seams that a cluster engine implements
 //!   differently; each comes with a conformance suite.
+//! - [`cold`] reads what lies in segments but not in the page cache.
 //! - [`inspect`] reads a data directory offline.
 //!
 //! **Invariants**
@@ -27,6 +28,7 @@
 //! **API boundary:** nothing here knows requests, groups or replication.
 
 mod aligned;
+pub mod cold;
 pub mod config;
 pub mod error;
 pub mod fault;
@@ -40,6 +42,7 @@ pub mod metrics;
 pub mod store;
 pub mod wal;
 
+pub use cold::{ColdPipe, ColdReads};
 pub use config::{CleanupPolicy, FlushPolicy, LogConfig, StorageOptions};
 pub use error::{AppendError, ReadError, StorageError};
 pub use fault::{FaultHook, IoOp};

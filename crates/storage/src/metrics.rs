@@ -80,6 +80,7 @@ documented! {
     index_rebuilds: "Indexes rebuilt because they did not match their log",
     checkpoints: "Checkpoints written",
     read_bytes_file: "Bytes of reads answered from segment files",
+    read_bytes_cold: "Bytes of segment files read past the page cache",
     read_bytes_tail: "Bytes of reads answered from memory",
     disk_full_refusals: "Appends refused because the disk was full",
 }

@@ -158,7 +158,7 @@ impl Connection {
             Reply::Nothing => Ok(()),
             Reply::Close(reason) => Err(reason),
             Reply::Send(chunks) => {
-                let sending = send::send(&self.stream, chunks);
+                let sending = send::send(&self.stream, chunks, self.server.storage().cold_reads());
                 let limit = idle.unwrap_or(Duration::MAX);
                 match tokio::time::timeout(limit, sending).await {
                     Ok(Ok(())) => Ok(()),

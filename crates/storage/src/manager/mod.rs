@@ -28,6 +28,7 @@ pub(crate) use checkpoint_file::CheckpointFile;
 pub use maintenance::RetentionReport;
 pub use open::{OfflinePartition, RecoveryReport};
 
+use crate::cold::ColdReads;
 use crate::config::{LogConfig, StorageOptions};
 use crate::error::StorageError;
 use crate::fault::IoOp;
@@ -113,6 +114,7 @@ struct Inner {
     context: Arc<LogContext>,
     journal: Arc<LocalJournal>,
     durable: watch::Receiver<WalState>,
+    cold_reads: Arc<ColdReads>,
     logs: RwLock<HashMap<LogKey, Arc<PartitionLog>>>,
     /// What the last checkpoint said of each log. Held while one is taken.
     checkpoints: Mutex<HashMap<LogKey, LogCheckpoint>>,
@@ -361,6 +363,12 @@ impl Storage {
     /// When the file system does not say.
     pub fn volume(&self) -> Result<Volume, StorageError> {
         volume(&self.inner.options.data_dir)
+    }
+
+    /// The pipes for reads past the page cache.
+    #[must_use]
+    pub fn cold_reads(&self) -> &Arc<ColdReads> {
+        &self.inner.cold_reads
     }
 
     /// Counters.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use base::{Clock, PartitionIndex};
 use tokio::sync::Notify;
 
+use crate::cold::ColdReads;
 use crate::config::{FlushPolicy, StorageOptions};
 use crate::error::StorageError;
 use crate::flusher::Flusher;
@@ -121,8 +122,10 @@ pub(super) fn open(
         failed: Mutex::new(None),
     });
     let durable = journal.state();
+    let cold_reads = ColdReads::new(options.cold_read_pipes, Arc::clone(&context.metrics));
     let inner = Inner {
         options,
+        cold_reads: Arc::new(cold_reads),
         context,
         journal,
         durable,

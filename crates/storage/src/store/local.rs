@@ -90,8 +90,9 @@ impl LocalDir {
             }
         }
         let path = self.path(log, base, part);
-        let file = Arc::new(OpenOptions::new().read(true).write(true).open(path)?);
-        Ok(self.remember(key, file))
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        without_read_ahead(&file, part);
+        Ok(self.remember(key, Arc::new(file)))
     }
 
     /// Creates the log's directory, if need be, and the segment's empty parts. Parts that are there stay.
@@ -121,6 +122,7 @@ impl LocalDir {
                     Err(errno) => return Err(errno.into()),
                 }
             }
+            without_read_ahead(&file, part);
             self.remember((log.uid, base, part), Arc::new(file));
         }
         Ok(())
@@ -191,6 +193,16 @@ impl LocalDir {
         }
         let (kept, _) = handles.open.entry(key).or_insert((file, tick));
         Arc::clone(kept)
+    }
+}
+
+/// The kernel's own read-ahead would bring a log into the page cache behind each header that is looked at, before the
+/// records are read past it ([`crate::cold`]).
+fn without_read_ahead(file: &File, part: SegmentPart) {
+    if part == SegmentPart::Log
+        && let Err(errno) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random)
+    {
+        tracing::trace!(%errno, "the kernel takes no advice on read-ahead");
     }
 }
 

@@ -124,6 +124,13 @@ impl Attributes {
         self.0 & Attributes::TRANSACTIONAL != 0
     }
 
+    /// Whether `base_timestamp` is the time from which tombstones of the batch, or the marker that it is, may go
+    /// (KIP-534).
+    #[must_use]
+    pub fn has_delete_horizon(self) -> bool {
+        self.0 & Attributes::DELETE_HORIZON != 0
+    }
+
     /// Whether the batch holds a control record.
     #[must_use]
     pub fn is_control(self) -> bool {

@@ -14,7 +14,8 @@
 //! Varints are zigzag-encoded. Source: `org.apache.kafka.common.record.internal.DefaultRecord` (KIP-98, KIP-82).
 //!
 //! [`records`] walks a batch, [`batches`] walks the batches of a fetched range, [`RecordBatchBuilder`] makes a
-//! batch. Keys, values and headers of an uncompressed batch share the memory of the batch; those of a
+//! batch, [`raw_records`] and [`rebuild`] move records from one batch to another as they are. Keys, values and
+//! headers of an uncompressed batch share the memory of the batch; those of a
 //! compressed one share the memory of its decompressed records.
 //!
 //! The broker's hot path uses none of this: it passes batches on as bytes and looks inside only to validate
@@ -26,12 +27,14 @@
 mod builder;
 mod iter;
 pub(crate) mod layout;
+mod raw;
 
 use bytes::Bytes;
 
 pub use builder::{BatchOptions, BuildError, RecordBatchBuilder};
 pub use iter::{BatchIter, RecordIter, batches, records};
 pub use layout::RecordDefect;
+pub use raw::{RawRecord, RawRecords, emptied, raw_records, rebuild};
 
 use crate::compression::CompressionError;
 use crate::record_batch::{ATTRIBUTES_AT, BATCH_HEADER_LEN, BatchError, BatchHeader};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cleaner::CleanerConfig;
 use crate::fault::FaultHook;
 
 /// How an append becomes durable (`flush.policy`, a config of Affluent; Apache Kafka behaves as `Os`).
@@ -23,12 +24,12 @@ pub enum FlushPolicy {
 pub struct CleanupPolicy {
     /// Segments are deleted by `retention.ms` and `retention.bytes`.
     pub delete: bool,
-    /// The last record per key is kept. This crate only refuses retention for such a log; it has no cleaner.
+    /// The last record per key is kept; see [`crate::cleaner`].
     pub compact: bool,
 }
 
 /// The configs of one partition log (`org.apache.kafka.storage.internals.log.LogConfig`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is closed before it would exceed this.
     pub segment_bytes: u32,
@@ -46,6 +47,14 @@ pub struct LogConfig {
     pub retention_bytes: i64,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `delete.retention.ms`: how long a tombstone stays after the first pass that could drop it.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: a record younger than this is not dropped.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a record does not wait longer than this for a pass.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`: above this share of dirty bytes a log is worth a pass.
+    pub min_cleanable_dirty_ratio: f64,
     /// `file.delete.delay.ms`: how long a deleted segment's files stay on disk as `.deleted`.
     pub file_delete_delay_ms: i64,
     /// `flush.policy`.
@@ -72,11 +81,28 @@ impl Default for LogConfig {
                 delete: true,
                 compact: false,
             },
+            delete_retention_ms: 24 * 3_600_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Ack,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             preallocate: false,
+        }
+    }
+}
+
+impl LogConfig {
+    /// The age at which a segment is closed (`LogConfig.maxSegmentMs`): records that must be compacted by
+    /// `max.compaction.lag.ms` must not lie in the active segment for longer.
+    #[must_use]
+    pub fn segment_ms_max(&self) -> i64 {
+        if self.cleanup_policy.compact && self.max_compaction_lag_ms > 0 {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
         }
     }
 }
@@ -110,6 +136,8 @@ pub struct StorageOptions {
     pub producer_id_expiration_ms: i64,
     /// Pipes for reads past the page cache ([`crate::cold`]), of [`crate::cold::PIECE_BYTES`] each.
     pub cold_read_pipes: usize,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
     /// Segment file handles kept open.
     pub open_files: usize,
     /// Bring partitions online even when a damaged journal leaves their completeness unproven. Loses what
@@ -137,6 +165,7 @@ impl StorageOptions {
             retention_check_interval_ms: 300_000,
             producer_id_expiration_ms: 86_400_000,
             cold_read_pipes: 32,
+            cleaner: CleanerConfig::default(),
             open_files: 2_048,
             allow_unclean_recovery: false,
             fault_hook: None,

@@ -18,6 +18,10 @@ pub enum IoOp {
     SegmentSync,
     /// The checkpoint file, written and renamed.
     CheckpointWrite,
+    /// A cleaned segment, before it is part of its log.
+    CleanerWrite,
+    /// Each step that puts a cleaned segment in the place of those it was made of.
+    CleanerSwap,
 }
 
 /// Decides, before each I/O, whether it fails instead.

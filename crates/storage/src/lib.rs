@@ -13,6 +13,7 @@
 //!
 //! - [`Storage`] owns a data directory: opens and recovers it, creates and deletes partitions, checkpoints.
 //! - [`PartitionLog`] is Apache Kafka's `UnifiedLog`: append, read, list offsets, retention, producer state.
+//! - [`cleaner`] is compaction: Apache Kafka's `LogCleaner`.
 //! - [`wal::Wal`] and [`store::SegmentStore`] are the two seams that a cluster engine implements
 //!   differently; each comes with a conformance suite.
 //! - [`cold`] reads what lies in segments but not in the page cache.
@@ -28,6 +29,7 @@
 //! **API boundary:** nothing here knows requests, groups or replication.
 
 mod aligned;
+pub mod cleaner;
 pub mod cold;
 pub mod config;
 pub mod error;
@@ -42,6 +44,7 @@ pub mod metrics;
 pub mod store;
 pub mod wal;
 
+pub use cleaner::{CleanReport, CleanerConfig, CleanerReport};
 pub use cold::{ColdPipe, ColdReads};
 pub use config::{CleanupPolicy, FlushPolicy, LogConfig, StorageOptions};
 pub use error::{AppendError, ReadError, StorageError};

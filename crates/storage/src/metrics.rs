@@ -82,6 +82,14 @@ documented! {
     read_bytes_file: "Bytes of reads answered from segment files",
     read_bytes_cold: "Bytes of segment files read past the page cache",
     read_bytes_tail: "Bytes of reads answered from memory",
+    cleaner_passes: "Passes of the log cleaner that were completed",
+    cleaner_failures: "Passes of the log cleaner that failed",
+    cleaner_read_bytes: "Bytes of segments that the log cleaner read, those read for their keys included",
+    cleaner_written_bytes: "Bytes of segments that the log cleaner wrote",
+    cleaner_dropped_records: "Records that compaction dropped",
+    cleaner_cleanable_partitions: "Partitions worth a pass of the log cleaner now",
+    cleaner_uncleanable_partitions: "Partitions that cannot be cleaned until a restart now",
+    cleaner_compaction_delay_ms: "How long past max.compaction.lag.ms the most overdue partition is now",
     disk_full_refusals: "Appends refused because the disk was full",
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 
 use super::{Directory, index_entries, open, snapshots};
+use crate::cleaner::progress;
+use crate::cleaner::swap::{self, SwapRecord};
 use crate::error::StorageError;
 use crate::log::epoch::EpochCache;
 use crate::log::producer::ProducerStates;
@@ -198,9 +200,14 @@ impl Checker<'_> {
         }
         let bases = store.list(log)?;
         let log_start = saved.map_or(0, |saved| saved.log_start);
+        let cleaned = progress::read(&dir).map_or(i64::MIN, |progress| progress.changed_to);
+        let swap = self.unfinished_swap(log)?;
+        let swapped = |base: i64| swap.is_some_and(|swap| swap.covers(base));
         for view in saved
             .map(|saved| saved.segments.as_slice())
             .unwrap_or_default()
+            .iter()
+            .filter(|view| !swapped(view.base))
         {
             let length = store.length(log, view.base, SegmentPart::Log)?;
             if length.is_none_or(|length| length < view.size) && view.next_offset > log_start {
@@ -216,9 +223,15 @@ impl Checker<'_> {
         }
         let mut expected = None;
         for (index, base) in bases.iter().enumerate() {
+            if swapped(*base) {
+                expected = None;
+                continue;
+            }
             let path = store.path(log, *base, SegmentPart::Log);
+            let compacted = |expected: i64| expected < *base && *base <= cleaned;
             if let Some(expected) = expected
                 && *base != expected
+                && !compacted(expected)
             {
                 let severity = if *base < expected {
                     Severity::Error
@@ -235,6 +248,26 @@ impl Checker<'_> {
             expected = Some(facts.next_offset);
         }
         self.states(&dir)
+    }
+
+    /// A compaction that was committed and has to be finished by the next start.
+    fn unfinished_swap(&mut self, log: &LogName) -> io::Result<Option<SwapRecord>> {
+        let dir = self.directory.store.dir(log);
+        let Some(found) = swap::read(&dir)? else {
+            return Ok(None);
+        };
+        let (severity, message) = match found {
+            Some(swap) => (
+                Severity::Info,
+                format!(
+                    "the next start finishes a compaction of segments {:020} to {:020}",
+                    swap.view.base, swap.last_base
+                ),
+            ),
+            None => (Severity::Warning, "is damaged".to_owned()),
+        };
+        self.find(severity, swap::path(&dir), message);
+        Ok(found)
     }
 
     fn segment(&mut self, log: &LogName, base: i64, last: bool) -> io::Result<SegmentFacts> {

@@ -69,7 +69,7 @@ impl Active {
         };
         let limit = u64::from(config.segment_bytes).min(i32::MAX as u64);
         self.view.size + size > limit
-            || (self.view.size > 0 && waited > config.segment_ms - self.jitter_ms)
+            || (self.view.size > 0 && waited > config.segment_ms_max() - self.jitter_ms)
             || (self.view.size > 0 && (offsets_full || times_full))
             || header.last_offset() - self.view.base > i64::from(i32::MAX)
     }
@@ -311,7 +311,7 @@ impl PartitionLog {
             crate::io::write_atomic(&metadata, text.as_bytes(), false)?;
         }
         io.new_names = true;
-        let jitter = config.segment_jitter_ms.max(0) as u64;
+        let jitter = config.segment_jitter_ms.clamp(0, config.segment_ms.max(0)) as u64;
         let random = RandomState::new().hash_one((self.name.uid, base));
         io.active = Some(Active {
             view: SegmentView::empty(base, now_ms),
@@ -336,13 +336,18 @@ impl PartitionLog {
         let mut entries = IndexEntries::default();
         active.builder.push_time(&mut entries);
         self.write_index(&active.view, &entries)?;
+        if self.config().preallocate {
+            // Gives back what was reserved and not needed.
+            let (base, part) = (active.view.base, SegmentPart::Log);
+            let file = self.context.store.file(&self.name, base, part)?;
+            file.set_len(active.view.size)?;
+        }
         active.view.time_entries += (entries.times.len() / TIME_ENTRY_LEN) as u32;
         put_view(&mut self.state.locked().segments, active.view);
         Ok(())
     }
 
-    /// Appends to the index of aborted transactions (`AbortedTxn`: version i16, producer id, first, last
-    /// and last stable offset i64 each).
+    /// Appends to the index of aborted transactions.
     pub(crate) fn write_aborted(
         &self,
         io: &mut IoState,
@@ -362,11 +367,7 @@ impl PartitionLog {
             Err(error) => return Err(self.write_failed(error)),
         };
         for txn in aborted {
-            bytes.extend(0i16.to_be_bytes());
-            bytes.extend(txn.producer_id.0.to_be_bytes());
-            bytes.extend(txn.first_offset.0.to_be_bytes());
-            bytes.extend(txn.last_offset.0.to_be_bytes());
-            bytes.extend(txn.last_stable_offset.0.to_be_bytes());
+            put_aborted(txn, &mut bytes);
         }
         let put = self
             .context
@@ -465,6 +466,16 @@ impl PartitionLog {
         }
         Ok(!due)
     }
+}
+
+/// An entry of the index of aborted transactions (`AbortedTxn`: version i16, producer id, first, last and last stable
+/// offset i64 each).
+pub(crate) fn put_aborted(txn: &AbortedTxn, out: &mut Vec<u8>) {
+    out.extend(0i16.to_be_bytes());
+    out.extend(txn.producer_id.0.to_be_bytes());
+    out.extend(txn.first_offset.0.to_be_bytes());
+    out.extend(txn.last_offset.0.to_be_bytes());
+    out.extend(txn.last_stable_offset.0.to_be_bytes());
 }
 
 /// Replaces the view of a segment, or adds it at the end.

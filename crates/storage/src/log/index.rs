@@ -82,6 +82,8 @@ pub(crate) enum SegmentError {
     Index,
     /// The log's bytes are not batches.
     Corrupt { position: u64, reason: String },
+    /// Compaction replaced the segment while it was read; begin anew.
+    Replaced,
     /// I/O.
     Io(io::Error),
 }
@@ -104,6 +106,11 @@ impl SegmentError {
                 path,
                 position,
                 reason,
+            },
+            SegmentError::Replaced => ReadError::Corrupt {
+                path,
+                position: 0,
+                reason: "it was replaced while it was read".to_owned(),
             },
             SegmentError::Io(error) => ReadError::Storage(StorageError::io("read", path, error)),
         }

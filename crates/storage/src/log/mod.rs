@@ -29,7 +29,7 @@ mod snapshot;
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use base::{Clock, LeaderEpoch, Offset, PartitionIndex, TopicId};
@@ -45,10 +45,11 @@ use crate::metrics::{StorageMetrics, sub};
 use crate::store::{LocalDir, LogName};
 use crate::wal::{DurableListener, Wal};
 
-pub(crate) use append::storage_error as append_to_storage_error;
 pub use append::{AppendBatch, AppendOrigin, Appended};
+pub(crate) use append::{marker_of, storage_error as append_to_storage_error};
 pub(crate) use checkpoint::{LogCheckpoint, SyncMode};
 use epoch::{EpochCache, EpochEndOffset};
+pub(crate) use flush::put_aborted;
 use hints::ReadHints;
 use index::SegmentView;
 pub use offsets::TimestampOffset;
@@ -156,6 +157,9 @@ pub struct PartitionLog {
     pub(crate) queued: AtomicBool,
     /// Whether something changed since the last checkpoint.
     pub(crate) changed: AtomicBool,
+    /// How often compaction replaced segments. It moves before the files do: who finds it unchanged after reading has read
+    /// what the views that it began with describe.
+    pub(crate) swaps: AtomicU64,
     waiters: Mutex<Waiters>,
 }
 
@@ -220,6 +224,7 @@ impl PartitionLog {
             }),
             queued: AtomicBool::new(false),
             changed: AtomicBool::new(found.changed),
+            swaps: AtomicU64::new(0),
             waiters: Mutex::default(),
         })
     }

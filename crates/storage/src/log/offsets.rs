@@ -1,5 +1,7 @@
 //! Offsets by timestamp (`ListOffsets`).
 
+use std::sync::atomic::Ordering;
+
 use base::{LeaderEpoch, Offset};
 use bytes::{BufMut, Bytes, BytesMut};
 use wire::record_batch::{BatchHeader, StampedBatch};
@@ -42,6 +44,26 @@ impl PartitionLog {
         timestamp_ms: i64,
         limit: ReadLimit,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        self.undisturbed(|swaps| self.search_timestamp(timestamp_ms, limit, swaps))
+    }
+
+    /// Repeats a search as long as compaction replaced segments meanwhile.
+    fn undisturbed<T>(&self, search: impl Fn(u64) -> T) -> T {
+        loop {
+            let swaps = self.swaps.load(Ordering::Acquire);
+            let found = search(swaps);
+            if self.swaps.load(Ordering::Acquire) == swaps {
+                return found;
+            }
+        }
+    }
+
+    fn search_timestamp(
+        &self,
+        timestamp_ms: i64,
+        limit: ReadLimit,
+        swaps: u64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let (segments, tail, end) =
             self.searchable(limit, |tail| tail.header.max_timestamp >= timestamp_ms)?;
         let log_start = self.log_start_offset().0;
@@ -49,14 +71,19 @@ impl PartitionLog {
             .iter()
             .filter(|s| s.largest_timestamp() >= timestamp_ms && s.next_offset > log_start);
         for view in candidates {
-            let batch = self.with_reader(*view, |reader| {
-                let found = reader.find_timestamp(timestamp_ms, log_start)?;
-                found
-                    .map(|(position, _)| reader.batch_at(position))
-                    .transpose()
+            let found = self.with_reader(*view, swaps, |reader| {
+                // A batch whose largest timestamp is late enough may hold no such record: compaction emptied it.
+                let mut from = log_start;
+                while let Some((position, header)) = reader.find_timestamp(timestamp_ms, from)? {
+                    let batch = reader.batch_at(position)?;
+                    let found = find_record(&batch, &Search::From(timestamp_ms), log_start);
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    from = header.next_offset();
+                }
+                Ok(None)
             })?;
-            let found =
-                batch.and_then(|batch| find_record(&batch, &Search::From(timestamp_ms), log_start));
             if let Some((offset, timestamp)) = found {
                 return Ok(self.answer(offset, timestamp, end));
             }
@@ -72,6 +99,10 @@ impl PartitionLog {
     /// # Errors
     /// [`ReadError::Corrupt`] and I/O errors.
     pub fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        self.undisturbed(|swaps| self.search_max_timestamp(swaps))
+    }
+
+    fn search_max_timestamp(&self, swaps: u64) -> Result<Option<TimestampOffset>, ReadError> {
         let (segments, _, end) = self.searchable(ReadLimit::HighWatermark, |_| false)?;
         let mut best: Option<SegmentView> = None;
         for view in segments.iter().filter(|view| view.max_timestamp >= 0) {
@@ -83,7 +114,7 @@ impl PartitionLog {
         let tail = self.largest_in_tail(end, floor);
         let batch = match (tail, best) {
             (Some(tail), _) => Some(whole(&tail.batch)),
-            (None, Some(view)) => self.with_reader(view, |reader| {
+            (None, Some(view)) => self.with_reader(view, swaps, |reader| {
                 let found = reader.find_offset(view.max_timestamp_offset)?;
                 found
                     .map(|(position, _)| reader.batch_at(position))
@@ -142,6 +173,7 @@ impl PartitionLog {
     fn with_reader<T>(
         &self,
         view: SegmentView,
+        swaps: u64,
         search: impl Fn(&mut SegmentReader<'_>) -> Result<Option<T>, SegmentError>,
     ) -> Result<Option<T>, ReadError> {
         let mut view = view;
@@ -149,6 +181,8 @@ impl PartitionLog {
             let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
             match search(&mut reader) {
                 Ok(found) => return Ok(found),
+                // Compaction replaced what was read; the caller repeats the search.
+                Err(_) if self.swaps.load(Ordering::Acquire) != swaps => return Ok(None),
                 Err(SegmentError::Index) if attempt == 0 => match self.rebuild_index(view.base)? {
                     Some(rebuilt) => view = rebuilt,
                     None => return Ok(None),

@@ -243,6 +243,11 @@ impl ProducerStates {
         if let Some(marker) = marker {
             return self.end_txn(producer_id, header, marker);
         }
+        if header.attributes.is_control() {
+            // Compaction emptied it to keep the epoch known (`ProducerAppendInfo.append`).
+            entry.last_timestamp = header.max_timestamp;
+            return None;
+        }
         entry.last_timestamp = header.max_timestamp;
         if header.base_sequence >= 0 {
             if entry.batches.is_empty() {

@@ -4,6 +4,8 @@
 //! cache. A reader that goes on where it stopped needs neither index nor header to find its place. The
 //! records themselves are not read here; the connection sends the file range.
 
+use std::sync::atomic::Ordering;
+
 use base::Offset;
 use wire::{Records, RecordsPart};
 
@@ -75,7 +77,10 @@ impl PartitionLog {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let swaps = self.swaps.load(Ordering::Acquire);
             match self.read_once(offset.0, max_bytes, limit, at_least_one) {
+                // Compaction replaced what was read.
+                Err(_) if self.swaps.load(Ordering::Acquire) != swaps => attempt = 0,
                 Err((SegmentError::Index, Some(base))) if attempt < ATTEMPTS => {
                     self.rebuild_index(base)?;
                 }
@@ -157,14 +162,20 @@ impl PartitionLog {
             Place::Nothing => {}
             Place::Tail => self.read_tail(&state, end, max_bytes, at_least_one, &mut result),
             Place::Segment { view, hint, last } => {
+                let swaps = self.swaps.load(Ordering::Acquire);
                 drop(state);
                 let slice = self
                     .read_segment(view, offset, hint, end, max_bytes, at_least_one)
                     .map_err(|error| (error, Some(view.base)))?;
-                state = self.state.locked();
                 if let Some(slice) = slice {
                     self.push_slice(view.base, slice, &mut result)
                         .map_err(|error| (error, Some(view.base)))?;
+                }
+                state = self.state.locked();
+                if self.swaps.load(Ordering::Acquire) != swaps {
+                    return Err((SegmentError::Replaced, None));
+                }
+                if let Some(slice) = slice {
                     state
                         .hints
                         .put(offset, slice.next_offset, view.base, slice.end);
@@ -176,16 +187,7 @@ impl PartitionLog {
             }
         }
         if limit == ReadLimit::LastStableOffset {
-            let upper = result.next_offset.0;
-            result.aborted_transactions = state
-                .aborted
-                .iter()
-                .filter(|txn| txn.last_offset.0 >= offset && txn.first_offset.0 < upper)
-                .copied()
-                .collect();
-            result
-                .aborted_transactions
-                .sort_by_key(|txn| txn.first_offset);
+            result.aborted_transactions = aborted_within(&state, offset, result.next_offset.0);
         }
         Ok(Ok(result))
     }
@@ -218,6 +220,14 @@ impl PartitionLog {
         at_least_one: bool,
     ) -> Result<Option<Slice>, SegmentError> {
         let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
+        // What a hint says is not trusted blindly, and in a compacted log it may point behind a gap.
+        let hint = match hint {
+            Some(position) => reader.header_at(position)?.and_then(|header| {
+                let holds = header.base_offset <= offset && offset <= header.last_offset();
+                holds.then_some(position)
+            }),
+            None => None,
+        };
         let position = match hint {
             Some(position) => position,
             None => match reader.find_offset(offset)? {
@@ -233,10 +243,9 @@ impl PartitionLog {
                 None => (view.size, view.next_offset),
             }
         };
-        // The first batch is looked at in any case: what a hint or an index says is not trusted blindly.
+        // Nor is what an index says.
         match reader.header_at(position)? {
-            Some(header) if header.base_offset <= offset && offset <= header.last_offset() => {}
-            Some(header) if header.base_offset > offset && hint.is_none() => {}
+            Some(header) if offset <= header.last_offset() => {}
             None if position >= end.0 => return Ok(None),
             _ => {
                 let reason = format!("the batch there does not hold offset {offset}");
@@ -275,6 +284,14 @@ impl PartitionLog {
     }
 }
 
+/// The aborted transactions with something in a range, by first offset.
+fn aborted_within(state: &State, from: i64, to: i64) -> Vec<AbortedTxn> {
+    let within = |txn: &&AbortedTxn| txn.last_offset.0 >= from && txn.first_offset.0 < to;
+    let mut all: Vec<AbortedTxn> = state.aborted.iter().filter(within).copied().collect();
+    all.sort_by_key(|txn| txn.first_offset);
+    all
+}
+
 /// Where `offset` is.
 fn place(state: &State, offset: i64, end: i64) -> Place {
     if offset >= end {
@@ -287,11 +304,11 @@ fn place(state: &State, offset: i64, end: i64) -> Place {
         .segments
         .partition_point(|segment| segment.base <= offset);
     index = index.saturating_sub(1);
-    // A segment whose last batches were compacted away may end below the offset.
+    // A segment whose last batches were compacted away may end below the offset, or hold nothing at all.
     while state
         .segments
         .get(index)
-        .is_some_and(|segment| segment.next_offset <= offset)
+        .is_some_and(|segment| segment.next_offset <= offset || segment.size == 0)
     {
         index += 1;
     }

@@ -44,6 +44,8 @@ pub(crate) struct RecoveryInput<'a> {
     pub(crate) journal: &'a JournalScan,
     pub(crate) now_ms: i64,
     pub(crate) allow_unclean: bool,
+    /// Up to here compaction has been over the log.
+    pub(crate) cleaned: i64,
 }
 
 /// What was found.
@@ -430,7 +432,9 @@ fn scan_from_point(
         let last = index + 1 == kept.len();
         let (view, builder, rolling) = scan_one(input, found, begin, expected, size)?;
         expected = view.next_offset;
-        let whole = view.size == size && (last || kept[index + 1] == expected);
+        // Compaction may have dropped the last batches of a segment.
+        let follows = |next: i64| next == expected || (next > expected && rewritten(input, next));
+        let whole = view.size == size && (last || follows(kept[index + 1]));
         found.segments.push(view);
         found.active = Some(Active {
             view,
@@ -456,6 +460,11 @@ fn scan_from_point(
         expected.max(found.log_start)
     };
     Ok(())
+}
+
+/// Whether offsets before `offset` may be missing: they are dense unless the log is compacted, or was.
+fn rewritten(input: &RecoveryInput<'_>, offset: i64) -> bool {
+    input.config.cleanup_policy.compact || offset <= input.cleaned
 }
 
 /// What the checkpoint says of a segment that lies wholly below the recovery point.
@@ -597,8 +606,7 @@ fn scan_one(
     let mut reader = BatchReader::new(input, view.base, position, size);
     let mut at = position;
     while let Some((header, bytes)) = reader.next_valid(expected)? {
-        // Offsets are dense unless the log is compacted.
-        if header.base_offset != expected && !input.config.cleanup_policy.compact {
+        if header.base_offset != expected && !rewritten(input, header.base_offset) {
             break;
         }
         let marker = if header.attributes.is_control() {

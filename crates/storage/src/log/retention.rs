@@ -114,7 +114,11 @@ impl PartitionLog {
         state.hints.clear();
         let bases: Vec<i64> = gone.iter().map(|segment| segment.base).collect();
         io.dirty.retain(|base| !bases.contains(base));
-        let log_start = gone.last().map_or(0, |segment| segment.next_offset);
+        // What lies between two segments was compacted away.
+        let log_start = match state.segments.first() {
+            Some(next) => next.base,
+            None => gone.last().map_or(0, |segment| segment.next_offset),
+        };
         let lsn = if log_start > self.log_start_offset().0 {
             self.move_start(&mut state, log_start)
         } else {
@@ -130,16 +134,17 @@ impl PartitionLog {
         let log_start = self.log_start_offset().0;
         let total: u64 = state.segments.iter().map(|segment| segment.size).sum();
         let limit = u64::try_from(config.retention_bytes).ok();
+        let too_large = limit.is_some_and(|limit| total >= limit);
         let mut excess = limit.map_or(0, |limit| total.saturating_sub(limit));
         let mut count = 0;
         for (index, segment) in state.segments.iter().enumerate() {
-            let last = index + 1 == state.segments.len();
-            let below_start = segment.next_offset <= log_start && !last;
+            let next = state.segments.get(index + 1);
+            let last = next.is_none();
+            let below_start = next.is_some_and(|next| next.base <= log_start);
             let by_time = config.retention_ms >= 0
                 && now_ms.saturating_sub(segment.largest_timestamp()) > config.retention_ms
-                && segment.size > 0
-                && (!last || state.tail.is_empty());
-            let by_size = excess >= segment.size && segment.size > 0 && !last;
+                && (!last || (segment.size > 0 && state.tail.is_empty()));
+            let by_size = too_large && excess >= segment.size && !last;
             let deletes = config.cleanup_policy.delete && (by_time || by_size);
             if !(below_start || deletes) {
                 break;

@@ -11,8 +11,7 @@ use base::Timestamp;
 use crate::error::StorageError;
 use crate::io::LockExt;
 use crate::log::{PartitionLog, RetentionPlan};
-use crate::lsn::Lsn;
-use crate::manager::{CheckpointFile, Inner, volume};
+use crate::manager::{Inner, volume};
 
 const TICK: Duration = Duration::from_millis(200);
 const SPACE_EVERY: u32 = 5;
@@ -92,6 +91,10 @@ impl Inner {
         let mut plans = Vec::new();
         for log in self.all_logs() {
             log.expire_producers(now_ms, self.options.producer_id_expiration_ms);
+            if self.cleaner.is_cleaning(&log) {
+                // A pass reads these segments; the next round has its turn (`LogCleanerManager.deletableLogs`).
+                continue;
+            }
             match log.plan_retention(now_ms) {
                 Ok(plan) if plan.bases.is_empty() => {}
                 Ok(plan) => plans.push((log, plan)),
@@ -158,13 +161,7 @@ impl Inner {
                 entry.log_start = log.log_start_offset().0;
             }
         }
-        let file = CheckpointFile {
-            clean: false,
-            trimmed: Lsn(self.trimmed.load(Ordering::Acquire)),
-            incarnation: self.journal.incarnation(),
-            logs: saved.values().cloned().collect(),
-        };
-        self.put_checkpoint(&file)
+        self.put_saved(&saved)
     }
 
     /// Refuses appends while there is hardly any room, and keeps a ballast file for that time.

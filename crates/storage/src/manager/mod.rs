@@ -9,6 +9,7 @@
 //! ```
 
 mod checkpoint_file;
+mod cleaning;
 mod maintenance;
 mod open;
 
@@ -126,6 +127,7 @@ struct Inner {
     stop: Mutex<bool>,
     wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    cleaner: cleaning::Cleaner,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -355,6 +357,26 @@ impl Storage {
     /// Deletes expired segments of all logs. Blocks; runs by itself every `log.retention.check.interval.ms`.
     pub fn run_retention(&self) -> RetentionReport {
         self.inner.run_retention()
+    }
+
+    /// Cleans every log that is worth a pass, as the cleaner's threads do by themselves. Blocks, unthrottled. Only what the
+    /// last checkpoint holds is touched: see [`Storage::checkpoint`].
+    pub fn run_cleaner(&self) -> crate::cleaner::CleanerReport {
+        self.inner.run_cleaner()
+    }
+
+    /// Replaces the cleaner's settings; threads begin and end as they say.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn set_cleaner(&self, config: crate::cleaner::CleanerConfig) -> Result<(), StorageError> {
+        self.inner.0.set_cleaner(config)
+    }
+
+    /// The partitions whose compaction failed, which are not cleaned until a restart, with the reason.
+    #[must_use]
+    pub fn uncleanable(&self) -> Vec<(TopicId, PartitionIndex, Arc<str>)> {
+        self.inner.uncleanable()
     }
 
     /// Room on the volume.

@@ -18,6 +18,7 @@ use crate::flusher::Flusher;
 use crate::io::{Faults, LockExt, is_disk_full};
 use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog, RecoveryInput, recover_log};
 use crate::lsn::Lsn;
+use crate::manager::cleaning::Cleaner;
 use crate::manager::{
     CheckpointFile, Handle, Inner, LogKey, PartitionSpec, Storage, checkpoint_path, hex,
     journal_dir, logs_dir,
@@ -107,22 +108,10 @@ pub(super) fn open(
     )
     .map_err(|error| StorageError::io("open", &journal_path, error))?;
     let journal = Arc::new(journal);
-    let store = open_store(&options)?;
-    let context = Arc::new(LogContext {
-        store: Arc::new(store),
-        wal: Arc::clone(&journal) as Arc<dyn Wal>,
-        clock,
-        metrics,
-        faults,
-        flusher: Arc::new(Flusher::default()),
-        tail_bytes: AtomicUsize::new(0),
-        tail_limit: options.tail_bytes,
-        room: Notify::new(),
-        disk_full: AtomicBool::new(false),
-        failed: Mutex::new(None),
-    });
+    let context = log_context(&options, &journal, clock, metrics, faults)?;
     let durable = journal.state();
     let cold_reads = ColdReads::new(options.cold_read_pipes, Arc::clone(&context.metrics));
+    let cleaner = Cleaner::new(options.cleaner.clone());
     let inner = Inner {
         options,
         cold_reads: Arc::new(cold_reads),
@@ -138,10 +127,12 @@ pub(super) fn open(
         stop: Mutex::new(false),
         wake: Condvar::new(),
         threads: Mutex::default(),
+        cleaner,
         _lock: lock,
     };
     let trimmed = inner.recover(partitions, checkpoint, &scan, &mut report)?;
     inner.begin(trimmed)?;
+    inner.forget_completed()?;
     report.elapsed = inner.context.clock.monotonic().since(began);
     let inner = Arc::new(inner);
     start_threads(&inner)?;
@@ -151,6 +142,29 @@ pub(super) fn open(
         },
         report,
     ))
+}
+
+/// What all logs share.
+fn log_context(
+    options: &StorageOptions,
+    journal: &Arc<LocalJournal>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<StorageMetrics>,
+    faults: Faults,
+) -> Result<Arc<LogContext>, StorageError> {
+    Ok(Arc::new(LogContext {
+        store: Arc::new(open_store(options)?),
+        wal: Arc::clone(journal) as Arc<dyn Wal>,
+        clock,
+        metrics,
+        faults,
+        flusher: Arc::new(Flusher::default()),
+        tail_bytes: AtomicUsize::new(0),
+        tail_limit: options.tail_bytes,
+        room: Notify::new(),
+        disk_full: AtomicBool::new(false),
+        failed: Mutex::new(None),
+    }))
 }
 
 /// The segments' directory; what a deletion left behind goes now.
@@ -293,12 +307,9 @@ impl Inner {
                 .or_default()
                 .push(*frame);
         }
-        let saved: HashMap<LogKey, LogCheckpoint> = checkpoint
-            .map(|file| file.logs)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|log| ((log.topic_id, log.partition), log))
-            .collect();
+        let saved = checkpoint.map(|file| file.logs).unwrap_or_default();
+        let by_key = |log: LogCheckpoint| ((log.topic_id, log.partition), log);
+        let mut saved: HashMap<LogKey, LogCheckpoint> = saved.into_iter().map(by_key).collect();
         let dirs = self.list_dirs()?;
         let mut opened = Vec::with_capacity(specs.len());
         let mut expected = HashSet::new();
@@ -308,6 +319,9 @@ impl Inner {
             expected.insert(name.dir_name());
             let frames = frames.remove(&key).unwrap_or_default();
             let there = dirs.contains(&name.dir_name());
+            if there {
+                self.complete_cleaning(&name, &spec.config, saved.get_mut(&key))?;
+            }
             let one = self.open_log(spec, name, there, saved.get(&key), &frames, scan, report)?;
             opened.push(one);
         }
@@ -321,12 +335,10 @@ impl Inner {
         let mut logs = HashMap::with_capacity(opened.len());
         for Opened { log, .. } in opened {
             if let LogState::Offline(reason) = log.state() {
-                let (topic, partition) = (log.topic().to_owned(), log.partition());
-                let reason = reason.to_string();
                 report.offline.push(OfflinePartition {
-                    topic,
-                    partition,
-                    reason,
+                    topic: log.topic().to_owned(),
+                    partition: log.partition(),
+                    reason: reason.to_string(),
                 });
             }
             logs.insert((log.topic_id(), log.partition()), log);
@@ -411,6 +423,8 @@ impl Inner {
                 journaled,
             });
         }
+        let trusted = saved.is_some_and(|saved| saved.offline.is_none());
+        let cleaned = self.cleaned_before(&name, &spec.config, trusted);
         let mut found = recover_log(&RecoveryInput {
             store: &self.context.store,
             name: &name,
@@ -420,11 +434,13 @@ impl Inner {
             journal: scan,
             now_ms: self.context.clock.now_ms(),
             allow_unclean: self.options.allow_unclean_recovery,
+            cleaned,
         });
         report.scanned_bytes += found.scanned_bytes;
         report.cut_bytes += found.cut_bytes;
         let scanned = std::mem::take(&mut found.scanned);
-        let scan_from = found.scan_from;
+        // What compaction has been over is not compared with the journal.
+        let scan_from = found.scan_from.max(cleaned);
         let usable = found.offline.is_none();
         if let Some(reason) = &found.offline {
             tracing::error!(topic = %spec.topic, partition = %name.partition, %reason,
@@ -443,11 +459,7 @@ impl Inner {
         let unexplained = if scan.damage.is_empty() {
             0
         } else {
-            let framed: HashSet<i64> = frames.iter().map(|frame| frame.offset).collect();
-            scanned
-                .iter()
-                .filter(|batch| !framed.contains(&batch.0))
-                .count() as u64
+            unexplained(&scanned, frames)
         };
         Ok(Opened {
             log,
@@ -491,6 +503,13 @@ impl Inner {
     }
 }
 
+/// How many batches of the segments have no frame in the journal.
+fn unexplained(scanned: &[(i64, u32)], frames: &[ScannedFrame]) -> u64 {
+    let framed: HashSet<i64> = frames.iter().map(|frame| frame.offset).collect();
+    let missing = |batch: &&(i64, u32)| !framed.contains(&batch.0);
+    scanned.iter().filter(missing).count() as u64
+}
+
 fn start_threads(inner: &Arc<Inner>) -> Result<(), StorageError> {
     let failed = |error| StorageError::io("start a thread for", &inner.options.data_dir, error);
     let flusher = Arc::clone(&inner.context.flusher);
@@ -519,5 +538,5 @@ fn start_threads(inner: &Arc<Inner>) -> Result<(), StorageError> {
         .map_err(failed)?,
     ];
     *inner.threads.locked() = threads;
-    Ok(())
+    inner.start_cleaner_threads()
 }

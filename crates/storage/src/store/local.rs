@@ -21,13 +21,28 @@ use wire::{FileRegion, RecordsPart};
 use crate::io::{LockExt, read_full_at, write_atomic};
 use crate::store::{LogName, SegmentPart, SegmentStore};
 
-type HandleKey = (u64, i64, SegmentPart);
+/// Log, segment, part, and how often the segment was replaced: who opened a file while that happened must not leave
+/// the old one for others.
+type HandleKey = (u64, i64, SegmentPart, u32);
 
 /// Open files, least recently used first out.
 #[derive(Debug, Default)]
 struct Handles {
     open: HashMap<HandleKey, (Arc<File>, u64)>,
     tick: u64,
+    replaced: HashMap<(u64, i64), u32>,
+}
+
+impl Handles {
+    fn key(&self, log: &LogName, base: i64, part: SegmentPart) -> HandleKey {
+        let replaced = self.replaced.get(&(log.uid, base)).copied();
+        (log.uid, base, part, replaced.unwrap_or(0))
+    }
+
+    fn close(&mut self, log: &LogName, base: i64) {
+        self.open
+            .retain(|(uid, of, _, _), _| (*uid, *of) != (log.uid, base));
+    }
 }
 
 /// [`SegmentStore`] over a directory.
@@ -79,16 +94,17 @@ impl LocalDir {
     /// # Errors
     /// `NotFound` and other I/O errors.
     pub fn file(&self, log: &LogName, base: i64, part: SegmentPart) -> io::Result<Arc<File>> {
-        let key = (log.uid, base, part);
-        {
+        let key = {
             let mut handles = self.handles.locked();
             handles.tick += 1;
             let tick = handles.tick;
+            let key = handles.key(log, base, part);
             if let Some((file, used)) = handles.open.get_mut(&key) {
                 *used = tick;
                 return Ok(Arc::clone(file));
             }
-        }
+            key
+        };
         let path = self.path(log, base, part);
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         without_read_ahead(&file, part);
@@ -123,17 +139,25 @@ impl LocalDir {
                 }
             }
             without_read_ahead(&file, part);
-            self.remember((log.uid, base, part), Arc::new(file));
+            let key = self.handles.locked().key(log, base, part);
+            self.remember(key, Arc::new(file));
         }
         Ok(())
     }
 
     /// Closes the cached handles of a log.
     pub fn forget(&self, log: &LogName) {
-        self.handles
-            .locked()
-            .open
-            .retain(|(uid, _, _), _| *uid != log.uid);
+        let mut handles = self.handles.locked();
+        handles.open.retain(|(uid, _, _, _), _| *uid != log.uid);
+        handles.replaced.retain(|(uid, _), _| *uid != log.uid);
+    }
+
+    /// The files of a segment are other ones now: nobody is given a handle of the old ones any more. Who has one keeps
+    /// reading what was there.
+    pub fn replaced(&self, log: &LogName, base: i64) {
+        let mut handles = self.handles.locked();
+        *handles.replaced.entry((log.uid, base)).or_default() += 1;
+        handles.close(log, base);
     }
 
     /// Unlinks what was removed and whose delay is over; directories are removed whole.
@@ -184,6 +208,10 @@ impl LocalDir {
         let mut handles = self.handles.locked();
         handles.tick += 1;
         let tick = handles.tick;
+        let (uid, base, _, replaced) = key;
+        if handles.replaced.get(&(uid, base)).copied().unwrap_or(0) != replaced {
+            return file;
+        }
         if handles.open.len() >= self.capacity {
             let mut ages: Vec<u64> = handles.open.values().map(|(_, used)| *used).collect();
             let quarter = ages.len() / 4;
@@ -265,13 +293,19 @@ impl SegmentStore for LocalDir {
     fn put(&self, log: &LogName, base: i64, part: SegmentPart, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(self.dir(log))?;
         write_atomic(&self.path(log, base, part), bytes, true)?;
-        self.handles.locked().open.remove(&(log.uid, base, part));
+        let mut handles = self.handles.locked();
+        let key = handles.key(log, base, part);
+        handles.open.remove(&key);
         Ok(())
     }
 
     fn remove(&self, log: &LogName, base: i64, delay: Duration) -> io::Result<()> {
+        {
+            let mut handles = self.handles.locked();
+            handles.close(log, base);
+            handles.replaced.remove(&(log.uid, base));
+        }
         for part in SegmentPart::ALL {
-            self.handles.locked().open.remove(&(log.uid, base, part));
             let path = self.path(log, base, part);
             let mut doomed = path.clone().into_os_string();
             doomed.push(".deleted");

@@ -38,6 +38,10 @@ pub(crate) fn options(dir: &Path) -> StorageOptions {
         journal_file_bytes: 2 << 20,
         journal_max_bytes: 64 << 20,
         headroom_bytes: 0,
+        cleaner: storage::CleanerConfig {
+            enable: false,
+            ..storage::CleanerConfig::default()
+        },
         // Tests copy the directory while it is open ([`crash_image`]) and move the clock by hours: what the
         // background would do by itself then would come in between, so they ask for it themselves.
         checkpoint_interval_ms: YEAR_MS,

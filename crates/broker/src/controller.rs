@@ -20,7 +20,7 @@ use crate::config::{
 use crate::errors;
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::settings::log_config;
+use crate::settings::{cleaner_config, log_config};
 use crate::topics::{ApiError, CONSUMER_OFFSETS, NewTopic, Partition, Topic, validate_name};
 
 /// Partitions that one request may create (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
@@ -518,6 +518,10 @@ impl Server {
     /// Puts broker configs in force, and with them the defaults of every topic.
     fn replace_broker_configs(&self, configs: BrokerConfigs) -> Result<(), ApiError> {
         self.set_configs(configs);
+        let cleaner = cleaner_config(&self.settings());
+        if let Err(error) = self.storage().set_cleaner(cleaner) {
+            tracing::warn!(error = %ErrorChain(&error), "the log cleaner goes on as it was");
+        }
         let configs = self.configs();
         for topic in self.topics().all() {
             let overrides = self.topic_overrides(&topic.name);

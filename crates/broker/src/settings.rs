@@ -1,13 +1,15 @@
 //! From a topic's settings to what storage and validation want to know.
 
 use base::PartitionIndex;
-use storage::{CleanupPolicy, LogConfig};
+use storage::{CleanerConfig, CleanupPolicy, LogConfig};
 use wire::record_batch::Compression;
 use wire::record_validate::{
     DECOMPRESSED_MAX_BYTES_DEFAULT, Origin, TargetCompression, TimestampRule, ValidationRules,
 };
 
-use crate::config::{CompressionSetting, FlushPolicy, TimestampType, TopicSettings};
+use crate::config::{
+    BrokerSettings, CompressionSetting, FlushPolicy, TimestampType, TopicSettings,
+};
 
 /// The configs of the topic's logs.
 pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
@@ -25,6 +27,10 @@ pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
             delete: settings.cleanup_delete,
             compact: settings.cleanup_compact,
         },
+        delete_retention_ms: settings.delete_retention_ms,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        min_cleanable_dirty_ratio: settings.min_cleanable_dirty_ratio,
         file_delete_delay_ms: settings.file_delete_delay_ms,
         flush_policy: match settings.flush_policy {
             FlushPolicy::Ack => storage::FlushPolicy::Ack,
@@ -34,6 +40,19 @@ pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
         flush_messages: settings.flush_messages,
         flush_ms: settings.flush_ms,
         preallocate: settings.preallocate,
+    }
+}
+
+/// The settings of the log cleaner.
+pub(crate) fn cleaner_config(settings: &BrokerSettings) -> CleanerConfig {
+    CleanerConfig {
+        enable: settings.log_cleaner_enable,
+        threads: settings.log_cleaner_threads,
+        dedupe_buffer_bytes: settings.log_cleaner_dedupe_buffer_bytes,
+        load_factor: settings.log_cleaner_io_buffer_load_factor,
+        io_buffer_bytes: settings.log_cleaner_io_buffer_bytes,
+        max_bytes_per_second: settings.log_cleaner_io_max_bytes_per_second,
+        backoff_ms: u64::try_from(settings.log_cleaner_backoff.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::listener::{BoundSocket, parse_listeners};
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::server::Server;
-use crate::settings::log_config;
+use crate::settings::{cleaner_config, log_config};
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
 use crate::topics::{CONSUMER_OFFSETS, TopicTable};
@@ -317,6 +317,7 @@ fn open_storage(
         journal_max_bytes: settings.journal_max_bytes,
         checkpoint_bytes: settings.journal_checkpoint_bytes,
         checkpoint_interval_ms: milliseconds(settings.journal_checkpoint_interval),
+        cleaner: cleaner_config(settings),
         ..defaults
     };
     let (storage, report) = Storage::open(storage_options, Arc::clone(&options.clock), partitions)

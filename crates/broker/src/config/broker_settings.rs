@@ -106,6 +106,10 @@ pub struct BrokerSettings {
     pub log_cleaner_backoff: Duration,
     /// `log.cleaner.dedupe.buffer.size`, bytes over all threads.
     pub log_cleaner_dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.size`, bytes over all threads.
+    pub log_cleaner_io_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`.
+    pub log_cleaner_io_buffer_load_factor: f64,
     /// `log.cleaner.io.max.bytes.per.second`.
     pub log_cleaner_io_max_bytes_per_second: f64,
     /// `producer.id.expiration.ms`.
@@ -229,6 +233,8 @@ impl BrokerSettings {
             log_cleaner_threads: read.count("log.cleaner.threads"),
             log_cleaner_backoff: read.ms("log.cleaner.backoff.ms"),
             log_cleaner_dedupe_buffer_bytes: read.count("log.cleaner.dedupe.buffer.size"),
+            log_cleaner_io_buffer_bytes: read.count("log.cleaner.io.buffer.size"),
+            log_cleaner_io_buffer_load_factor: read.double("log.cleaner.io.buffer.load.factor"),
             log_cleaner_io_max_bytes_per_second: read.double("log.cleaner.io.max.bytes.per.second"),
             producer_id_expiration: read.ms("producer.id.expiration.ms"),
             producer_id_expiration_check_interval: read

@@ -116,11 +116,10 @@ base::config_keys! {
         ]
             "How many bytes lie between two entries of an index. Closer entries make a read seek less and \
              the index larger.";
-        BOOLEAN "preallocate" = "false" [
-            synonyms(&[Synonym::same("log.preallocate")]),
-            inert("the journal's files are written beforehand and segments grow only behind it"),
-        ]
-            "Whether the whole file is allocated when a segment is begun.";
+        BOOLEAN "preallocate" = "false" [synonyms(&[Synonym::same("log.preallocate")])]
+            "Whether `segment.bytes` are reserved on the disk when a segment is begun; what it did not \
+             need is given back when it is closed. It keeps the file in one piece and costs the room \
+             of a whole segment per partition.";
     }
 }
 

@@ -115,11 +115,9 @@ base::config_keys! {
         LONG "log.segment.delete.delay.ms" = "60000" [at_least(0), cluster_wide]
             "The default of a topic's `file.delete.delay.ms`: how long dropped files stay for \
              their readers.";
-        BOOLEAN "log.preallocate" = "false" [
-            cluster_wide,
-            inert("the journal's files are written beforehand and segments grow only behind it"),
-        ]
-            "The default of a topic's `preallocate`.";
+        BOOLEAN "log.preallocate" = "false" [cluster_wide]
+            "The default of a topic's `preallocate`: whether a segment's room is reserved when it is \
+             begun.";
         INT "num.recovery.threads.per.data.dir" = "2" [
             at_least(1),
             cluster_wide,
@@ -165,16 +163,10 @@ base::config_keys! {
         LONG "log.cleaner.dedupe.buffer.size" = "134217728" [cluster_wide]
             "Memory for the table of keys, in bytes over all threads. A larger one covers more \
              keys in one pass; each thread needs more than 1 MiB.";
-        INT "log.cleaner.io.buffer.size" = "524288" [
-            at_least(0),
-            cluster_wide,
-            inert("batches are copied within the file system"),
-        ]
-            "Memory for reading and writing, in bytes over all threads.";
-        DOUBLE "log.cleaner.io.buffer.load.factor" = "0.9" [
-            cluster_wide,
-            inert("the table grows with its keys up to its share of the buffer"),
-        ]
+        INT "log.cleaner.io.buffer.size" = "524288" [at_least(0), cluster_wide]
+            "Memory for reading and writing, in bytes over all threads; a batch that is larger is \
+             held whole all the same.";
+        DOUBLE "log.cleaner.io.buffer.load.factor" = "0.9" [cluster_wide]
             "How full the table of keys may become. Fuller covers more keys in a pass with more \
              collisions.";
         LONG "log.cleaner.backoff.ms" = "15000" [at_least(0), cluster_wide]

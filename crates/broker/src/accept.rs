@@ -2,13 +2,13 @@
 //! may come (`max.connection.creation.rate` and quotas of addresses).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use security::KafkaPrincipal;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::connection;
 use crate::listener::ListenerInfo;
@@ -24,10 +24,20 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// closed at once.
 const DELAYED_CLOSES_MAX: usize = 1024;
 
-/// Open connections, by address.
+/// How long a listener waits for a connection to close before it looks whether `max.connections` was raised.
+const FULL_RECHECK: Duration = Duration::from_secs(1);
+
+/// Open connections.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionCounts {
-    by_ip: Mutex<HashMap<IpAddr, usize>>,
+    open: Mutex<Open>,
+    closed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_ip: HashMap<IpAddr, usize>,
 }
 
 /// One open connection; counts down when dropped.
@@ -37,41 +47,78 @@ struct Counted {
     ip: IpAddr,
 }
 
+/// Whether a connection may be served.
+#[derive(Debug)]
+enum Admission {
+    /// It is counted.
+    Admitted(Counted),
+    /// Not before another is closed.
+    Full,
+    /// Not at all: its address has too many.
+    TooManyOfAddress,
+}
+
 impl ConnectionCounts {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a connection, unless it is one too many.
-    fn admit(self: &Arc<Self>, ip: IpAddr, server: &Server) -> Option<Counted> {
+    fn admit(self: &Arc<Self>, ip: IpAddr, server: &Server) -> Admission {
         let settings = server.settings();
-        let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = by_ip.values().sum();
         let per_ip = settings
             .max_connections_per_ip_overrides
             .get(&ip.to_string())
             .map_or(settings.max_connections_per_ip, |limit| *limit as usize);
-        let here = by_ip.get(&ip).copied().unwrap_or_default();
-        if total >= settings.max_connections || here >= per_ip {
-            return None;
+        let mut open = self.lock();
+        let here = open.by_ip.get(&ip).copied().unwrap_or_default();
+        if here >= per_ip {
+            return Admission::TooManyOfAddress;
         }
-        by_ip.insert(ip, here + 1);
-        Some(Counted {
+        if open.total >= settings.max_connections {
+            return Admission::Full;
+        }
+        open.total += 1;
+        open.by_ip.insert(ip, here + 1);
+        Admission::Admitted(Counted {
             counts: Arc::clone(self),
             ip,
         })
+    }
+
+    /// Counts a connection, when others have been closed if need be; none when its address has too many
+    /// (`ConnectionQuotas.waitForConnectionSlot`).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn slot(self: &Arc<Self>, ip: IpAddr, server: &Server) -> Option<Counted> {
+        loop {
+            match self.admit(ip, server) {
+                Admission::Admitted(counted) => return Some(counted),
+                Admission::TooManyOfAddress => return None,
+                Admission::Full => {
+                    // Elapsed or not, the counts and the limit are looked at again.
+                    tokio::time::timeout(FULL_RECHECK, self.closed.notified())
+                        .await
+                        .ok();
+                }
+            }
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut by_ip = self
-            .counts
-            .by_ip
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_ip.get_mut(&self.ip) {
+        let mut open = self.counts.lock();
+        open.total -= 1;
+        if let Some(count) = open.by_ip.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
-                by_ip.remove(&self.ip);
+                open.by_ip.remove(&self.ip);
             }
         }
+        drop(open);
+        self.counts.closed.notify_one();
     }
 }
 
@@ -97,45 +144,84 @@ pub(crate) async fn accept(
                 continue;
             }
         };
-        let wait = server.quotas().accepted(
-            &info.name,
-            server.settings().max_connection_creation_rate,
-            listener_rate(&server, &info),
-        );
-        if !wait.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return,
-            }
-        }
-        if let Some(delay) = server.quotas().connected_from(&info.name, peer.ip()) {
-            tracing::debug!(%peer, listener = info.name, "too many new connections; closing");
-            close_later(&server, &delayed, stream, delay, stopping.clone());
-            continue;
-        }
-        let Some(counted) = counts.admit(peer.ip(), &server) else {
+        let stop = stopping.clone();
+        let stream = tokio::select! {
+            stream = within_rates(&server, &info, &delayed, stream, peer, stop) => stream,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let Some(stream) = stream else { continue };
+        let counted = tokio::select! {
+            counted = counts.slot(peer.ip(), &server) => counted,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let Some(counted) = counted else {
             tracing::info!(%peer, listener = info.name, "too many connections; closing");
             continue;
         };
         if let Err(error) = set_options(&stream, &server) {
             tracing::debug!(%peer, %error, "cannot set socket options");
         }
-        let connection = Arc::new(ConnectionInfo {
-            peer,
-            listener: Arc::clone(&info),
-            principal: KafkaPrincipal::anonymous(),
-            software: RwLock::new(None),
-            mute: Mute::default(),
-        });
-        let (owner, stopping) = (Arc::clone(&server), stopping.clone());
-        server.tasks().spawn("connection", async move {
-            let metrics = owner.request_metrics();
-            metrics.connected();
-            connection::serve(owner, connection, stream, stopping).await;
-            metrics.disconnected();
-            drop(counted);
-        });
+        serve(&server, &info, stream, peer, counted, stopping.clone());
     }
+}
+
+/// Serves a connection in a task of its own.
+fn serve(
+    server: &Arc<Server>,
+    info: &Arc<ListenerInfo>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    counted: Counted,
+    stopping: watch::Receiver<bool>,
+) {
+    let connection = Arc::new(ConnectionInfo {
+        peer,
+        listener: Arc::clone(info),
+        principal: KafkaPrincipal::anonymous(),
+        software: RwLock::new(None),
+        mute: Mute::default(),
+        client_instance: Mutex::new(None),
+    });
+    let owner = Arc::clone(server);
+    server.tasks().spawn("connection", async move {
+        let metrics = owner.request_metrics();
+        metrics.connected();
+        let served = Arc::clone(&connection);
+        connection::serve(Arc::clone(&owner), served, stream, stopping).await;
+        if let Some(instance) = connection.take_client_instance() {
+            owner.client_telemetry().disconnected(instance);
+        }
+        metrics.disconnected();
+        drop(counted);
+    });
+}
+
+/// Waits until broker and listener may take another connection; none when its address may not have one.
+///
+/// # Cancel safety
+/// The connection is closed when the call is dropped.
+async fn within_rates(
+    server: &Server,
+    info: &ListenerInfo,
+    delayed: &Arc<Semaphore>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stopping: watch::Receiver<bool>,
+) -> Option<TcpStream> {
+    let wait = server.quotas().accepted(
+        &info.name,
+        server.settings().max_connection_creation_rate,
+        listener_rate(server, info),
+    );
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    if let Some(delay) = server.quotas().connected_from(&info.name, peer.ip()) {
+        tracing::debug!(%peer, listener = info.name, "too many new connections; closing");
+        close_later(server, delayed, stream, delay, stopping);
+        return None;
+    }
+    Some(stream)
 }
 
 /// New connections a second that the listener takes: its own limit, or the broker's.

@@ -47,6 +47,8 @@ pub(crate) enum ConfigResource {
     Broker,
     /// The default of all brokers.
     BrokerDefault,
+    /// The loggers of this broker (KIP-412).
+    BrokerLogger,
     /// A group (KIP-1043).
     Group(String),
     /// A client metrics subscription (KIP-714).
@@ -69,6 +71,20 @@ impl ConfigResource {
                     Ok(_) => format!(
                         "Unexpected broker id, expected {node} or empty string, but received {name}"
                     ),
+                    Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+                },
+            )),
+            8 if name.is_empty() => Err(ApiError::new(
+                ErrorCode::InvalidRequest,
+                "Broker id must not be empty",
+            )),
+            8 if name.parse() == Ok(node.0) => Ok(ConfigResource::BrokerLogger),
+            8 => Err(ApiError::new(
+                ErrorCode::InvalidRequest,
+                match name.parse::<i32>() {
+                    Ok(_) => {
+                        format!("Unexpected broker id, expected {node} but received {name}")
+                    }
                     Err(_) => format!("Broker id must be an integer, but it is: {name}"),
                 },
             )),
@@ -420,6 +436,9 @@ impl Server {
         validate_only: bool,
     ) -> Result<(), ApiError> {
         let resource = ConfigResource::from_wire(kind, name, self.node_id())?;
+        if resource == ConfigResource::BrokerLogger {
+            return self.alter_log_levels(context, change, validate_only);
+        }
         self.check_may_alter(context, &resource)?;
         let _changing = self.changing.lock().await;
         let (scope, overrides) = self.altered(&resource, change)?;
@@ -474,6 +493,11 @@ impl Server {
                 metastore::ConfigResource::BrokerDefault,
                 alter::broker(&configs, BrokerScope::Default, change)?,
             ),
+            // Levels of loggers are not stored; they never get here.
+            ConfigResource::BrokerLogger => {
+                let message = "Unknown resource type 8";
+                return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+            }
             ConfigResource::Group(name) => {
                 let existing = self.group_overrides(name);
                 let changed = alter::group(&configs, name, &existing, change)?;
@@ -510,7 +534,10 @@ impl Server {
                 let (changed, _) = configs.with_dynamic(overrides, configs.dynamic_broker());
                 self.replace_broker_configs(changed)?;
             }
-            ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => {}
+            ConfigResource::Group(_) | ConfigResource::BrokerLogger => {}
+            ConfigResource::ClientMetrics(_) => self
+                .client_telemetry()
+                .update(self.metadata().image().client_metrics()),
         }
         Ok(())
     }
@@ -522,6 +549,9 @@ impl Server {
         if let Err(error) = self.storage().set_cleaner(cleaner) {
             tracing::warn!(error = %ErrorChain(&error), "the log cleaner goes on as it was");
         }
+        let expiration_ms = self.settings().producer_id_expiration.as_millis();
+        self.storage()
+            .set_producer_id_expiration_ms(i64::try_from(expiration_ms).unwrap_or(i64::MAX));
         let configs = self.configs();
         for topic in self.topics().all() {
             let overrides = self.topic_overrides(&topic.name);

@@ -11,6 +11,7 @@
 //!   and checkpoints.
 //! - `connection` keeps the order of requests and bounds what is in flight; `dispatch` decodes and routes;
 //!   each file of `handlers` is one API.
+//! - `client_telemetry` asks clients for their metrics and keeps the last ones for export.
 //! - `quota` limits what users, clients and addresses may use; a connection over its limit is muted.
 //! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` is the one
 //!   of groups; [`config`] declares every configuration key.
@@ -25,6 +26,7 @@
 
 mod accept;
 mod api_versions;
+mod client_telemetry;
 pub mod config;
 mod connection;
 mod controller;
@@ -36,6 +38,7 @@ mod fetch;
 mod groups;
 mod handlers;
 mod listener;
+mod log_levels;
 mod producer_ids;
 mod quota;
 mod request;
@@ -46,4 +49,6 @@ mod tasks;
 mod telemetry;
 mod topics;
 
+pub use client_telemetry::ClientMetrics;
+pub use log_levels::{LogLevel, LogLevels, ROOT_LOGGER};
 pub use start::{BoundListener, Broker, BrokerOptions, StartError};

@@ -1,9 +1,9 @@
 //! One request on its way through the broker: where it came from, and how its answer is put on the wire.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::RwLock;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use base::Uuid;
 use security::{KafkaPrincipal, Requester};
 use wire::messages::{RequestHeader, ResponseHeader};
 use wire::{ApiKey, ApiSpec, Chunk, EncodeError, Message, Reader, Writer};
@@ -24,6 +24,26 @@ pub(crate) struct ConnectionInfo {
     pub(crate) software: RwLock<Option<(String, String)>>,
     /// Until when its quotas hold it back.
     pub(crate) mute: Mute,
+    /// The client instance that asked for telemetry subscriptions, or pushed, last (KIP-714).
+    pub(crate) client_instance: Mutex<Option<Uuid>>,
+}
+
+impl ConnectionInfo {
+    /// Remembers the client instance.
+    pub(crate) fn set_client_instance(&self, id: Uuid) {
+        *self
+            .client_instance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(id);
+    }
+
+    /// The client instance, which is forgotten.
+    pub(crate) fn take_client_instance(&self) -> Option<Uuid> {
+        self.client_instance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
 }
 
 /// One request.

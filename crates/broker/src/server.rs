@@ -11,9 +11,11 @@ use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Storage};
 use tokio::sync::Mutex;
 use wire::record_batch::BatchHeader;
 
+use crate::client_telemetry::ClientTelemetry;
 use crate::config::{BrokerConfigs, BrokerSettings};
 use crate::fetch::session::SessionCache;
 use crate::groups::Groups;
+use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::request::RequestContext;
@@ -37,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) quotas: Arc<QuotaManager>,
+    pub(crate) client_telemetry: ClientTelemetry,
+    pub(crate) loggers: Option<Arc<dyn LogLevels>>,
     pub(crate) request_metrics: Arc<RequestMetrics>,
     pub(crate) tasks: Tasks,
     /// Held over every change of topics and configs, from the check to the commit.
@@ -119,6 +123,10 @@ impl Server {
 
     pub(crate) fn quotas(&self) -> &Arc<QuotaManager> {
         &self.quotas
+    }
+
+    pub(crate) fn client_telemetry(&self) -> &ClientTelemetry {
+        &self.client_telemetry
     }
 
     pub(crate) fn request_metrics(&self) -> Arc<RequestMetrics> {

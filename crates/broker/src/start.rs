@@ -15,11 +15,13 @@ use storage::{PartitionSpec, Storage, StorageError, StorageMetrics, StorageOptio
 use tokio::sync::{Mutex, watch};
 
 use crate::accept::{ConnectionCounts, accept};
+use crate::client_telemetry::{ClientMetrics, ClientTelemetry};
 use crate::config::{BrokerConfigs, BrokerSettings, TopicSettings};
 use crate::features;
 use crate::fetch::session::SessionCache;
 use crate::groups::Groups;
 use crate::listener::{BoundSocket, parse_listeners};
+use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::server::Server;
@@ -42,6 +44,8 @@ pub struct BrokerOptions {
     pub properties: BTreeMap<String, String>,
     /// The clock; [`base::SystemClock`] outside of tests.
     pub clock: Arc<dyn Clock>,
+    /// The loggers whose levels administrators may change; none when there are none to change.
+    pub loggers: Option<Arc<dyn LogLevels>>,
 }
 
 /// Why a broker did not start.
@@ -189,6 +193,12 @@ impl Broker {
         Arc::clone(self.server.storage().metrics())
     }
 
+    /// What clients pushed (KIP-714), for export.
+    #[must_use]
+    pub fn client_metrics(&self) -> Arc<ClientMetrics> {
+        Arc::clone(self.server.client_telemetry().exported())
+    }
+
     /// Waits until the storage has failed for good: nothing is acknowledged any more until a restart.
     ///
     /// # Cancel safety
@@ -243,6 +253,8 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
     let storage = open_storage(&options, &configs, &settings, &image)?;
     let quotas = QuotaManager::new(Arc::clone(&options.clock), &settings);
     quotas.update(image.client_quotas());
+    let client_telemetry = ClientTelemetry::new(Arc::clone(&options.clock));
+    client_telemetry.update(image.client_metrics());
     let server = Arc::new(Server {
         node_id,
         cluster_id: image.cluster_id().unwrap_or_default().to_owned(),
@@ -259,6 +271,8 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         producer_ids: ProducerIds::default(),
         authorizer: Arc::new(AllowEveryone),
         quotas: Arc::new(quotas),
+        client_telemetry,
+        loggers: options.loggers,
         request_metrics: Arc::new(RequestMetrics::register()),
         tasks: Tasks::default(),
         changing: Mutex::new(()),

@@ -10,14 +10,17 @@ use wire::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
 use wire::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use wire::messages::describe_configs_request::DescribeConfigsResource;
 use wire::messages::describe_quorum_request::{PartitionData, TopicData};
+use wire::messages::describe_user_scram_credentials_request::UserName;
 use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use wire::messages::update_features_request::FeatureUpdateKey;
 use wire::messages::{
     AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ApiVersionsRequest,
-    ApiVersionsResponse, DescribeLogDirsRequest, DescribeQuorumRequest,
-    IncrementalAlterConfigsRequest, ListConfigResourcesRequest, UnregisterBrokerRequest,
-    UpdateFeaturesRequest, UpdateFeaturesResponse,
+    ApiVersionsResponse, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeQuorumRequest,
+    DescribeUserScramCredentialsRequest, IncrementalAlterConfigsRequest,
+    ListConfigResourcesRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
+    UpdateFeaturesResponse,
 };
 
 fn started() -> (tempfile::TempDir, Running) {
@@ -257,5 +260,128 @@ fn resources_with_configs_are_listed_by_type() {
     assert_eq!(list(1, vec![3]).0, ErrorCode::UnsupportedVersion.code());
     let (code, names) = list(0, vec![]);
     assert_eq!((code, names.split(' ').next_back()), (0, Some("m")));
+    running.stop();
+}
+
+/// Alters loggers of broker 7; returns code and message.
+fn alter_loggers(
+    client: &mut Client,
+    broker: &str,
+    changes: &[(&str, i8, Option<&str>)],
+) -> (ErrorCode, String) {
+    let configs = changes.iter().map(|(name, op, value)| AlterableConfig {
+        name: (*name).to_owned(),
+        config_operation: *op,
+        value: value.map(str::to_owned),
+    });
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 8,
+            resource_name: broker.to_owned(),
+            configs: configs.collect(),
+        }],
+        validate_only: false,
+    };
+    let response = client.call(1, &request).responses.remove(0);
+    (
+        ErrorCode::from_code(response.error_code).unwrap(),
+        response.error_message.unwrap_or_default(),
+    )
+}
+
+#[test]
+fn loggers_change_their_levels_at_run_time() {
+    let (_directory, running) = started();
+    let mut client = running.connect("admin");
+    let describe = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: 8,
+            resource_name: "7".to_owned(),
+            configuration_keys: None,
+        }],
+        ..DescribeConfigsRequest::default()
+    };
+    let levels = |client: &mut Client| {
+        let response = client.call(4, &describe);
+        let rows = response.results[0].configs.iter();
+        let rows = rows.map(|row| {
+            assert_eq!(row.config_source, 6, "DYNAMIC_BROKER_LOGGER_CONFIG");
+            format!("{}={}", row.name, row.value.as_deref().unwrap())
+        });
+        rows.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(levels(&mut client), "broker=INFO root=INFO");
+    let changed = alter_loggers(&mut client, "7", &[("broker", 0, Some("DEBUG"))]);
+    assert_eq!(changed.0, ErrorCode::None);
+    assert_eq!(levels(&mut client), "broker=DEBUG root=INFO");
+    let changed = alter_loggers(
+        &mut client,
+        "7",
+        &[("broker", 1, None), ("root", 0, Some("WARN"))],
+    );
+    assert_eq!(changed.0, ErrorCode::None);
+    assert_eq!(levels(&mut client), "broker=WARN root=WARN");
+
+    for (broker, change, code, message) in [
+        (
+            "7",
+            ("nobody", 0, Some("DEBUG")),
+            ErrorCode::InvalidConfig,
+            "Logger nobody does not exist!",
+        ),
+        (
+            "7",
+            ("broker", 0, Some("LOUD")),
+            ErrorCode::InvalidConfig,
+            "Cannot set the log level of broker to LOUD as it is not a supported log level. Valid log \
+             levels are FATAL, ERROR, WARN, INFO, DEBUG, TRACE",
+        ),
+        (
+            "7",
+            ("root", 1, None),
+            ErrorCode::InvalidRequest,
+            "Removing the log level of the root logger is not allowed",
+        ),
+        (
+            "7",
+            ("broker", 2, Some("DEBUG")),
+            ErrorCode::InvalidRequest,
+            "APPEND operation is not allowed for the BROKER_LOGGER resource",
+        ),
+        (
+            "8",
+            ("broker", 0, Some("DEBUG")),
+            ErrorCode::InvalidRequest,
+            "Unexpected broker id, expected 7 but received 8",
+        ),
+    ] {
+        let refused = alter_loggers(&mut client, broker, &[change]);
+        assert_eq!(refused, (code, message.to_owned()));
+    }
+    assert_eq!(levels(&mut client), "broker=WARN root=WARN");
+    running.stop();
+}
+
+#[test]
+fn no_user_has_scram_credentials() {
+    let (_directory, running) = started();
+    let mut client = running.connect("admin");
+    let mut ask = |users: Option<Vec<&str>>| {
+        let users = users.map(|users| {
+            let users = users.into_iter().map(str::to_owned);
+            users.map(|name| UserName { name }).collect()
+        });
+        let response = client.call(0, &DescribeUserScramCredentialsRequest { users });
+        assert_eq!(response.error_code, 0);
+        let results = response.results.into_iter();
+        results.map(|r| (r.user, r.error_code)).collect::<Vec<_>>()
+    };
+    assert!(ask(None).is_empty());
+    let twice = ErrorCode::DuplicateResource.code();
+    let unknown = ErrorCode::ResourceNotFound.code();
+    assert_eq!(
+        ask(Some(vec!["b", "a", "b"])),
+        [("a".to_owned(), unknown), ("b".to_owned(), twice)]
+    );
     running.stop();
 }

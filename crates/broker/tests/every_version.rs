@@ -164,6 +164,7 @@ fn every_advertised_version_is_answered() {
             data_dir: directory.path().to_owned(),
             properties,
             clock: Arc::new(base::SystemClock::new()),
+            loggers: None,
         }))
         .unwrap();
     let mut client = Client::connect(broker.listeners()[0].address);
@@ -181,8 +182,8 @@ fn every_advertised_version_is_answered() {
         .iter()
         .map(|api| (api.api_key, (api.min_version, api.max_version)))
         .collect();
-    assert_eq!(ranges.len(), 39);
-    assert_eq!(try_all(&mut client, &ranges), 39);
+    assert_eq!(ranges.len(), 42);
+    assert_eq!(try_all(&mut client, &ranges), 42);
     drop(client);
     runtime.block_on(broker.shutdown()).unwrap();
 }

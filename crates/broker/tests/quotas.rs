@@ -16,9 +16,11 @@ use wire::messages::create_partitions_request::CreatePartitionsTopic;
 use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::describe_client_quotas_request::ComponentData;
 use wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use wire::messages::{
     AlterClientQuotasRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteTopicsRequest, DescribeClientQuotasRequest, FetchRequest, MetadataRequest,
+    DeleteTopicsRequest, DescribeClientQuotasRequest, FetchRequest, IncrementalAlterConfigsRequest,
+    MetadataRequest,
 };
 
 const SHORT_WINDOWS: [(&str, &str); 2] = [
@@ -484,5 +486,54 @@ fn a_listener_takes_connections_no_faster_than_it_may() {
         "{:?}",
         begun.elapsed()
     );
+    running.stop();
+}
+
+/// Sets a config as the dynamic default of all brokers.
+fn set_broker_default(client: &mut Client, key: &str, value: &str) {
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 4,
+            resource_name: String::new(),
+            configs: vec![AlterableConfig {
+                name: key.to_owned(),
+                config_operation: 0,
+                value: Some(value.to_owned()),
+            }],
+        }],
+        validate_only: false,
+    };
+    let response = client.call(1, &request);
+    assert_eq!(response.responses[0].error_code, 0, "{response:?}");
+}
+
+#[test]
+fn a_connection_beyond_the_most_waits_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[("max.connections", "2")]);
+    let mut admin = running.connect("admin");
+    let request = ApiVersionsRequest::default();
+    admin.call(0, &request);
+    let mut second = running.connect("second");
+    second.call(0, &request);
+    let mut third = running.connect("third");
+    third.send(0, &request);
+    assert!(
+        !third.has_answer(Duration::from_millis(300)),
+        "there is no room"
+    );
+    drop(second);
+    assert!(third.receive::<ApiVersionsRequest>(0).is_some());
+
+    let mut fourth = running.connect("fourth");
+    fourth.send(0, &request);
+    assert!(
+        !fourth.has_answer(Duration::from_millis(300)),
+        "there is no room"
+    );
+    set_broker_default(&mut admin, "max.connections", "3");
+    assert!(fourth.receive::<ApiVersionsRequest>(0).is_some());
+    set_broker_default(&mut admin, "max.connections.per.ip", "3");
+    assert!(!is_served(&running), "its address has too many");
     running.stop();
 }

@@ -594,3 +594,24 @@ fn a_checkpoint_of_many_logs_covers_each() {
         assert_eq!(log.active_producers().len(), 1);
     }
 }
+
+#[test]
+fn idle_producers_are_forgotten_after_the_time_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(NOW));
+    let specs = vec![spec(1, 0, &small_segments())];
+    let (storage, _) = open_at(options(dir.path()), specs, &clock);
+    let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+    let producer = Producer {
+        id: 7,
+        epoch: 0,
+        sequence: 0,
+    };
+    append(&storage, &log, &batch(1, 10, NOW, producer));
+    clock.advance(Duration::from_secs(3_600));
+    storage.run_retention();
+    assert_eq!(log.active_producers().len(), 1, "a day is the default");
+    storage.set_producer_id_expiration_ms(60_000);
+    storage.run_retention();
+    assert!(log.active_producers().is_empty());
+}

@@ -1,13 +1,14 @@
 //! Metrics in Prometheus' text format (version 0.0.4).
 //!
-//! Three kinds meet here: what the broker counts through the `metrics` facade, what the storage counts in plain
-//! atomics, and what the operating system knows of this process (the names of Prometheus' own client
+//! Four kinds meet here: what the broker counts through the `metrics` facade, what the storage counts in plain
+//! atomics, what clients pushed (KIP-714), and what the operating system knows of this process (the names of Prometheus' own client
 //! libraries: `process_cpu_seconds_total`, ...).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use broker::ClientMetrics;
 use cli::{Failure, Outcome};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use storage::StorageMetrics;
@@ -26,6 +27,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Exporter {
     recorded: PrometheusHandle,
     storage: Arc<OnceLock<Arc<StorageMetrics>>>,
+    clients: Arc<OnceLock<Arc<ClientMetrics>>>,
     upkeep: Arc<AtomicBool>,
 }
 
@@ -44,14 +46,16 @@ pub(super) fn install() -> Outcome<Exporter> {
     Ok(Exporter {
         recorded,
         storage: Arc::new(OnceLock::new()),
+        clients: Arc::new(OnceLock::new()),
         upkeep: Arc::new(AtomicBool::new(false)),
     })
 }
 
 impl Exporter {
-    /// Exports the storage's counters too, and keeps the recorder small from now on.
-    pub(super) fn watch(&self, storage: Arc<StorageMetrics>) {
+    /// Exports the storage's counters and the clients' metrics too, and keeps the recorder small from now on.
+    pub(super) fn watch(&self, storage: Arc<StorageMetrics>, clients: Arc<ClientMetrics>) {
         self.storage.get_or_init(|| storage);
+        self.clients.get_or_init(|| clients);
         if self.upkeep.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -71,6 +75,9 @@ impl Exporter {
         let mut text = self.recorded.render();
         if let Some(storage) = self.storage.get() {
             render_storage(&mut text, storage);
+        }
+        if let Some(clients) = self.clients.get() {
+            clients.render(&mut text);
         }
         if let Some(process) = Process::read() {
             process.render(&mut text);

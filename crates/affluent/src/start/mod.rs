@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::{ErrorChain, SystemClock};
-use broker::{Broker, BrokerOptions, StartError};
+use broker::{Broker, BrokerOptions, LogLevels, StartError};
 use clap::Args;
 use cli::{Failure, Outcome};
 
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &StartArgs) -> ExitCode {
 fn serve(args: &StartArgs) -> Outcome<Ending> {
     let settings = Settings::load(&args.settings, std::env::vars_os())?;
     let options = settings.resolve()?;
-    logging::install(options.log_format, &options.log_level)?;
+    let loggers = logging::install(options.log_format, &options.log_level)?;
     for variable in settings.unknown_environment() {
         tracing::warn!(
             variable,
@@ -73,13 +73,14 @@ fn serve(args: &StartArgs) -> Outcome<Ending> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the asynchronous runtime: {error}")))?;
-    runtime.block_on(run_broker(&settings, options, exporter))
+    runtime.block_on(run_broker(&settings, options, exporter, loggers))
 }
 
 async fn run_broker(
     settings: &Settings,
     options: StartOptions,
     exporter: exposition::Exporter,
+    loggers: Arc<dyn LogLevels>,
 ) -> Outcome<Ending> {
     let mut signals = Signals::listen()?;
     ready::remove_stale(options.ready_file.as_deref())?;
@@ -88,12 +89,13 @@ async fn run_broker(
         data_dir: options.data_dir.clone(),
         properties: options.properties.clone(),
         clock: Arc::new(SystemClock::new()),
+        loggers: Some(loggers),
     })
     .await
     .map_err(|error| settings.blame(explain(&error)))?;
 
     let health = Health::default();
-    exporter.watch(broker.storage_metrics());
+    exporter.watch(broker.storage_metrics(), broker.client_metrics());
     let admin = match options.admin_listener {
         None => None,
         Some(listener) => admin::serve(listener, exporter, health.clone()).await?,

@@ -9,6 +9,7 @@ use base::config::{ConfigError, ConfigTable, ConfigType, ConfigValue, DynamicMod
 use super::layers::{BrokerConfigs, declaration, listener_base};
 use super::settings::topic_value;
 use super::{BROKER, CLIENT_METRICS, GROUP, Overrides, TOPIC};
+use crate::client_telemetry::parse_match;
 
 /// Why a change was refused. The display is the error message of the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -224,9 +225,10 @@ pub fn client_metrics(
             )));
         }
     }
-    for pattern in changed.get("match").iter().flat_map(|text| text.split(',')) {
-        check_match_pattern(pattern.trim())?;
-    }
+    let patterns = changed.get("match").map(String::as_str);
+    parse_match(patterns.unwrap_or_default()).map_err(|pattern| {
+        AlterError::InvalidConfig(format!("Illegal client matching pattern: {pattern}"))
+    })?;
     Ok(changed)
 }
 
@@ -647,28 +649,4 @@ fn check_group_limits(broker: &BrokerConfigs, changed: &Overrides) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// `ClientMetricsConfigs.parseMatchingPatterns`, except that the pattern itself is compiled where it is used.
-fn check_match_pattern(pattern: &str) -> Result<(), AlterError> {
-    const PARAMETERS: [&str; 6] = [
-        "client_instance_id",
-        "client_id",
-        "client_software_name",
-        "client_software_version",
-        "client_source_address",
-        "client_source_port",
-    ];
-    if pattern.is_empty() {
-        return Ok(());
-    }
-    let valid = pattern.split_once('=').is_some_and(|(parameter, value)| {
-        PARAMETERS.contains(&parameter.trim()) && !value.is_empty() && !value.contains('=')
-    });
-    if valid {
-        return Ok(());
-    }
-    Err(AlterError::InvalidConfig(format!(
-        "Illegal client matching pattern: {pattern}"
-    )))
 }

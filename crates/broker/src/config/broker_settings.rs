@@ -49,6 +49,8 @@ pub struct BrokerSettings {
     /// `request.timeout.ms`.
     pub request_timeout: Duration,
 
+    /// `telemetry.max.bytes`: what one client may push at a time.
+    pub telemetry_max_bytes: i32,
     /// `quota.window.num`: samples of a client's rate.
     pub quota_window_num: u32,
     /// `quota.window.size.seconds`: the span of one.
@@ -205,6 +207,7 @@ impl BrokerSettings {
             queued_max_requests: read.count("queued.max.requests"),
             queued_max_request_bytes: read.limit("queued.max.request.bytes"),
             request_timeout: read.ms("request.timeout.ms"),
+            telemetry_max_bytes: read.int("telemetry.max.bytes"),
             quota_window_num: read.positive("quota.window.num"),
             quota_window_size: read.seconds("quota.window.size.seconds"),
             controller_quota_window_num: read.positive("controller.quota.window.num"),

@@ -8,7 +8,6 @@ use super::rules;
 const NO_CONSUMER: &str = "the consumer protocol (KIP-848) is not part of this release";
 const NO_SHARE: &str = "share groups (KIP-932) are not part of this release";
 const NO_STREAMS: &str = "streams groups (KIP-1071) are not part of this release";
-const NO_TELEMETRY: &str = "client telemetry (KIP-714) is not part of this release";
 
 /// The sections of a group's keys.
 pub(super) fn sections() -> Vec<&'static ConfigSection> {
@@ -175,11 +174,11 @@ base::config_keys! {
     /// Client metrics subscriptions (KIP-714).
     static CLIENT_METRICS: "Client metrics",
         "Which clients push which of their metrics, and how often." => {
-        LIST "metrics" = "" [list(true, false), inert(NO_TELEMETRY)]
+        LIST "metrics" = "" [list(true, false)]
             "Prefixes of the metrics that clients push; `*` for all, empty for none.";
-        INT "interval.ms" = "300000" [inert(NO_TELEMETRY)]
+        INT "interval.ms" = "300000" []
             "How often clients push, in milliseconds; from 100 to 3600000.";
-        LIST "match" = "" [list(true, false), inert(NO_TELEMETRY)]
+        LIST "match" = "" [list(true, false)]
             "Which clients: `name=pattern` pairs over `client_id`, `client_instance_id`, \
              `client_software_name`, `client_software_version`, `client_source_address` and \
              `client_source_port`; empty for all.";

@@ -1,4 +1,4 @@
-//! Routes of the APIs that administrators call.
+//! Routes of the APIs that administrators call, and of client telemetry.
 
 use std::sync::Arc;
 
@@ -51,6 +51,12 @@ pub(super) fn route_to_admin(
                 handlers::alter_partition_reassignments::handle
             )
         }
+        ApiKey::DescribeUserScramCredentials => {
+            to!(
+                DescribeUserScramCredentialsRequest,
+                handlers::describe_user_scram_credentials::handle
+            )
+        }
         ApiKey::DescribeQuorum => to!(DescribeQuorumRequest, handlers::describe_quorum::handle),
         ApiKey::UpdateFeatures => to!(UpdateFeaturesRequest, handlers::update_features::handle),
         ApiKey::UnregisterBroker => {
@@ -62,6 +68,13 @@ pub(super) fn route_to_admin(
                 handlers::list_config_resources::handle
             )
         }
+        ApiKey::GetTelemetrySubscriptions => {
+            to!(
+                GetTelemetrySubscriptionsRequest,
+                handlers::get_telemetry_subscriptions::handle
+            )
+        }
+        ApiKey::PushTelemetry => to!(PushTelemetryRequest, handlers::push_telemetry::handle),
         _ => route_to_coordinator(server, context, reader),
     }
 }

@@ -11,7 +11,7 @@ use wire::messages::describe_configs_response::{
 use wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use crate::config::{
-    ConfigEntry, DescribeOptions, describe_broker, describe_broker_default,
+    ConfigEntry, ConfigSource, DescribeOptions, describe_broker, describe_broker_default,
     describe_client_metrics, describe_group, describe_topic,
 };
 use crate::controller::ConfigResource;
@@ -86,6 +86,7 @@ fn describe(
         }
         ConfigResource::Broker => describe_broker(&configs, options),
         ConfigResource::BrokerDefault => describe_broker_default(&configs, options),
+        ConfigResource::BrokerLogger => describe_loggers(server, options),
         ConfigResource::Group(name) => {
             describe_group(&configs, &server.group_overrides(&name), options)
         }
@@ -93,6 +94,30 @@ fn describe(
             describe_client_metrics(&server.client_metrics_overrides(&name), options)
         }
     })
+}
+
+/// The loggers of this broker with their levels.
+fn describe_loggers(server: &Server, options: DescribeOptions<'_>) -> Vec<ConfigEntry> {
+    let wanted = |name: &str| {
+        options
+            .names
+            .is_none_or(|names| names.is_empty() || names.iter().any(|known| known == name))
+    };
+    server
+        .log_levels()
+        .into_iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, level)| ConfigEntry {
+            name,
+            value: Some(level.name().to_owned()),
+            source: ConfigSource::DynamicBrokerLogger,
+            type_code: 0,
+            read_only: false,
+            is_sensitive: false,
+            synonyms: Vec::new(),
+            documentation: None,
+        })
+        .collect()
 }
 
 fn row(entry: ConfigEntry) -> DescribeConfigsResourceResult {

@@ -33,6 +33,7 @@ fn context(user: &str, client_id: &str, api_version: i16) -> RequestContext {
             },
             software: StdRwLock::new(None),
             mute: Mute::default(),
+            client_instance: Mutex::new(None),
         }),
         api_key: ApiKey::CreateTopics,
         api_version,

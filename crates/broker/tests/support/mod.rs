@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{Broker, BrokerOptions};
+use broker::{Broker, BrokerOptions, LogLevel, LogLevels, ROOT_LOGGER};
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use wire::messages::create_topics_request::CreatableTopic;
@@ -49,6 +49,7 @@ impl Running {
             data_dir: data_dir.to_owned(),
             properties,
             clock: Arc::new(base::SystemClock::new()),
+            loggers: Some(Arc::new(Loggers::default())),
         };
         let broker = runtime.block_on(Broker::start(options)).unwrap();
         let address = broker.listeners()[0].address;
@@ -63,9 +64,45 @@ impl Running {
         Client::connect(self.address, client_id)
     }
 
+    /// What clients pushed, as `/metrics` shows it.
+    pub(crate) fn client_metrics(&self) -> String {
+        let mut text = String::new();
+        if let Some(broker) = &self.broker {
+            broker.client_metrics().render(&mut text);
+        }
+        text
+    }
+
     pub(crate) fn stop(mut self) {
         if let Some(broker) = self.broker.take() {
             self.runtime.block_on(broker.shutdown()).unwrap();
+        }
+    }
+}
+
+/// Two loggers that log nothing.
+#[derive(Debug, Default)]
+struct Loggers(Mutex<BTreeMap<String, LogLevel>>);
+
+impl LogLevels for Loggers {
+    fn levels(&self) -> BTreeMap<String, LogLevel> {
+        let set = self.0.lock().unwrap();
+        let root = set.get(ROOT_LOGGER).copied().unwrap_or(LogLevel::Info);
+        let own = set.get("broker").copied().unwrap_or(root);
+        BTreeMap::from([(ROOT_LOGGER.to_owned(), root), ("broker".to_owned(), own)])
+    }
+
+    fn exists(&self, logger: &str) -> bool {
+        [ROOT_LOGGER, "broker"].contains(&logger)
+    }
+
+    fn set(&self, changes: &[(String, Option<LogLevel>)]) {
+        let mut set = self.0.lock().unwrap();
+        for (logger, level) in changes {
+            match level {
+                Some(level) => drop(set.insert(logger.clone(), *level)),
+                None => drop(set.remove(logger)),
+            }
         }
     }
 }
@@ -133,6 +170,15 @@ impl Client {
             .unwrap_or_else(|error| panic!("{} version {version}: {error}", R::NAME));
         assert_eq!(reader.remaining(), 0, "{} version {version}", R::NAME);
         Some(response)
+    }
+
+    /// Whether an answer begins to come, or the connection ends, within this time.
+    pub(crate) fn has_answer(&self, limit: Duration) -> bool {
+        let before = self.stream.read_timeout().unwrap();
+        self.stream.set_read_timeout(Some(limit)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(before).unwrap();
+        peeked.is_ok()
     }
 
     /// Creates a topic that must not exist yet.

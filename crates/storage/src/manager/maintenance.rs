@@ -89,8 +89,9 @@ impl Inner {
         let now_ms = self.context.clock.now_ms();
         let mut report = RetentionReport::default();
         let mut plans = Vec::new();
+        let expiration_ms = self.producer_id_expiration_ms.load(Ordering::Relaxed);
         for log in self.all_logs() {
-            log.expire_producers(now_ms, self.options.producer_id_expiration_ms);
+            log.expire_producers(now_ms, expiration_ms);
             if self.cleaner.is_cleaning(&log) {
                 // A pass reads these segments; the next round has its turn (`LogCleanerManager.deletableLogs`).
                 continue;

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -112,6 +112,8 @@ impl Drop for Handle {
 
 struct Inner {
     options: StorageOptions,
+    /// The option of the same name, until it is changed.
+    producer_id_expiration_ms: AtomicI64,
     context: Arc<LogContext>,
     journal: Arc<LocalJournal>,
     durable: watch::Receiver<WalState>,
@@ -153,6 +155,13 @@ impl Storage {
         partitions: Vec<PartitionSpec>,
     ) -> Result<(Storage, RecoveryReport), StorageError> {
         open::open(options, clock, partitions)
+    }
+
+    /// Changes after how many milliseconds idle producers are forgotten, from the next retention run on.
+    pub fn set_producer_id_expiration_ms(&self, expiration_ms: i64) {
+        self.inner
+            .producer_id_expiration_ms
+            .store(expiration_ms, Ordering::Relaxed);
     }
 
     /// Adds a partition. Touches the disk only to see that no directory of this name is in the way.

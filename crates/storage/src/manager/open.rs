@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock, Weak};
 use std::time::Duration;
 
@@ -109,15 +109,15 @@ pub(super) fn open(
     .map_err(|error| StorageError::io("open", &journal_path, error))?;
     let journal = Arc::new(journal);
     let context = log_context(&options, &journal, clock, metrics, faults)?;
-    let durable = journal.state();
     let cold_reads = ColdReads::new(options.cold_read_pipes, Arc::clone(&context.metrics));
     let cleaner = Cleaner::new(options.cleaner.clone());
     let inner = Inner {
+        producer_id_expiration_ms: AtomicI64::new(options.producer_id_expiration_ms),
         options,
         cold_reads: Arc::new(cold_reads),
         context,
+        durable: journal.state(),
         journal,
-        durable,
         logs: RwLock::default(),
         checkpoints: Mutex::default(),
         checkpointed_journal_bytes: AtomicU64::new(0),

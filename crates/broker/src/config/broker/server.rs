@@ -141,10 +141,7 @@ base::config_keys! {
             inert("the start reads the local disk only and reports its progress"),
         ]
             "How long the start may take before the process gives up, in milliseconds.";
-        INT "telemetry.max.bytes" = "1048576" [
-            at_least(1),
-            inert("client telemetry is not part of this release"),
-        ]
+        INT "telemetry.max.bytes" = "1048576" [at_least(1)]
             "The most bytes of metrics one client may push at a time (KIP-714).";
     }
 }

@@ -3,10 +3,12 @@
 //! A case reads what a tool prints, as people and scripts do. Where the wording is the broker's, the case looks for
 //! the Kafka exception and not for the sentence.
 
+mod cluster;
 mod configs;
 mod groups;
 mod offline;
 mod performance;
+mod quotas;
 mod records;
 mod runner;
 mod topics;
@@ -32,8 +34,10 @@ type Case = fn(&Tools<'_>) -> Result<()>;
 /// The cases of one file, by name.
 type Cases = &'static [(&'static str, Case)];
 
-const FILES: [Cases; 6] = [
+const FILES: [Cases; 8] = [
     topics::CASES,
+    cluster::CASES,
+    quotas::CASES,
     configs::CASES,
     records::CASES,
     groups::CASES,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Cases, Tools, eventually, expect, expect_not};
 
 /// In 4.3 the class is still in the core artifact.
-const CONFIG_COMMAND: &str = "kafka.admin.ConfigCommand";
+pub(super) const CONFIG_COMMAND: &str = "kafka.admin.ConfigCommand";
 
 pub(super) const CASES: Cases = &[
     ("config-topic-describe-all", topic_describe_all),

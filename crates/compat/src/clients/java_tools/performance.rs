@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Cases, Tools, expect};
 
+pub(super) const PRODUCER_PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
+
 pub(super) const CASES: Cases = &[
     ("producer-performance", producer_performance),
     ("consumer-performance", consumer_performance),
@@ -31,7 +33,7 @@ fn produce(tools: &Tools<'_>, topic: &str) -> Result<String> {
         "acks=all",
         "batch.size=65536",
     ];
-    tools.output("org.apache.kafka.tools.ProducerPerformance", &arguments, "")
+    tools.output(PRODUCER_PERFORMANCE, &arguments, "")
 }
 
 fn consumer_performance(tools: &Tools<'_>) -> Result<()> {

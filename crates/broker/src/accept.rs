@@ -38,6 +38,7 @@ pub(crate) struct ConnectionCounts {
 struct Open {
     total: usize,
     by_ip: HashMap<IpAddr, usize>,
+    by_listener: HashMap<String, usize>,
 }
 
 /// One open connection; counts down when dropped.
@@ -45,6 +46,7 @@ struct Open {
 struct Counted {
     counts: Arc<ConnectionCounts>,
     ip: IpAddr,
+    listener: Arc<ListenerInfo>,
 }
 
 /// Whether a connection may be served.
@@ -64,7 +66,12 @@ impl ConnectionCounts {
     }
 
     /// Counts a connection, unless it is one too many.
-    fn admit(self: &Arc<Self>, ip: IpAddr, server: &Server) -> Admission {
+    fn admit(
+        self: &Arc<Self>,
+        listener: &Arc<ListenerInfo>,
+        ip: IpAddr,
+        server: &Server,
+    ) -> Admission {
         let settings = server.settings();
         let per_ip = settings
             .max_connections_per_ip_overrides
@@ -75,14 +82,22 @@ impl ConnectionCounts {
         if here >= per_ip {
             return Admission::TooManyOfAddress;
         }
-        if open.total >= settings.max_connections {
+        let of_listener = listener_limit(server, listener, "max.connections");
+        let on_listener = open.by_listener.get(&listener.name).copied();
+        let on_listener = on_listener.unwrap_or_default();
+        if open.total >= settings.max_connections
+            || of_listener.is_some_and(|limit| on_listener >= limit as usize)
+        {
             return Admission::Full;
         }
+        open.by_listener
+            .insert(listener.name.clone(), on_listener + 1);
         open.total += 1;
         open.by_ip.insert(ip, here + 1);
         Admission::Admitted(Counted {
             counts: Arc::clone(self),
             ip,
+            listener: Arc::clone(listener),
         })
     }
 
@@ -91,9 +106,14 @@ impl ConnectionCounts {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn slot(self: &Arc<Self>, ip: IpAddr, server: &Server) -> Option<Counted> {
+    async fn slot(
+        self: &Arc<Self>,
+        listener: &Arc<ListenerInfo>,
+        ip: IpAddr,
+        server: &Server,
+    ) -> Option<Counted> {
         loop {
-            match self.admit(ip, server) {
+            match self.admit(listener, ip, server) {
                 Admission::Admitted(counted) => return Some(counted),
                 Admission::TooManyOfAddress => return None,
                 Admission::Full => {
@@ -111,6 +131,9 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let mut open = self.counts.lock();
         open.total -= 1;
+        if let Some(count) = open.by_listener.get_mut(&self.listener.name) {
+            *count -= 1;
+        }
         if let Some(count) = open.by_ip.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
@@ -151,7 +174,7 @@ pub(crate) async fn accept(
         };
         let Some(stream) = stream else { continue };
         let counted = tokio::select! {
-            counted = counts.slot(peer.ip(), &server) => counted,
+            counted = counts.slot(&info, peer.ip(), &server) => counted,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         let Some(counted) = counted else {
@@ -208,11 +231,12 @@ async fn within_rates(
     peer: SocketAddr,
     stopping: watch::Receiver<bool>,
 ) -> Option<TcpStream> {
-    let wait = server.quotas().accepted(
-        &info.name,
-        server.settings().max_connection_creation_rate,
-        listener_rate(server, info),
-    );
+    let broker_rate = server.settings().max_connection_creation_rate;
+    let own_rate = listener_limit(server, info, "max.connection.creation.rate");
+    let listener_rate = own_rate.unwrap_or(broker_rate);
+    let wait = server
+        .quotas()
+        .accepted(&info.name, broker_rate, listener_rate);
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
@@ -224,18 +248,15 @@ async fn within_rates(
     Some(stream)
 }
 
-/// New connections a second that the listener takes: its own limit, or the broker's.
-fn listener_rate(server: &Server, info: &ListenerInfo) -> u32 {
-    const KEY: &str = "max.connection.creation.rate";
+/// A listener's own limit, set with its prefix; none when it has none.
+fn listener_limit(server: &Server, info: &ListenerInfo, key: &str) -> Option<u32> {
     let configs = server.configs();
-    let own = format!("listener.name.{}.{KEY}", info.name.to_lowercase());
+    let own = format!("listener.name.{}.{key}", info.name.to_lowercase());
     let set = configs
         .is_set(&own)
         .then(|| configs.integer(&own))
         .flatten();
-    set.map_or(server.settings().max_connection_creation_rate, |rate| {
-        u32::try_from(rate).unwrap_or(u32::MAX)
-    })
+    set.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 /// Closes a connection once its client has waited, lest it comes back at once (KIP-612).

@@ -238,6 +238,20 @@ fn subscriptions_are_configs() {
     ];
     assert_eq!(rows, expected);
 
+    let nameless = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: CLIENT_METRICS,
+            ..DescribeConfigsResource::default()
+        }],
+        ..DescribeConfigsRequest::default()
+    };
+    let refused = admin.call(4, &nameless).results.remove(0);
+    assert_eq!(refused.error_code, ErrorCode::InvalidRequest.code());
+    assert_eq!(
+        refused.error_message.as_deref(),
+        Some("Client metrics subscription name must not be empty")
+    );
+
     let names = |admin: &mut Client| {
         let response = admin.call(0, &ListConfigResourcesRequest::default());
         let resources = response.config_resources.into_iter();

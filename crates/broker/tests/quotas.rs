@@ -533,7 +533,30 @@ fn a_connection_beyond_the_most_waits_until_there_is_room() {
     );
     set_broker_default(&mut admin, "max.connections", "3");
     assert!(fourth.receive::<ApiVersionsRequest>(0).is_some());
+    let mut fifth = running.connect("fifth");
+    set_broker_default(&mut admin, "max.connections", "100");
+    fifth.send(0, &request);
+    assert!(fifth.receive::<ApiVersionsRequest>(0).is_some());
     set_broker_default(&mut admin, "max.connections.per.ip", "3");
     assert!(!is_served(&running), "its address has too many");
+    running.stop();
+}
+
+#[test]
+fn a_listener_has_a_limit_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let limited = [("listener.name.plaintext.max.connections", "1")];
+    let running = Running::start(directory.path(), &limited);
+    let request = ApiVersionsRequest::default();
+    let mut first = running.connect("first");
+    first.call(0, &request);
+    let mut second = running.connect("second");
+    second.send(0, &request);
+    assert!(
+        !second.has_answer(Duration::from_millis(300)),
+        "there is no room"
+    );
+    drop(first);
+    assert!(second.receive::<ApiVersionsRequest>(0).is_some());
     running.stop();
 }

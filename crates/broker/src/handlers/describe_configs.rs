@@ -71,8 +71,16 @@ fn describe(
     ) {
         return Err(ApiError::new(refused, "Authorization failed."));
     }
+    let nameless = |what: &str| {
+        let message = format!("{what} must not be empty");
+        Err(ApiError::new(ErrorCode::InvalidRequest, message))
+    };
     let configs = server.configs();
     Ok(match resource {
+        ConfigResource::Group(name) if name.is_empty() => return nameless("Group name"),
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            return nameless("Client metrics subscription name");
+        }
         ConfigResource::Topic(name) => {
             validate_name(&name)
                 .map_err(|message| ApiError::new(ErrorCode::InvalidTopicException, message))?;

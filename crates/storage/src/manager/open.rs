@@ -136,12 +136,8 @@ pub(super) fn open(
     report.elapsed = inner.context.clock.monotonic().since(began);
     let inner = Arc::new(inner);
     start_threads(&inner)?;
-    Ok((
-        Storage {
-            inner: Arc::new(Handle(inner)),
-        },
-        report,
-    ))
+    let inner = Arc::new(Handle(inner));
+    Ok((Storage { inner }, report))
 }
 
 /// What all logs share.

@@ -21,7 +21,9 @@ use crate::errors;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
-use crate::topics::{ApiError, CONSUMER_OFFSETS, NewTopic, Partition, Topic, validate_name};
+use crate::topics::{
+    ApiError, CONSUMER_OFFSETS, NewTopic, Partition, TRANSACTION_STATE, Topic, validate_name,
+};
 
 /// Partitions that one request may create (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
 const PARTITIONS_PER_REQUEST_MAX: i32 = 10_000;
@@ -374,6 +376,9 @@ impl Server {
         self.topics().remove(&topic.name);
         if topic.name == CONSUMER_OFFSETS {
             self.groups().stop().await;
+        }
+        if topic.name == TRANSACTION_STATE {
+            self.transactions().stop().await;
         }
         let (server, owned) = (Arc::clone(self), Arc::clone(topic));
         blocking(move || {

@@ -5,6 +5,7 @@
 //! any version (KIP-511).
 
 mod admin;
+mod transactions;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -320,6 +321,6 @@ fn route_to_coordinator(
         ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
         ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
         ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
-        other => Err(format!("{other:?} is not supported")),
+        _ => transactions::route_to_transactions(server, context, reader),
     }
 }

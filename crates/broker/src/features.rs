@@ -32,14 +32,24 @@ pub(crate) struct Feature {
 }
 
 /// Every feature of this release, in the order of their names.
-pub(crate) const FEATURES: &[Feature] = &[Feature {
-    name: METADATA_VERSION,
-    // Apache Kafka 3.3-IV3, the oldest level a 4.x broker supports.
-    min_level: 7,
-    // Apache Kafka 4.4-IV1.
-    max_level: 32,
-    default_level: 32,
-}];
+pub(crate) const FEATURES: &[Feature] = &[
+    Feature {
+        name: METADATA_VERSION,
+        // Apache Kafka 3.3-IV3, the oldest level a 4.x broker supports.
+        min_level: 7,
+        // Apache Kafka 4.4-IV1.
+        max_level: 32,
+        default_level: 32,
+    },
+    Feature {
+        // 0 and 1 let clients use the classic protocol only, 2 that of KIP-890. The broker speaks both whatever
+        // the level is: each request's version says which.
+        name: "transaction.version",
+        min_level: 0,
+        max_level: 2,
+        default_level: 2,
+    },
+];
 
 /// The levels of a new data directory.
 pub(crate) fn initial() -> FeaturesResource {
@@ -258,11 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn transactions_can_be_held_at_the_classic_protocol() {
+        let levels = initial().levels;
+        assert_eq!(levels["transaction.version"], 2);
+        let classic = update("transaction.version", 0, UpgradeType::SafeDowngrade);
+        let lowered = updated(&levels, &classic, 1).unwrap();
+        assert!(!lowered.contains_key("transaction.version"));
+        let again = update("transaction.version", 2, UpgradeType::Upgrade);
+        assert_eq!(updated(&lowered, &again, 1).unwrap(), levels);
+    }
+
+    #[test]
     fn the_same_level_is_no_change() {
         let levels = initial().levels;
         let same = update("metadata.version", 32, UpgradeType::Upgrade);
         assert_eq!(updated(&levels, &same, 1).unwrap(), levels);
-        let older = BTreeMap::from([("metadata.version".to_owned(), 30)]);
+        let mut older = levels.clone();
+        older.insert("metadata.version".to_owned(), 30);
         assert_eq!(updated(&older, &same, 1).unwrap(), levels);
     }
 }

@@ -13,8 +13,8 @@
 //!   each file of `handlers` is one API.
 //! - `client_telemetry` asks clients for their metrics and keeps the last ones for export.
 //! - `quota` limits what users, clients and addresses may use; a connection over its limit is muted.
-//! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` is the one
-//!   of groups; [`config`] declares every configuration key.
+//! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` and
+//!   `transactions` are two of them; [`config`] declares every configuration key.
 //!
 //! **Invariants**
 //! - *Order now, ack later*: a connection's produce requests are enqueued in their order, their answers wait in
@@ -48,6 +48,7 @@ mod start;
 mod tasks;
 mod telemetry;
 mod topics;
+mod transactions;
 
 pub use client_telemetry::ClientMetrics;
 pub use log_levels::{LogLevel, LogLevels, ROOT_LOGGER};

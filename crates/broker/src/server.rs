@@ -22,6 +22,7 @@ use crate::request::RequestContext;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
 use crate::topics::{Partition, TopicTable};
+use crate::transactions::Transactions;
 
 /// The broker's state. Handlers get it with every request.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Server {
     pub(crate) storage: Arc<Storage>,
     pub(crate) topics: TopicTable,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) fetch_sessions: Arc<SessionCache>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
@@ -107,6 +109,10 @@ impl Server {
 
     pub(crate) fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.transactions
     }
 
     pub(crate) fn fetch_sessions(&self) -> &Arc<SessionCache> {

@@ -28,7 +28,8 @@ use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
-use crate::topics::{CONSUMER_OFFSETS, TopicTable};
+use crate::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, TopicTable};
+use crate::transactions::Transactions;
 
 /// `node.id` when the properties name none.
 const DEFAULT_NODE_ID: i64 = 1;
@@ -138,6 +139,9 @@ impl Broker {
         if let Some(topic) = server.topics().get(CONSUMER_OFFSETS) {
             server.groups().start(&server, &topic.partitions());
         }
+        if let Some(topic) = server.topics().get(TRANSACTION_STATE) {
+            server.transactions().start(&server, &topic.partitions());
+        }
         let (stopping, stop) = watch::channel(false);
         let counts = Arc::new(ConnectionCounts::default());
         let mut listeners = Vec::new();
@@ -217,6 +221,7 @@ impl Broker {
     pub async fn shutdown(self) -> Result<(), StorageError> {
         // Whoever listens has gone when there is nobody to tell.
         self.stopping.send_replace(true);
+        self.server.transactions().stop().await;
         self.server.groups().stop().await;
         let left = self.server.tasks().finish(DRAIN_LIMIT).await;
         if left > 0 {
@@ -268,6 +273,7 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         storage,
         topics: TopicTable::default(),
         groups: Groups::default(),
+        transactions: Transactions::default(),
         producer_ids: ProducerIds::default(),
         authorizer: Arc::new(AllowEveryone),
         quotas: Arc::new(quotas),

@@ -15,7 +15,7 @@ use crate::settings::log_config;
 
 /// The topic of the group coordinator.
 pub(crate) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
-/// The topic of the transaction coordinator; reserved although nothing writes it here.
+/// The topic of the transaction coordinator.
 pub(crate) const TRANSACTION_STATE: &str = "__transaction_state";
 /// The topic of the share coordinator; reserved although nothing writes it here.
 pub(crate) const SHARE_GROUP_STATE: &str = "__share_group_state";

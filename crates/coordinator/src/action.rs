@@ -8,7 +8,7 @@ use wire::messages::delete_groups_response::DeletableGroupResult;
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use wire::messages::{
     HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
-    OffsetDeleteResponse, SyncGroupResponse,
+    OffsetDeleteResponse, SyncGroupResponse, TxnOffsetCommitResponse,
 };
 
 /// The broker's name for a request; a coordinator hands it back with the reply and never looks into it.
@@ -39,6 +39,33 @@ pub struct CoordinatorRecord {
     pub value: Option<Bytes>,
 }
 
+/// The producer whose transaction some records belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionalProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// The broker's proof that the partition belongs to the transaction, handed back with the append and never
+    /// looked into; 0 for none.
+    pub verification: u64,
+}
+
+/// The end of a producer's transaction in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionMarker {
+    /// The producer's id.
+    pub producer_id: i64,
+    /// The epoch that the marker carries.
+    pub producer_epoch: i16,
+    /// The epoch of the transaction coordinator.
+    pub coordinator_epoch: i32,
+    /// Whether the transaction is committed; otherwise it is aborted.
+    pub committed: bool,
+    /// Whether the marker's epoch must be above that of the records it ends (transaction version 2).
+    pub is_strict: bool,
+}
+
 /// What the broker must do. The actions of one call are in order: appends reach the log in the order of
 /// their ids. `R` is what requests are answered with, `E` what else a coordinator asks for; the defaults are
 /// those of the group coordinator.
@@ -59,6 +86,22 @@ pub enum Action<R = Response, E = Infallible> {
         commit: CommitId,
         /// Never empty. The record timestamp is the append's wall-clock time.
         records: Vec<CoordinatorRecord>,
+    },
+    /// As `Append`, within the transaction of a producer.
+    AppendTransactional {
+        /// Names the append in the report.
+        commit: CommitId,
+        /// Whose transaction.
+        producer: TransactionalProducer,
+        /// Never empty.
+        records: Vec<CoordinatorRecord>,
+    },
+    /// Append the control batch that ends a producer's transaction in the coordinator's partition.
+    AppendMarker {
+        /// Names the append in the report.
+        commit: CommitId,
+        /// What it says.
+        marker: TransactionMarker,
     },
     /// Do something that only this kind of coordinator asks for.
     Effect(E),
@@ -83,6 +126,10 @@ pub enum Response {
     OffsetDelete(OffsetDeleteResponse),
     /// To [`Shard::delete_groups`](crate::Shard::delete_groups): one result per group named.
     DeleteGroups(Vec<DeletableGroupResult>),
+    /// To [`Shard::txn_offset_commit`](crate::Shard::txn_offset_commit).
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+    /// To [`Shard::end_transaction`](crate::Shard::end_transaction): whether the marker is in the log.
+    MarkerWritten(ErrorCode),
 }
 
 /// Why records are not in the log.
@@ -100,6 +147,15 @@ pub enum AppendError {
     /// The batch is larger than the topic's `max.message.bytes`, or a field cannot be encoded.
     #[error("the records are too large for the coordinator's topic; raise its max.message.bytes")]
     TooLarge,
+    /// The transaction has ended meanwhile, or the partition never belonged to it.
+    #[error("the coordinator's partition does not belong to the transaction")]
+    InvalidTxnState,
+    /// The producer was fenced by a later epoch.
+    #[error("the producer's epoch is older than the last one in the coordinator's partition")]
+    InvalidProducerEpoch,
+    /// A later transaction coordinator has written to the partition.
+    #[error("the marker comes from a transaction coordinator that was replaced")]
+    CoordinatorFenced,
     /// Anything else.
     #[error("the append to the coordinator's partition failed")]
     Unknown,
@@ -112,6 +168,9 @@ impl AppendError {
             AppendError::TimedOut => ErrorCode::CoordinatorNotAvailable,
             AppendError::NotLeader | AppendError::Storage => ErrorCode::NotCoordinator,
             AppendError::TooLarge | AppendError::Unknown => ErrorCode::UnknownServerError,
+            AppendError::InvalidTxnState => ErrorCode::InvalidTxnState,
+            AppendError::InvalidProducerEpoch => ErrorCode::InvalidProducerEpoch,
+            AppendError::CoordinatorFenced => ErrorCode::TransactionCoordinatorFenced,
         }
     }
 
@@ -169,6 +228,12 @@ impl Response {
                 }
                 Response::DeleteGroups(results)
             }
+            Response::TxnOffsetCommit(mut response) => {
+                let partitions = response.topics.iter_mut().flat_map(|t| &mut t.partitions);
+                partitions.for_each(|part| part.error_code = error_code);
+                Response::TxnOffsetCommit(response)
+            }
+            Response::MarkerWritten(_) => Response::MarkerWritten(error),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Kafka's group coordinator as a sans-I/O state machine.
+//! Kafka's coordinators as sans-I/O state machines: groups here, transactions in [`transaction`]. What they have in
+//! common is [`StateMachine`].
 //!
 //! A [`Shard`] is the coordinator of one partition of `__consumer_offsets`: every group whose id hashes to
 //! that partition ([`partition_for`]), with its members and its committed offsets. It does no I/O. The
@@ -48,9 +49,11 @@ mod partition;
 mod record;
 mod shard;
 mod timer;
+pub mod transaction;
 
 pub use action::{
     Action, AppendError, CommitId, CoordinatorRecord, RequestContext, Response, Token,
+    TransactionMarker, TransactionalProducer,
 };
 pub use config::GroupConfig;
 pub use group::{GroupState, MemberIds};

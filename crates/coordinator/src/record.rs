@@ -42,6 +42,14 @@ pub enum ReplayError {
         /// The length of the value.
         length: usize,
     },
+    /// A transaction is in a state that does not exist.
+    #[error("transactional id '{transactional_id}' is in state {status}, which does not exist")]
+    UnknownTransactionStatus {
+        /// The transactional id.
+        transactional_id: String,
+        /// The state's number.
+        status: i8,
+    },
     /// A transaction wrote a record to a topic that has none.
     #[error("a transaction of producer {producer_id} wrote to a coordinator's topic")]
     Transactional {
@@ -128,14 +136,17 @@ pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, Repl
     }
 }
 
-fn decode_key<T: Message>(record_type: i16, reader: &mut Reader) -> Result<T, ReplayError> {
+pub(crate) fn decode_key<T: Message>(
+    record_type: i16,
+    reader: &mut Reader,
+) -> Result<T, ReplayError> {
     T::decode(reader, KEY_VERSION).map_err(|source| ReplayError::Malformed {
         record_type,
         source,
     })
 }
 
-fn decode_value<T: Message>(
+pub(crate) fn decode_value<T: Message>(
     record_type: i16,
     value: Option<&Bytes>,
 ) -> Result<Option<T>, ReplayError> {
@@ -153,7 +164,11 @@ fn decode_value<T: Message>(
         })
 }
 
-fn prefixed<T: Message>(prefix: i16, message: &T, version: i16) -> Result<Bytes, EncodeError> {
+pub(crate) fn prefixed<T: Message>(
+    prefix: i16,
+    message: &T,
+    version: i16,
+) -> Result<Bytes, EncodeError> {
     let mut writer = Writer::with_capacity(64);
     writer.i16(prefix);
     message.encode(&mut writer, version)?;

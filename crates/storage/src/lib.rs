@@ -53,7 +53,7 @@ pub use log::epoch::EpochEndOffset;
 pub use log::producer::{AbortedTxn, ProducerDescription};
 pub use log::{
     AppendBatch, AppendOrigin, Appended, DeletedRecords, LogState, PartitionLog, ReadLimit,
-    ReadResult, TimestampOffset,
+    ReadResult, TimestampOffset, VerificationGuard, VerificationRequest,
 };
 pub use lsn::Lsn;
 pub use manager::{

@@ -104,6 +104,11 @@ pub(super) const DEV_EDGES: &[Edge] = &[
         "testkit",
         "its tests start the binary and speak to it",
     ),
+    (
+        "affluent",
+        "wire",
+        "its tests send requests that testkit has no call for",
+    ),
 ];
 
 /// A dependency of one crate of the workspace on another, as a manifest declares it.

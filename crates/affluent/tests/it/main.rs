@@ -15,3 +15,4 @@ mod server;
 mod start;
 mod storage;
 mod topics;
+mod transactions;

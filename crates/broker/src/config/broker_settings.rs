@@ -118,12 +118,51 @@ pub struct BrokerSettings {
     pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
+    /// Transactions.
+    pub transactions: TransactionSettings,
+}
+
+/// The keys of transactions that have an effect, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionSettings {
     /// `transaction.max.timeout.ms`.
-    pub transaction_max_timeout: Duration,
+    pub max_timeout: Duration,
     /// `transactional.id.expiration.ms`.
-    pub transactional_id_expiration: Duration,
+    pub id_expiration: Duration,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+    pub abort_timed_out_interval: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
+    pub remove_expired_interval: Duration,
     /// `transaction.state.log.num.partitions`.
-    pub transaction_state_log_num_partitions: i32,
+    pub state_log_num_partitions: i32,
+    /// `transaction.state.log.segment.bytes`.
+    pub state_log_segment_bytes: i32,
+    /// `transaction.partition.verification.enable`.
+    pub partition_verification_enable: bool,
+    /// `add.partitions.to.txn.retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`.
+    pub retry_backoff_max: Duration,
+}
+
+impl TransactionSettings {
+    fn resolve(read: &Reader<'_>) -> TransactionSettings {
+        TransactionSettings {
+            max_timeout: read.ms("transaction.max.timeout.ms"),
+            id_expiration: read.ms("transactional.id.expiration.ms"),
+            abort_timed_out_interval: read
+                .ms("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+            remove_expired_interval: read
+                .ms("transaction.remove.expired.transaction.cleanup.interval.ms"),
+            state_log_num_partitions: read.int("transaction.state.log.num.partitions"),
+            state_log_segment_bytes: read.int("transaction.state.log.segment.bytes"),
+            partition_verification_enable: read
+                .0
+                .boolean("transaction.partition.verification.enable"),
+            retry_backoff: read.ms("add.partitions.to.txn.retry.backoff.ms"),
+            retry_backoff_max: read.ms("add.partitions.to.txn.retry.backoff.max.ms"),
+        }
+    }
 }
 
 struct Reader<'a>(&'a BrokerConfigs);
@@ -242,9 +281,7 @@ impl BrokerSettings {
             producer_id_expiration: read.ms("producer.id.expiration.ms"),
             producer_id_expiration_check_interval: read
                 .ms("producer.id.expiration.check.interval.ms"),
-            transaction_max_timeout: read.ms("transaction.max.timeout.ms"),
-            transactional_id_expiration: read.ms("transactional.id.expiration.ms"),
-            transaction_state_log_num_partitions: read.int("transaction.state.log.num.partitions"),
+            transactions: TransactionSettings::resolve(&read),
         }
     }
 }

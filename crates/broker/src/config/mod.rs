@@ -35,7 +35,7 @@ use base::config::ConfigTable;
 use base::config::reference::{Audience, markdown};
 
 pub use alter::{AlterError, AlterOp, Alteration, BrokerScope, Change};
-pub use broker_settings::BrokerSettings;
+pub use broker_settings::{BrokerSettings, TransactionSettings};
 pub use describe::{
     ConfigEntry, ConfigSource, DescribeOptions, SynonymEntry, describe_broker,
     describe_broker_default, describe_client_metrics, describe_group, describe_topic,

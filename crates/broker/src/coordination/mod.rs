@@ -7,7 +7,7 @@
 //!
 //! A kind of coordinator is an implementation of [`Coordinated`]; everything else here is shared.
 
-mod append;
+pub(crate) mod append;
 mod load;
 mod task;
 

@@ -61,6 +61,11 @@ impl<M: Coordinated> Handle<M> {
             .map_err(|_| ErrorCode::NotCoordinator)
     }
 
+    /// Whether the coordinator has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Runs a request and waits for its answer, as long as that takes.
     ///
     /// # Errors
@@ -275,6 +280,19 @@ impl<M: Coordinated> Task<M> {
                 }
                 Action::Append { commit, records } => {
                     let appended = append::records(&self.server, &self.partition, &records).await;
+                    (commit, appended)
+                }
+                Action::AppendTransactional {
+                    commit,
+                    producer,
+                    records,
+                } => {
+                    let (server, partition) = (&self.server, &self.partition);
+                    let appended = append::in_transaction(server, partition, producer, &records);
+                    (commit, appended.await)
+                }
+                Action::AppendMarker { commit, marker } => {
+                    let appended = append::marker(&self.server, &self.partition, marker).await;
                     (commit, appended)
                 }
             };

@@ -1,4 +1,4 @@
-//! FindCoordinator (key 10): which broker coordinates a group; on one node, this one.
+//! FindCoordinator (key 10): which broker coordinates a group or a transactional id; on one node, this one.
 
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use crate::request::RequestContext;
 use crate::server::Server;
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 
 /// Answers for one key, or for several from version 4 (KIP-699). Creates `__consumer_offsets` when the first
-/// group asks.
+/// group asks, `__transaction_state` when the first transactional producer does.
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
@@ -54,17 +55,29 @@ async fn find(
         error_message: message.map(str::to_owned),
         ..Coordinator::default()
     };
-    if key_type != GROUP {
-        return failed(
-            ErrorCode::InvalidRequest,
-            Some("Only groups have a coordinator in this release."),
-            key,
-        );
+    let (resource, refused) = match key_type {
+        GROUP => (ResourceType::Group, ErrorCode::GroupAuthorizationFailed),
+        TRANSACTION => (
+            ResourceType::TransactionalId,
+            ErrorCode::TransactionalIdAuthorizationFailed,
+        ),
+        _ => {
+            return failed(
+                ErrorCode::InvalidRequest,
+                Some("Only groups and transactional ids have a coordinator in this release."),
+                key,
+            );
+        }
+    };
+    if !server.allows(context, Operation::Describe, resource, &key) {
+        return failed(refused, None, key);
     }
-    if !server.allows(context, Operation::Describe, ResourceType::Group, &key) {
-        return failed(ErrorCode::GroupAuthorizationFailed, None, key);
-    }
-    if let Err(code) = server.groups().ensure_ready(server).await {
+    let ready = if key_type == GROUP {
+        server.groups().ensure_ready(server).await
+    } else {
+        server.transactions().ensure_ready(server).await
+    };
+    if let Err(code) = ready {
         return failed(code, None, key);
     }
     let listener = &context.connection.listener;

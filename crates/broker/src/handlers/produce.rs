@@ -25,6 +25,7 @@ use crate::request::RequestContext;
 use crate::server::Server;
 use crate::settings::validation_rules;
 use crate::topics::{Topic, is_internal};
+use crate::transactions::produce::{Denied, ProduceTransaction};
 
 /// Kafka's own name for tools that may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -52,7 +53,7 @@ pub(crate) struct Pending {
 }
 
 /// Validates and enqueues every partition of the request, in order. Waits only while the journal's queue is
-/// full.
+/// full, and for the transaction coordinator where a transaction begins in a partition.
 ///
 /// # Cancel safety
 /// Not cancel safe: some partitions may be enqueued and others not.
@@ -68,23 +69,23 @@ pub(crate) async fn begin(
         response: ProduceResponse::default(),
         waiting: Vec::new(),
     };
+    let transaction = ProduceTransaction::prepare(server, context, &request).await;
     for (topic_place, data) in request.topic_data.into_iter().enumerate() {
         let topic = find_topic(server, context, &data.name, TopicId(data.topic_id));
         let topic = topic.and_then(|topic| {
-            check_request(
-                context,
-                &topic,
-                request.acks,
-                request.transactional_id.as_deref(),
-            )?;
+            check_request(context, &topic, request.acks)?;
             Ok(topic)
         });
         let mut responses = Vec::with_capacity(data.partition_data.len());
         for (place, partition) in data.partition_data.into_iter().enumerate() {
             let index = partition.index;
-            let appended = match &topic {
-                Ok(topic) => append(server, context, topic, request.acks, partition).await,
-                Err(refusal) => Err(refusal.clone()),
+            let origin = transaction.origin(topic_place, index);
+            let appended = match (&topic, origin) {
+                (Ok(topic), Ok(origin)) => {
+                    append(server, context, topic, (request.acks, origin), partition).await
+                }
+                (Err(refusal), _) => Err(refusal.clone()),
+                (_, Err(denied)) => Err(denied.into()),
             };
             responses.push(match appended {
                 Ok((appended, log_append_time_ms)) => {
@@ -145,6 +146,15 @@ impl Refusal {
     }
 }
 
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal {
+            message: denied.message,
+            ..Refusal::new(denied.code)
+        }
+    }
+}
+
 impl From<ValidationError> for Refusal {
     fn from(error: ValidationError) -> Refusal {
         Refusal {
@@ -186,21 +196,9 @@ fn find_topic(
     found.ok_or_else(|| Refusal::new(unknown))
 }
 
-fn check_request(
-    context: &RequestContext,
-    topic: &Topic,
-    acks: i16,
-    transactional_id: Option<&str>,
-) -> Result<(), Refusal> {
+fn check_request(context: &RequestContext, topic: &Topic, acks: i16) -> Result<(), Refusal> {
     if !(-1..=1).contains(&acks) {
         return Err(Refusal::new(ErrorCode::InvalidRequiredAcks));
-    }
-    if transactional_id.is_some() {
-        // Transactions are not advertised; only a client that ignores ApiVersions gets here.
-        return Err(Refusal::with_message(
-            ErrorCode::InvalidTxnState,
-            "Transactions are not available in this release.",
-        ));
     }
     if is_internal(&topic.name) && context.client_id != ADMIN_CLIENT_ID {
         return Err(Refusal::with_message(
@@ -215,7 +213,7 @@ async fn append(
     server: &Server,
     context: &RequestContext,
     topic: &Topic,
-    acks: i16,
+    (acks, origin): (i16, AppendOrigin),
     data: PartitionProduceData,
 ) -> Result<(Appended, i64), Refusal> {
     let partition = topic
@@ -243,15 +241,9 @@ async fn append(
         )
     };
     let batch = validate(bytes, rules).await?;
-    if batch.header.attributes.is_transactional() {
-        return Err(Refusal::with_message(
-            ErrorCode::InvalidTxnState,
-            "Transactions are not available in this release.",
-        ));
-    }
     let log_append_time_ms = batch.log_append_time_ms;
     let appended = server
-        .append(&partition, &batch.bytes, batch.header, AppendOrigin::Client)
+        .append(&partition, &batch.bytes, batch.header, origin)
         .await
         .map_err(|error| {
             let code = errors::of_append(&error);

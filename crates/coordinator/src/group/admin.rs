@@ -155,7 +155,7 @@ impl Shard {
             return;
         }
         let records: Result<Vec<CoordinatorRecord>, EncodeError> =
-            changes.iter().map(to_record).collect();
+            changes.iter().map(Change::to_record).collect();
         let groups: Vec<Arc<str>> = changes
             .iter()
             .map(|change| change.group().clone())
@@ -205,23 +205,25 @@ impl ClassicGroup {
     }
 }
 
-fn to_record(change: &Change) -> Result<CoordinatorRecord, EncodeError> {
-    match change {
-        Change::PutOffset {
-            group,
-            topic,
-            partition,
-            entry,
-        } => record::offset_commit(
-            &crate::offsets::key(group, topic, *partition),
-            &entry.to_value(),
-        ),
-        Change::RemoveOffset {
-            group,
-            topic,
-            partition,
-        } => record::offset_tombstone(&crate::offsets::key(group, topic, *partition)),
-        Change::DeleteGroup { group, .. } => record::group_tombstone(group),
+impl Change {
+    pub(crate) fn to_record(&self) -> Result<CoordinatorRecord, EncodeError> {
+        match self {
+            Change::PutOffset {
+                group,
+                topic,
+                partition,
+                entry,
+            } => record::offset_commit(
+                &crate::offsets::key(group, topic, *partition),
+                &entry.to_value(),
+            ),
+            Change::RemoveOffset {
+                group,
+                topic,
+                partition,
+            } => record::offset_tombstone(&crate::offsets::key(group, topic, *partition)),
+            Change::DeleteGroup { group, .. } => record::group_tombstone(group),
+        }
     }
 }
 

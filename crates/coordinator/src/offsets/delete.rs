@@ -128,7 +128,8 @@ impl Shard {
                 } if name == topic && matches(entry.topic_id) => Some(*partition),
                 _ => None,
             });
-        durable.chain(staged).collect()
+        let open = self.offsets.open.offsets_of_topic(group, topic, topic_id);
+        durable.chain(staged).chain(open).collect()
     }
 
     /// Appends changes that no request waits for, in batches of bounded size.

@@ -49,6 +49,10 @@ impl Shard {
         if self.staged_changes(id).next().is_some() {
             return false;
         }
+        // So is what a transaction is about to commit.
+        if self.offsets.open.has_offsets(id) {
+            return false;
+        }
         let now_ms = self.core.now_ms();
         let retention_ms =
             i64::try_from(self.core.config.offsets_retention.as_millis()).unwrap_or(i64::MAX);

@@ -20,7 +20,8 @@ impl Shard {
     /// One group of OffsetFetch, versions 1 to 10; null `topics` ask for everything the group committed.
     ///
     /// A group or partition without a commit is no error: its offset is -1 and its metadata empty. With
-    /// `require_stable` the answer waits until no commit of the group is in flight. The broker has set each
+    /// `require_stable` the answer waits until no commit of the group is in flight, and a partition that an open
+    /// transaction commits gets UNSTABLE_OFFSET_COMMIT (KIP-447). The broker has set each
     /// topic's `name`, and `topic_id` for version 10; it splits a request by group and, before version 8,
     /// converts with [`to_grouped_fetch`] and [`from_grouped_fetch`].
     #[must_use]
@@ -56,9 +57,9 @@ impl Shard {
         let topics = match &fetch.request.topics {
             Some(topics) => topics
                 .iter()
-                .map(|topic| self.fetch_topic(&fetch, topic))
+                .map(|topic| self.fetch_topic(&fetch, topic, require_stable))
                 .collect(),
-            None => self.fetch_all(&fetch.group_id),
+            None => self.fetch_all(&fetch.group_id, require_stable),
         };
         let response = OffsetFetchResponseGroup {
             group_id: fetch.group_id,
@@ -80,12 +81,16 @@ impl Shard {
         &self,
         fetch: &StableFetch,
         topic: &OffsetFetchRequestTopics,
+        require_stable: bool,
     ) -> OffsetFetchResponseTopics {
         let committed = self
             .offsets
             .of_group(&fetch.group_id)
             .and_then(|topics| topics.get(&topic.name));
         let partitions = topic.partition_indexes.iter().map(|index| {
+            if require_stable && self.is_unstable(&fetch.group_id, &topic.name, *index) {
+                return unstable(*index);
+            }
             let entry = committed.and_then(|partitions| partitions.get(index));
             partition(
                 *index,
@@ -99,7 +104,11 @@ impl Shard {
         }
     }
 
-    fn fetch_all(&self, group_id: &str) -> Vec<OffsetFetchResponseTopics> {
+    fn is_unstable(&self, group_id: &str, topic: &str, partition: i32) -> bool {
+        self.offsets.open.has_offset(group_id, topic, partition)
+    }
+
+    fn fetch_all(&self, group_id: &str, require_stable: bool) -> Vec<OffsetFetchResponseTopics> {
         let topics = self.offsets.of_group(group_id).into_iter().flatten();
         topics
             .map(|(name, partitions)| OffsetFetchResponseTopics {
@@ -107,7 +116,12 @@ impl Shard {
                 topic_id: Uuid::ZERO,
                 partitions: partitions
                     .iter()
-                    .map(|(index, entry)| partition(*index, Some(entry)))
+                    .map(|(index, entry)| {
+                        if require_stable && self.is_unstable(group_id, name, *index) {
+                            return unstable(*index);
+                        }
+                        partition(*index, Some(entry))
+                    })
                     .collect(),
             })
             .collect()
@@ -130,6 +144,14 @@ fn partition(partition_index: i32, entry: Option<&OffsetEntry>) -> OffsetFetchRe
                 .unwrap_or_default(),
         ),
         error_code: ErrorCode::None.code(),
+    }
+}
+
+/// A transaction that commits this partition's offset is open: the client asks again.
+fn unstable(partition_index: i32) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        error_code: ErrorCode::UnstableOffsetCommit.code(),
+        ..partition(partition_index, None)
     }
 }
 

@@ -3,11 +3,13 @@
 //! An offset is *staged* from the moment its append starts until the outcome is known, and *durable* after
 //! that. OffsetFetch sees durable ones only; with `require_stable` it waits until nothing of its group is
 //! staged. Deletions look at both, since their tombstones come later in the log than what is staged now.
+//! Offsets that a transaction commits are *pending* until its marker is durable (see [`transactional`]).
 
 mod commit;
 mod delete;
 mod expire;
 mod fetch;
+mod transactional;
 
 pub use fetch::{from_grouped_fetch, to_grouped_fetch};
 
@@ -21,6 +23,7 @@ use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::action::{CommitId, Token};
 use crate::shard::Shard;
 use crate::shard::effect::{Change, Effect};
+use transactional::OpenTransactions;
 
 /// What was committed for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub(crate) struct Offsets {
     durable: BTreeMap<Arc<str>, GroupOffsets>,
     staged: BTreeMap<Arc<str>, BTreeSet<CommitId>>,
     stable_fetches: BTreeMap<CommitId, Vec<StableFetch>>,
+    /// What open transactions commit.
+    pub(crate) open: OpenTransactions,
 }
 
 impl Offsets {
@@ -108,6 +113,7 @@ impl Offsets {
     }
 
     pub(crate) fn remove(&mut self, group: &str, topic: &str, partition: i32) {
+        self.open.remove(group, topic, partition);
         let Some(topics) = self.durable.get_mut(group) else {
             return;
         };
@@ -133,6 +139,7 @@ impl Offsets {
         self.durable
             .keys()
             .chain(self.staged.keys())
+            .chain(self.open.groups())
             .cloned()
             .collect()
     }
@@ -151,6 +158,18 @@ impl Offsets {
                 commits.remove(&commit);
                 if commits.is_empty() {
                     self.staged.remove(change.group());
+                }
+            }
+        }
+    }
+
+    /// As [`Offsets::unstage`], for an append that names its groups.
+    pub(crate) fn unstage_groups(&mut self, commit: CommitId, groups: &[Arc<str>]) {
+        for group in groups {
+            if let Some(commits) = self.staged.get_mut(group) {
+                commits.remove(&commit);
+                if commits.is_empty() {
+                    self.staged.remove(group);
                 }
             }
         }
@@ -188,8 +207,9 @@ impl Shard {
         let commits = self.offsets.staged_of(group);
         let pending = commits.filter_map(|commit| self.core.commits.get(&commit));
         let changes = pending.flat_map(|pending| match &pending.effect {
-            Effect::Changes(changes) => changes.as_slice(),
-            Effect::NewGroup { .. }
+            Effect::Changes(changes) | Effect::TxnOffsets { changes, .. } => changes.as_slice(),
+            Effect::EndTxn { .. }
+            | Effect::NewGroup { .. }
             | Effect::EmptyGroup { .. }
             | Effect::Assignment(_)
             | Effect::StaticMember(_) => &[],
@@ -197,7 +217,7 @@ impl Shard {
         changes.filter(move |change| **change.group() == *group)
     }
 
-    /// The partitions of `group` that have an offset, durable or staged.
+    /// The partitions of `group` that have an offset, durable, staged or in an open transaction.
     pub(crate) fn latest_offsets(&self, group: &str) -> BTreeSet<(String, i32)> {
         let durable = self.offsets.of_group(group).into_iter().flatten();
         let mut latest: BTreeSet<(String, i32)> = durable
@@ -207,6 +227,7 @@ impl Shard {
                     .map(move |partition| (topic.clone(), *partition))
             })
             .collect();
+        latest.extend(self.offsets.open.offsets_of(group));
         for change in self.staged_changes(group) {
             if let Change::PutOffset {
                 topic, partition, ..

@@ -10,7 +10,9 @@ use wire::messages::{JoinGroupResponse, SyncGroupResponse};
 use wire::{EncodeError, ErrorCode};
 
 use super::effect::Effect;
-use crate::action::{Action, CommitId, CoordinatorRecord, Response, Token};
+use crate::action::{
+    Action, CommitId, CoordinatorRecord, Response, Token, TransactionMarker, TransactionalProducer,
+};
 use crate::config::GroupConfig;
 use crate::group::MemberIds;
 use crate::timer::{TimerKey, Timers};
@@ -114,6 +116,49 @@ impl Core {
         self.reply(waiting.token, Response::SyncGroup(response));
     }
 
+    /// As [`Core::append`], within a producer's transaction.
+    pub(crate) fn append_transactional(
+        &mut self,
+        effect: Effect,
+        reply: Option<(Token, Response)>,
+        producer: TransactionalProducer,
+        records: Result<Vec<CoordinatorRecord>, EncodeError>,
+    ) -> CommitId {
+        let commit = self.begin_commit(effect, reply);
+        match records {
+            Ok(records) => self.out.push(Action::AppendTransactional {
+                commit,
+                producer,
+                records,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, commit = commit.0, "coordinator records do not encode");
+                self.unencodable.push(commit);
+            }
+        }
+        commit
+    }
+
+    /// Starts the append of a marker.
+    pub(crate) fn append_marker(
+        &mut self,
+        effect: Effect,
+        reply: Option<(Token, Response)>,
+        marker: TransactionMarker,
+    ) -> CommitId {
+        let commit = self.begin_commit(effect, reply);
+        self.out.push(Action::AppendMarker { commit, marker });
+        commit
+    }
+
+    fn begin_commit(&mut self, effect: Effect, reply: Option<(Token, Response)>) -> CommitId {
+        let commit = CommitId(self.next_commit);
+        self.next_commit += 1;
+        self.commits.insert(commit, PendingCommit { effect, reply });
+        self.schedule(TimerKey::Commit(commit), self.config.commit_timeout);
+        commit
+    }
+
     /// Starts an append. `reply` is sent when it is durable, or as an error when it is not.
     ///
     /// Records that do not encode (a name too long for the record's format) make an append that fails as
@@ -124,10 +169,7 @@ impl Core {
         reply: Option<(Token, Response)>,
         records: Result<Vec<CoordinatorRecord>, EncodeError>,
     ) -> CommitId {
-        let commit = CommitId(self.next_commit);
-        self.next_commit += 1;
-        self.commits.insert(commit, PendingCommit { effect, reply });
-        self.schedule(TimerKey::Commit(commit), self.config.commit_timeout);
+        let commit = self.begin_commit(effect, reply);
         match records {
             Ok(records) => self.out.push(Action::Append { commit, records }),
             Err(error) => {

@@ -14,6 +14,17 @@ use crate::offsets::OffsetEntry;
 pub(crate) enum Effect {
     /// Offsets and group deletions: applied when durable, forgotten when not.
     Changes(Vec<Change>),
+    /// Offsets that a transaction commits: pending when durable, until the transaction ends.
+    TxnOffsets {
+        producer_id: i64,
+        changes: Vec<Change>,
+    },
+    /// The end of a producer's transaction, which changes offsets of these groups.
+    EndTxn {
+        producer_id: i64,
+        committed: bool,
+        groups: Vec<Arc<str>>,
+    },
     /// The first record of a group that JoinGroup made, so that the group exists in the log too.
     NewGroup { group: Arc<str>, incarnation: u64 },
     /// A generation without members.

@@ -18,6 +18,19 @@ impl StateMachine for Shard {
         Shard::replay(self, key, value)
     }
 
+    fn replay_transactional(
+        &mut self,
+        producer_id: i64,
+        key: &Bytes,
+        value: Option<&Bytes>,
+    ) -> Result<Replayed, ReplayError> {
+        Shard::replay_transactional(self, producer_id, key, value)
+    }
+
+    fn replay_end_txn(&mut self, producer_id: i64, committed: bool) {
+        self.end_open_transaction(producer_id, committed);
+    }
+
     fn loaded(&mut self) -> Vec<Action> {
         Shard::loaded(self)
     }

@@ -226,8 +226,8 @@ impl Shard {
         Some((group, &mut self.core))
     }
 
-    /// Stores a durable offset. A group that only commits offsets exists by that alone: it is what Kafka
-    /// calls a simple group, empty and without a protocol type.
+    /// Stores a durable offset that was committed outside of a transaction: it stands above what transactions
+    /// committed earlier in the log, whenever those end.
     pub(crate) fn put_offset(
         &mut self,
         group_id: &str,
@@ -235,10 +235,29 @@ impl Shard {
         partition: i32,
         entry: OffsetEntry,
     ) {
+        self.offsets.open.supersede(group_id, &topic, partition);
+        self.store_offset(group_id, topic, partition, entry);
+    }
+
+    /// Stores a durable offset. A group that only commits offsets exists by that alone: it is what Kafka
+    /// calls a simple group, empty and without a protocol type.
+    pub(crate) fn store_offset(
+        &mut self,
+        group_id: &str,
+        topic: String,
+        partition: i32,
+        entry: OffsetEntry,
+    ) {
+        let id = self.group_of_offsets(group_id);
+        self.offsets.put(id, topic, partition, entry);
+    }
+
+    /// The id of the group that offsets belong to, which exists from here on.
+    pub(crate) fn group_of_offsets(&mut self, group_id: &str) -> Arc<str> {
         let deletion_staged = self
             .staged_changes(group_id)
             .any(|change| matches!(change, Change::DeleteGroup { .. }));
-        let id = match self.groups.get_mut(group_id) {
+        match self.groups.get_mut(group_id) {
             Some(group) => {
                 // The offset shows the group, unless a tombstone follows it in the log.
                 group.durable |= !deletion_staged;
@@ -251,8 +270,7 @@ impl Shard {
                 self.groups.insert(id.clone(), group);
                 id
             }
-        };
-        self.offsets.put(id, topic, partition, entry);
+        }
     }
 
     /// Fails appends that never reached the broker, then hands out what was collected.

@@ -16,6 +16,21 @@ impl Shard {
                 self.offsets.unstage(commit, &changes);
                 changes.into_iter().for_each(|change| self.apply(change));
             }
+            Effect::TxnOffsets {
+                producer_id,
+                changes,
+            } => {
+                self.offsets.unstage(commit, &changes);
+                self.hold_offsets(producer_id, changes);
+            }
+            Effect::EndTxn {
+                producer_id,
+                committed,
+                groups,
+            } => {
+                self.offsets.unstage_groups(commit, &groups);
+                self.end_open_transaction(producer_id, committed);
+            }
             Effect::NewGroup { group, incarnation } | Effect::EmptyGroup { group, incarnation } => {
                 if let Some(group) = incarnated(self.groups.get_mut(&group), incarnation) {
                     group.durable = true;
@@ -58,6 +73,8 @@ impl Shard {
                     }
                 }
             }
+            Effect::TxnOffsets { changes, .. } => self.offsets.unstage(commit, changes),
+            Effect::EndTxn { groups, .. } => self.offsets.unstage_groups(commit, groups),
             Effect::NewGroup { group, incarnation } => {
                 // A later record of the group stands for it if one is on its way.
                 let abandoned = self.groups.get(group).is_some_and(|group| {
@@ -101,7 +118,11 @@ impl Shard {
                     group.fail_static_member(&mut self.core, member, error.to_error_code());
                 }
             }
-            Effect::Changes(_) | Effect::NewGroup { .. } | Effect::EmptyGroup { .. } => {}
+            Effect::Changes(_)
+            | Effect::TxnOffsets { .. }
+            | Effect::EndTxn { .. }
+            | Effect::NewGroup { .. }
+            | Effect::EmptyGroup { .. } => {}
         }
         self.reply_failure(pending.reply.take(), error);
         self.core.commits.insert(commit, pending);

@@ -118,6 +118,9 @@ impl Bench {
                     assert!(!records.is_empty());
                     self.in_flight.push_back((commit, records));
                 }
+                Action::AppendTransactional { .. } | Action::AppendMarker { .. } => {
+                    panic!("tests of transactions have their own bench")
+                }
             }
         }
         while self.auto_commit && !self.in_flight.is_empty() {

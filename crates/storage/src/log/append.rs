@@ -12,18 +12,41 @@ use crate::config::FlushPolicy;
 use crate::error::{AppendError, StorageError};
 use crate::io::LockExt;
 use crate::log::producer::Sequence;
-use crate::log::{LogState, PartitionLog, State, TailBatch};
+use crate::log::{LogState, PartitionLog, State, TailBatch, VerificationGuard};
 use crate::lsn::Lsn;
 use crate::metrics::add;
 use crate::wal::{DurableListener, FrameBody, WalError, WalFrame};
 
-/// Who appends (`AppendOrigin`).
+/// Who appends (`AppendOrigin`), and what is known of its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppendOrigin {
-    /// A producer: sequences are checked and duplicates recognised.
+    /// A producer: sequences are checked and duplicates recognised. A batch of a transaction is taken as it is.
     Client,
+    /// A producer in a transaction: as `Client`, and a batch that begins its transaction in this log needs the
+    /// guard under which the coordinator was asked ([`PartitionLog::begin_verification`]).
+    VerifiedClient(VerificationGuard),
     /// A coordinator of this broker: the epoch is checked, sequences are not.
     Coordinator,
+    /// A coordinator that writes in a client's transaction, with the guard as for `VerifiedClient`.
+    VerifiedCoordinator(VerificationGuard),
+    /// The transaction coordinator, with a marker of transaction version 2: its epoch is above that of the records
+    /// it ends, so that a late marker cannot end a later transaction (KIP-890).
+    Marker2,
+}
+
+impl AppendOrigin {
+    fn is_client(self) -> bool {
+        matches!(self, AppendOrigin::Client | AppendOrigin::VerifiedClient(_))
+    }
+
+    fn guard(self) -> Option<VerificationGuard> {
+        match self {
+            AppendOrigin::VerifiedClient(guard) | AppendOrigin::VerifiedCoordinator(guard) => {
+                Some(guard)
+            }
+            AppendOrigin::Client | AppendOrigin::Coordinator | AppendOrigin::Marker2 => None,
+        }
+    }
 }
 
 /// A batch to append.
@@ -209,9 +232,15 @@ impl PartitionLog {
                 limit,
             });
         }
-        let from_client = batch.origin == AppendOrigin::Client;
+        let from_client = batch.origin.is_client();
+        if batch.origin == AppendOrigin::Marker2 {
+            state.producers.check_strict_marker(&batch.header)?;
+        }
         match state.producers.check(&batch.header, marker, from_client)? {
-            Sequence::New => Ok(None),
+            Sequence::New => {
+                self.check_transaction(state, batch)?;
+                Ok(None)
+            }
             Sequence::Duplicate(original) => {
                 add(&self.context.metrics.duplicate_batches, 1);
                 Ok(Some(Appended {
@@ -224,6 +253,26 @@ impl PartitionLog {
                 }))
             }
         }
+    }
+
+    /// Refuses a batch that would open a transaction the coordinator does not know of.
+    fn check_transaction(&self, state: &State, batch: &AppendBatch) -> Result<(), AppendError> {
+        let header = &batch.header;
+        let Some(guard) = batch.origin.guard() else {
+            return Ok(());
+        };
+        let begins = header.attributes.is_transactional()
+            && !header.attributes.is_control()
+            && !state
+                .producers
+                .has_open_txn(header.producer_id, header.producer_epoch);
+        if !begins {
+            return Ok(());
+        }
+        let entry = state.producers.get(header.producer_id);
+        state
+            .verifications
+            .check(guard, header, entry, batch.origin.is_client())
     }
 
     fn stamp(&self, state: &State, batch: &AppendBatch) -> Result<TailBatch, AppendError> {
@@ -248,6 +297,9 @@ impl PartitionLog {
         lsn: Lsn,
     ) -> (Appended, Option<crate::log::producer::AbortedTxn>) {
         let aborted = state.producers.apply(header, marker, lsn);
+        if header.attributes.is_transactional() {
+            state.verifications.end(header);
+        }
         state
             .epochs
             .assign(header.partition_leader_epoch, header.base_offset);

@@ -25,6 +25,7 @@ mod recover;
 mod replay;
 mod retention;
 mod snapshot;
+mod verification;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -58,6 +59,8 @@ pub use read::{ReadLimit, ReadResult};
 pub(crate) use recover::{LogRecovery, RecoveryInput, recover as recover_log};
 pub use retention::DeletedRecords;
 pub(crate) use retention::RetentionPlan;
+use verification::Verifications;
+pub use verification::{VerificationGuard, VerificationRequest};
 
 /// What all logs of a data directory share.
 pub(crate) struct LogContext {
@@ -138,6 +141,7 @@ pub(crate) struct State {
     pub(crate) segments: Vec<SegmentView>,
     pub(crate) tail: VecDeque<TailBatch>,
     pub(crate) producers: ProducerStates,
+    pub(crate) verifications: Verifications,
     pub(crate) epochs: EpochCache,
     pub(crate) hints: ReadHints,
     /// Aborted transactions whose marker is in a segment, ascending by last offset.
@@ -207,6 +211,7 @@ impl PartitionLog {
             segments: found.segments,
             tail: VecDeque::new(),
             producers: found.producers,
+            verifications: Verifications::default(),
             epochs: found.epochs,
             hints: ReadHints::default(),
             aborted: found.aborted,
@@ -338,7 +343,9 @@ impl PartitionLog {
 
     /// Forgets producers that were silent for `expiration_ms` (`producer.id.expiration.ms`).
     pub(crate) fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
-        if self.state.locked().producers.expire(now_ms, expiration_ms) > 0 {
+        let mut state = self.state.locked();
+        state.verifications.expire(now_ms, expiration_ms);
+        if state.producers.expire(now_ms, expiration_ms) > 0 {
             self.changed.store(true, Ordering::Release);
         }
     }

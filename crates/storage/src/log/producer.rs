@@ -211,12 +211,35 @@ impl ProducerStates {
         if from_client {
             check_sequence(entry, header)?;
         }
-        let same_epoch = header.producer_epoch == entry.epoch;
-        let outside = entry.txn_first_offset.is_some() && !header.attributes.is_transactional();
-        if same_epoch && outside {
+        // A transaction is open: whatever the producer writes, under this epoch or a later one, belongs to it.
+        if entry.txn_first_offset.is_some() && !header.attributes.is_transactional() {
             return Err(AppendError::InvalidTxnState { producer_id });
         }
         Ok(Sequence::New)
+    }
+
+    /// Whether a transaction of the producer in this epoch is open (`UnifiedLog.hasOngoingTransaction`).
+    pub(crate) fn has_open_txn(&self, producer_id: i64, epoch: i16) -> bool {
+        self.entries
+            .get(&producer_id)
+            .is_some_and(|entry| entry.txn_first_offset.is_some() && entry.epoch == epoch)
+    }
+
+    /// Decides about a marker of transaction version 2: its epoch is above the producer's, but for the repetition
+    /// of one that was written (`ProducerAppendInfo.checkProducerEpoch`, KAFKA-19999).
+    pub(crate) fn check_strict_marker(&self, header: &BatchHeader) -> Result<(), AppendError> {
+        let Some(entry) = self.entries.get(&header.producer_id) else {
+            return Ok(());
+        };
+        let repeated = header.producer_epoch == entry.epoch && entry.txn_first_offset.is_none();
+        if header.producer_epoch > entry.epoch || repeated {
+            return Ok(());
+        }
+        Err(AppendError::InvalidProducerEpoch {
+            producer_id: header.producer_id,
+            epoch: header.producer_epoch,
+            current: entry.epoch,
+        })
     }
 
     /// Takes up a batch that was appended at `header.base_offset`. Returns the transaction that its marker

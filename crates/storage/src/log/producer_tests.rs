@@ -133,6 +133,37 @@ fn transactions_bound_the_stable_offset() {
 }
 
 #[test]
+fn a_marker_of_version_2_is_above_the_epoch_it_ends() {
+    let mut states = ProducerStates::default();
+    let transactional = |epoch, sequence, offset| BatchHeader {
+        attributes: Attributes(Attributes::TRANSACTIONAL),
+        ..batch(5, epoch, sequence, 1, offset)
+    };
+    let end = |epoch, offset| BatchHeader {
+        attributes: Attributes(Attributes::TRANSACTIONAL | Attributes::CONTROL),
+        ..batch(5, epoch, -1, 1, offset)
+    };
+    let marker = EndTxnMarker {
+        committed: true,
+        coordinator_epoch: 0,
+    };
+    assert!(states.check_strict_marker(&end(0, 0)).is_ok(), "unknown");
+    assert_eq!(send(&mut states, &transactional(3, 0, 0)), "new");
+    for late in [2, 3] {
+        assert!(states.check_strict_marker(&end(late, 1)).is_err(), "{late}");
+    }
+    assert!(states.check_strict_marker(&end(4, 1)).is_ok());
+    states.apply(&end(4, 1), Some(marker), Lsn::ZERO);
+    assert!(states.check_strict_marker(&end(4, 2)).is_ok(), "a retry");
+    assert_eq!(send(&mut states, &transactional(3, 1, 2)), "old epoch");
+    assert_eq!(send(&mut states, &transactional(4, 0, 2)), "new");
+    assert!(states.has_open_txn(5, 4) && !states.has_open_txn(5, 3));
+    assert!(states.check_strict_marker(&end(4, 3)).is_err(), "late");
+    let outside = batch(5, 5, 0, 1, 3);
+    assert_eq!(send(&mut states, &outside), "outside of its transaction");
+}
+
+#[test]
 fn a_snapshot_brings_back_all_five_batches() {
     let mut states = ProducerStates::default();
     for sequence in 0..9 {

@@ -187,7 +187,8 @@ impl PartitionLog {
             }
         }
         if limit == ReadLimit::LastStableOffset {
-            result.aborted_transactions = aborted_within(&state, offset, result.next_offset.0);
+            let upper = result.next_offset.0;
+            result.aborted_transactions = aborted_between(&state.aborted, offset, upper);
         }
         Ok(Ok(result))
     }
@@ -284,12 +285,18 @@ impl PartitionLog {
     }
 }
 
-/// The aborted transactions with something in a range, by first offset.
-fn aborted_within(state: &State, from: i64, to: i64) -> Vec<AbortedTxn> {
-    let within = |txn: &&AbortedTxn| txn.last_offset.0 >= from && txn.first_offset.0 < to;
-    let mut all: Vec<AbortedTxn> = state.aborted.iter().filter(within).copied().collect();
-    all.sort_by_key(|txn| txn.first_offset);
-    all
+/// The aborted transactions that overlap a range, by first offset. `aborted` ascends by last offset: what ended
+/// before the range is skipped without a look.
+fn aborted_between(aborted: &[AbortedTxn], from: i64, upper: i64) -> Vec<AbortedTxn> {
+    let first = aborted.partition_point(|txn| txn.last_offset.0 < from);
+    let mut overlapping: Vec<AbortedTxn> = aborted
+        .iter()
+        .skip(first)
+        .filter(|txn| txn.first_offset.0 < upper)
+        .copied()
+        .collect();
+    overlapping.sort_by_key(|txn| txn.first_offset);
+    overlapping
 }
 
 /// Where `offset` is.

@@ -14,6 +14,7 @@ use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig
 use wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::metadata_response::MetadataResponseTopic;
@@ -24,8 +25,9 @@ use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchR
 use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::messages::{
     CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, ProduceResponse,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+    ProduceResponse,
 };
 use wire::record_batch::verify_crc;
 use wire::record_data::{BatchOptions, Record, RecordBatchBuilder, batches, records};
@@ -125,6 +127,39 @@ pub fn create_topics(connection: &mut Connection, topics: Vec<CreatableTopic>) -
         }
     }
     Ok(())
+}
+
+/// Sets one config of a resource, whose type is Kafka's number for it (`ConfigResource.Type`); returns the error
+/// and its message.
+///
+/// # Errors
+/// When the conversation fails.
+pub fn set_config(
+    connection: &mut Connection,
+    (resource_type, resource_name): (i8, &str),
+    (name, value): (&str, &str),
+) -> Result<(ErrorCode, String)> {
+    let resource = AlterConfigsResource {
+        resource_type,
+        resource_name: resource_name.to_owned(),
+        configs: vec![AlterableConfig {
+            name: name.to_owned(),
+            config_operation: 0,
+            value: Some(value.to_owned()),
+        }],
+    };
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![resource],
+        validate_only: false,
+    };
+    let answer = connection.call(1, &request)?;
+    let altered = answer
+        .responses
+        .into_iter()
+        .next()
+        .context("IncrementalAlterConfigs answered no resource")?;
+    let message = altered.error_message.unwrap_or_default();
+    Ok((error_code(altered.error_code)?, message))
 }
 
 /// Deletes a topic.

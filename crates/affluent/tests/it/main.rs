@@ -10,6 +10,7 @@
 mod config;
 mod expect;
 mod groups;
+mod loggers;
 mod records;
 mod server;
 mod start;

@@ -266,6 +266,42 @@ mod tests {
         assert!((9_000.0..=11_500.0).contains(&achieved), "{achieved}");
     }
 
+    /// Random windows, bounds and amounts: whoever waits as told stays within the bound over time.
+    #[test]
+    fn whoever_obeys_stays_within_the_bound() {
+        use rand::rngs::SmallRng;
+        use rand::{Rng, SeedableRng};
+
+        for seed in 0..50 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let window = QuotaWindow {
+                samples: random.random_range(2..20),
+                sample_ms: random.random_range(100..3_000),
+            };
+            let bound = f64::from(random.random_range(1_000..1_000_000));
+            let largest = window.burst_max(bound) / 2.0;
+            let mut rate = Rate::default();
+            let end_ms = window.span_ms() * 40;
+            let (mut now_ms, mut used) = (0_u64, 0.0);
+            while now_ms < end_ms {
+                let amount = random.random_range(0.0..largest);
+                rate.record(window, amount, now_ms);
+                used += amount;
+                let throttle_ms = rate.throttle_ms(window, bound, NO_LIMIT, now_ms);
+                assert!(rate.measure(window, now_ms).0 >= 0.0);
+                assert!(rate.samples.len() <= window.samples as usize + 1);
+                now_ms += throttle_ms + random.random_range(1..window.sample_ms);
+            }
+            let achieved = used / seconds(now_ms);
+            assert!(
+                achieved <= bound * 1.15,
+                "seed {seed}: {achieved} of {bound}"
+            );
+            // Quiet for a whole window, it is as new.
+            assert_eq!(rate.measure(window, now_ms + window.span_ms()).0, 0.0);
+        }
+    }
+
     #[test]
     fn a_bound_of_zero_holds_back_for_the_window() {
         let mut rate = Rate::default();

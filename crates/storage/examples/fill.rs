@@ -60,7 +60,6 @@ fn fill(storage: &Storage) -> Result<(), Box<dyn Error>> {
             header,
             leader_epoch: LeaderEpoch(3),
             origin,
-            write: storage::WhenToWrite::AtOnce,
         };
         log.append(batch, time)?;
         Ok::<(), Box<dyn Error>>(())
@@ -123,7 +122,6 @@ fn fill_and_clean(storage: &Storage) -> Result<(), Box<dyn Error>> {
             header,
             leader_epoch: LeaderEpoch(3),
             origin,
-            write: storage::WhenToWrite::AtOnce,
         };
         log.append(batch, time)?;
         Ok::<(), Box<dyn Error>>(())

@@ -57,8 +57,7 @@ pub use log::{
 };
 pub use lsn::Lsn;
 pub use manager::{
-    OfflinePartition, PartitionSpec, QueuedWrites, RecoveryReport, RetentionReport, Storage,
-    StorageStatus, Volume,
+    OfflinePartition, PartitionSpec, RecoveryReport, RetentionReport, Storage, StorageStatus,
+    Volume,
 };
 pub use metrics::StorageMetrics;
-pub use wal::WhenToWrite;

@@ -61,9 +61,12 @@ impl<M: Coordinated> Handle<M> {
             .map_err(|_| ErrorCode::NotCoordinator)
     }
 
-    /// Whether the coordinator has ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.commands.is_closed()
+    /// Waits until the coordinator has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn closed(&self) {
+        self.commands.closed().await;
     }
 
     /// Runs a request and waits for its answer, as long as that takes.

@@ -18,8 +18,10 @@ use crate::coordination::{Handle, append};
 use crate::server::Server;
 use crate::topics::CONSUMER_OFFSETS;
 
-/// How long to wait before partitions that could not take their marker are asked again.
+/// How long to wait before partitions that could not take their marker are asked again, at first and at most: a
+/// coordinator that loads is soon done, a partition that is offline stays so for long.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// Writes the markers of a transaction until every partition has its own, then tells the coordinator.
 ///
@@ -32,6 +34,7 @@ pub(super) async fn write(
 ) {
     let marker = markers.marker;
     let mut left = markers.partitions.clone();
+    let mut delay = RETRY_DELAY;
     loop {
         let written = left.iter().map(|partition| {
             let server = &server;
@@ -50,10 +53,13 @@ pub(super) async fn write(
             break;
         }
         left = retried;
-        tokio::time::sleep(RETRY_DELAY).await;
-        if coordinator.is_closed() {
+        if tokio::time::timeout(delay, coordinator.closed())
+            .await
+            .is_ok()
+        {
             return;
         }
+        delay = (delay * 2).min(RETRY_DELAY_MAX);
     }
     let told = coordinator.tell(move |machine| machine.markers_written(&markers));
     if told.await.is_err() {

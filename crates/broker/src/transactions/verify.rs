@@ -61,6 +61,9 @@ pub(crate) struct Producer {
 /// While an earlier transaction of the producer ends, this tries again for
 /// `add.partitions.to.txn.retry.backoff.max.ms`, so that a client of transaction version 2 seldom sees
 /// CONCURRENT_TRANSACTIONS.
+///
+/// Differs: Kafka sleeps for `add.partitions.to.txn.retry.backoff.ms` before each further attempt. Here the
+/// coordinator says when the earlier transaction has ended; the backoff is the longest such wait.
 pub(crate) async fn verify(
     server: &Arc<Server>,
     producer: &Producer,
@@ -85,7 +88,14 @@ pub(crate) async fn verify(
                 .map(|code| translate(code, operation))
                 .collect();
         }
-        tokio::time::sleep_until(next).await;
+        let id = producer.transactional_id.clone();
+        let settled = server
+            .transactions()
+            .request(&producer.transactional_id, move |machine, token| {
+                machine.await_settled(token, &id)
+            });
+        // Ended or not, and whether or not the coordinator is still there: the next attempt shows.
+        drop(tokio::time::timeout_at(next, settled).await);
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Response {
     EndTxn(EndTxnResponse),
     /// A new producer id is needed: ask again with one.
     ProducerIdWanted,
+    /// To [`TransactionCoordinator::await_settled`].
+    Settled,
 }
 
 impl Response {
@@ -86,7 +88,7 @@ impl Response {
             Response::InitProducerId(_) => Response::init_error(error),
             Response::Partitions(codes) => Response::Partitions(vec![error; codes.len()]),
             Response::EndTxn(_) => Response::end_error(error),
-            Response::ProducerIdWanted => Response::ProducerIdWanted,
+            Response::ProducerIdWanted | Response::Settled => self,
         }
     }
 
@@ -168,6 +170,8 @@ pub struct TransactionCoordinator {
     timeouts_due: Timestamp,
     /// When expired ids are next removed.
     expiration_due: Timestamp,
+    /// Who wants to know when a transactional id takes requests again.
+    waiting: BTreeMap<Arc<str>, Vec<Token>>,
     /// Completions whose record failed, by when they are tried again.
     retries: BTreeSet<(Timestamp, Arc<str>)>,
     /// Appends whose records could not be encoded.
@@ -191,6 +195,7 @@ impl TransactionCoordinator {
             transactions: BTreeMap::new(),
             commits: BTreeMap::new(),
             next_commit: 0,
+            waiting: BTreeMap::new(),
             retries: BTreeSet::new(),
             unencodable: Vec::new(),
             out: Vec::new(),
@@ -213,6 +218,37 @@ impl TransactionCoordinator {
             self.complete(&markers.transactional_id);
         }
         self.finish()
+    }
+
+    /// Answers [`Response::Settled`] once no transition of the transactional id is in flight, at once if none is:
+    /// whoever got CONCURRENT_TRANSACTIONS may ask again then.
+    #[must_use]
+    pub fn await_settled(&mut self, token: Token, transactional_id: &str) -> Actions<Self> {
+        let pending = self
+            .transactions
+            .get_key_value(transactional_id)
+            .filter(|(_, transaction)| transaction.pending.is_some());
+        match pending {
+            Some((id, _)) => {
+                let waiting = self.waiting.entry(Arc::clone(id)).or_default();
+                waiting.push(token);
+            }
+            None => self.reply(token, Response::Settled),
+        }
+        self.finish()
+    }
+
+    /// Tells who waits for a transactional id, if it takes requests again.
+    fn release(&mut self, id: &str) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let transaction = self.transactions.get(id);
+        if transaction.is_none_or(|transaction| transaction.pending.is_none()) {
+            for token in self.waiting.remove(id).unwrap_or_default() {
+                self.reply(token, Response::Settled);
+            }
+        }
     }
 
     fn unavailable(&self) -> Option<ErrorCode> {
@@ -267,6 +303,7 @@ impl TransactionCoordinator {
         for (id, metadata) in pending.changes {
             let Some(metadata) = metadata else {
                 self.transactions.remove(&id);
+                self.release(&id);
                 continue;
             };
             let preparing = metadata.state.is_preparing();
@@ -277,6 +314,8 @@ impl TransactionCoordinator {
             self.transactions.insert(Arc::clone(&id), transaction);
             if preparing {
                 self.write_markers(&id);
+            } else {
+                self.release(&id);
             }
         }
     }
@@ -295,6 +334,9 @@ impl TransactionCoordinator {
                 transaction.pending = Some(Pending::Retry);
                 self.retries.insert((at, Arc::clone(id)));
             }
+        }
+        for (id, _) in &pending.changes {
+            self.release(id);
         }
         if let Some((token, response)) = pending.reply {
             self.reply(token, response.into_error(error.to_error_code()));
@@ -388,6 +430,9 @@ impl StateMachine for TransactionCoordinator {
             if let Some((token, response)) = pending.reply {
                 self.reply(token, response.into_error(ErrorCode::NotCoordinator));
             }
+        }
+        for token in std::mem::take(&mut self.waiting).into_values().flatten() {
+            self.reply(token, Response::Settled);
         }
         self.transactions.clear();
         self.finish()

@@ -316,6 +316,19 @@ impl Bench {
         self.ended(token)
     }
 
+    pub(crate) fn send_await(&mut self) -> Token {
+        let token = self.token();
+        let actions = self.machine.await_settled(token, ID);
+        self.run(actions);
+        token
+    }
+
+    /// Whether the transactional id takes requests.
+    pub(crate) fn is_settled(&mut self) -> bool {
+        let token = self.send_await();
+        !self.is_waiting(token)
+    }
+
     /// State, producer and epoch, as DescribeTransactions shows them.
     pub(crate) fn described(&self) -> String {
         let state = self.machine.describe(ID);

@@ -1,6 +1,7 @@
 //! EndTxn of both protocols, its retries, and crashes on the way.
 
 use coordinator::transaction::ClientVersion::{Classic, V2};
+use coordinator::transaction::Response;
 use wire::ErrorCode;
 
 use crate::bench::{Bench, Producer};
@@ -91,6 +92,24 @@ fn an_answer_waits_for_the_decision_and_not_for_markers() {
     bench.auto = true;
     assert_eq!(bench.end(producer, V2, true), Ok(next));
     assert_eq!(bench.add(next, V2), ErrorCode::None);
+}
+
+#[test]
+fn whoever_waits_for_the_end_is_told_once() {
+    let mut bench = Bench::new();
+    let producer = bench.init().unwrap();
+    assert!(bench.is_settled());
+    assert_eq!(bench.add(producer, V2), ErrorCode::None);
+    bench.auto = false;
+    bench.send_end(producer, V2, true);
+    let waiting = bench.send_await();
+    bench.commit_next();
+    assert!(bench.is_waiting(waiting), "markers are under way");
+    bench.write_next();
+    assert!(bench.is_waiting(waiting), "so is the completion");
+    bench.commit_next();
+    assert_eq!(bench.response(waiting), Response::Settled);
+    assert!(bench.is_settled());
 }
 
 #[test]

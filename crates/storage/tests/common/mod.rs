@@ -117,7 +117,6 @@ pub(crate) fn try_append_epoch(
             header,
             leader_epoch,
             origin,
-            write: storage::WhenToWrite::AtOnce,
         },
         NOW,
     )

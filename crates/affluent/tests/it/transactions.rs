@@ -301,6 +301,23 @@ fn records_outside_of_a_transaction_are_refused() {
 }
 
 #[test]
+fn a_made_up_producer_is_refused() {
+    let server = start(options());
+    let mut producer = Producer::start(&server, "tx", 60_000);
+    producer.id += 1_000;
+    let unknown = ErrorCode::InvalidProducerIdMapping;
+    assert_eq!(producer.send(12, "lost"), unknown);
+    assert_eq!(producer.send(9, "lost"), unknown);
+    assert_eq!(producer.add_partitions(&[0]), unknown);
+    assert_eq!(producer.try_end(5, true).0, unknown);
+    assert_eq!(producer.try_end(3, false).0, unknown);
+    producer.id -= 1_000;
+    assert_eq!(producer.send(12, "kept"), ErrorCode::None);
+    producer.end(5, true);
+    wait_committed(&mut server.connect().unwrap(), &["kept"]);
+}
+
+#[test]
 fn the_next_producer_fences_the_last_one() {
     let server = start(options());
     let mut first = Producer::start(&server, "tx", 60_000);

@@ -116,7 +116,12 @@ async fn verify_group(
     let codes = verify(server, &producer, operation, &partitions).await;
     match codes.first() {
         Some(ErrorCode::None) => Ok(guard),
-        Some(code) => Err(*code),
+        Some(code) => {
+            if *code == ErrorCode::InvalidProducerIdMapping {
+                partition.log.drop_verification(request.producer_id);
+            }
+            Err(*code)
+        }
         None => Err(ErrorCode::UnknownServerError),
     }
 }

@@ -162,13 +162,16 @@ async fn verify_candidates(
         };
         let name: Arc<str> = candidate.topic.name.as_str().into();
         partitions.push((name, index));
-        asked.push((candidate.place, guard));
+        asked.push((candidate.place, guard, partition.log));
     }
     if asked.is_empty() {
         return transaction;
     }
     let codes = verify(server, producer, operation, &partitions).await;
-    for ((place, guard), code) in asked.into_iter().zip(codes) {
+    for ((place, guard, log), code) in asked.into_iter().zip(codes) {
+        if code == ErrorCode::InvalidProducerIdMapping {
+            log.drop_verification(producer.producer_id);
+        }
         let origin = match code {
             ErrorCode::None => Ok(AppendOrigin::VerifiedClient(guard)),
             code => Err(refuse(code, operation)),

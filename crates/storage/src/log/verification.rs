@@ -117,6 +117,10 @@ impl Verifications {
         }
     }
 
+    fn forget(&mut self, producer_id: i64) {
+        self.by_producer.remove(&producer_id);
+    }
+
     /// Forgets verifications that nothing was appended with for `expiration_ms`.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.by_producer.retain(|_, verification| {
@@ -173,6 +177,12 @@ impl PartitionLog {
         }
         let now_ms = self.context.clock.now_ms();
         Some(state.verifications.begin(request, now_ms))
+    }
+
+    /// Forgets a verification whose producer the coordinator does not know: nobody is going to append with it, and
+    /// producer ids that a client makes up must not fill the memory.
+    pub fn drop_verification(&self, producer_id: i64) {
+        self.state.locked().verifications.forget(producer_id);
     }
 }
 
@@ -280,6 +290,9 @@ mod tests {
     #[test]
     fn a_forgotten_verification_expires() {
         let mut verifications = Verifications::default();
+        verifications.begin(&request(0, false), NOW_MS);
+        verifications.forget(7);
+        assert!(verifications.by_producer.is_empty());
         let guard = verifications.begin(&request(0, false), NOW_MS);
         verifications.expire(NOW_MS + 99, 100);
         assert!(verifications.check(guard, &header(0), None, true).is_ok());

@@ -171,6 +171,12 @@ pub(crate) fn complete(
         .flatten()
         .filter(|record| record.topic_id == name.topic_id);
     if let Some(record) = record {
+        let cleaned = std::fs::metadata(aside(store, name, record.view.base, SegmentPart::Log));
+        if cleaned.is_ok_and(|cleaned| cleaned.len() != record.view.size) {
+            tracing::error!(log = ?name, base = record.view.base,
+                "a compaction was committed, but its segment is another one");
+            return Ok(true);
+        }
         record.adopt(store, name)?;
         let length = store.length(name, record.view.base, SegmentPart::Log)?;
         if length != Some(record.view.size) {

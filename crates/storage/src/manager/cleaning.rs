@@ -302,11 +302,27 @@ impl Inner {
         Some(best)
     }
 
+    /// Finishes a swap whose checkpoint could not be written. A pass must not begin before: its files would be taken for
+    /// those of that swap.
+    fn finish_earlier_swap(&self, log: &PartitionLog) -> Result<(), CleanError> {
+        let saved = self.checkpoints.locked();
+        let _io = log.io.locked();
+        if log.state() != LogState::Online {
+            return Err(CleanError::Aborted);
+        }
+        let dir = log.dir();
+        match swap::read(&dir).map_err(CleanError::io("read a swap record"))? {
+            Some(_) => self.finish_swap(&dir, &saved).map_err(CleanError::Storage),
+            None => Ok(()),
+        }
+    }
+
     fn clean(&self, candidate: &Candidate, paced: bool) -> Result<CleanReport, CleanError> {
         let cleaner = self.cleaner.config();
         let clock = &self.context.clock;
         let began = clock.monotonic();
         let log = &candidate.log;
+        self.finish_earlier_swap(log)?;
         let pace = |bytes: u64| {
             if log.state() != LogState::Online {
                 return Err(CleanError::Aborted);
@@ -381,14 +397,6 @@ impl Inner {
         let entry = saved.get(&key(log));
         if !replaceable(log, entry, group) {
             return Err(CleanError::Aborted);
-        }
-        if swap::read(&dir)
-            .map_err(CleanError::io("read a swap record"))?
-            .is_some()
-        {
-            // An earlier one, whose checkpoint could not be written.
-            self.finish_swap(&dir, &saved)
-                .map_err(CleanError::Storage)?;
         }
         self.context
             .faults

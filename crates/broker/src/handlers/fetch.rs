@@ -83,6 +83,8 @@ impl Fetched {
             Session::Opened(cache, id) => cache.close(id),
             Session::Lent { mut lent, told, .. } => {
                 session_id = lent.id;
+                // A quota may have been set since the fetch began; then the client is told all anew.
+                let told = told.into_iter().chain(std::iter::repeat((-1, -1)));
                 for (partition, told) in lent.partitions.iter_mut().zip(told) {
                     (
                         partition.told_high_watermark,

@@ -109,6 +109,48 @@ fn features_are_finalized_in_the_metadata() {
 }
 
 #[test]
+fn a_level_goes_down_and_up_again_with_a_growing_epoch() {
+    let (_directory, running) = started();
+    let mut client = running.connect("admin");
+    let now = |client: &mut Client| {
+        let answer = versions(client, 4);
+        let feature = "transaction.version";
+        let found = answer.finalized_features.iter().find(|f| f.name == feature);
+        (
+            answer.finalized_features_epoch,
+            found.map_or(0, |f| f.max_version_level),
+        )
+    };
+    let (first_epoch, level) = now(&mut client);
+    assert_eq!(level, 2);
+    let mut epoch = first_epoch;
+    for (version, level, upgrade_type) in [(1, 1, 2), (2, 0, 3), (1, 1, 1), (0, 2, 1)] {
+        let update_of = ("transaction.version", level, upgrade_type);
+        let response = update(&mut client, version, update_of);
+        assert_eq!(response.error_code, 0, "{response:?}");
+        let (grown, reached) = now(&mut client);
+        assert_eq!(reached, level);
+        assert!(grown > epoch, "{grown} after {epoch}");
+        epoch = grown;
+    }
+    let checked = UpdateFeaturesRequest {
+        timeout_ms: 1_000,
+        feature_updates: vec![FeatureUpdateKey {
+            feature: "transaction.version".to_owned(),
+            max_version_level: 1,
+            upgrade_type: 2,
+            ..FeatureUpdateKey::default()
+        }],
+        validate_only: true,
+    };
+    assert_eq!(client.call(2, &checked).error_code, 0);
+    assert_eq!(now(&mut client), (epoch, 2), "it was only checked");
+    let response = update(&mut client, 2, ("transaction.version", 1, 1));
+    assert_eq!(response.error_code, ErrorCode::InvalidUpdateVersion.code());
+    running.stop();
+}
+
+#[test]
 fn the_quorum_is_this_node() {
     let (_directory, running) = started();
     let mut client = running.connect("admin");

@@ -15,6 +15,7 @@ const CLIENT_METRICS_COMMAND: &str = "org.apache.kafka.tools.ClientMetricsComman
 
 pub(super) const CASES: Cases = &[
     ("features-refused", features_refused),
+    ("features-change", features_change),
     ("quorum-describe", quorum_describe),
     ("reassign-execute-verify", reassign_execute_verify),
     ("client-metrics-lifecycle", client_metrics_lifecycle),
@@ -40,6 +41,28 @@ fn features_refused(tools: &Tools<'_>) -> Result<()> {
         "a dry run should fail too: {answer:?}"
     );
     expect(&answer.stdout, "Can not upgrade metadata.version to 99")
+}
+
+fn features_change(tools: &Tools<'_>) -> Result<()> {
+    let change = |direction: &str, level: &str| {
+        let feature = format!("transaction.version={level}");
+        let arguments = [direction, "--feature", &feature];
+        let text = tools.output(FEATURE_COMMAND, &arguments, "")?;
+        expect(
+            &text,
+            &format!("transaction.version was {direction}d to {level}."),
+        )?;
+        eventually(|| {
+            let text = tools.output(FEATURE_COMMAND, &["describe"], "")?;
+            let line = text
+                .lines()
+                .find(|line| line.contains("transaction.version"));
+            let line = line.context("no transaction.version")?;
+            expect(line, &format!("FinalizedVersionLevel: {level}"))
+        })
+    };
+    change("downgrade", "1")?;
+    change("upgrade", "2")
 }
 
 fn quorum_describe(tools: &Tools<'_>) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Measures compaction: MB of log cleaned per second of processor time.
 //!
-//! `cargo run --release -p storage --example cleaner_bench [directory] [mb] [keys] [value bytes] [codec]`
+//! `cargo run --release -p storage --example cleaner_bench [directory] [mb] [keys] [value bytes] [codec] [fill]`
 //!
 //! Fills one partition with keyed records in batches of about 16 KiB, then runs one pass over all of it. Processor time
-//! is the process's, user and system, over the pass alone.
+//! is the process's, user and system, over the pass alone. With `fill` it stops before the pass: another cleaner can be
+//! run over the partition's directory.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::error::Error;
@@ -46,6 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let storage = fill(Path::new(dir), &load)?;
     storage.checkpoint()?;
+    if args.get(5).is_some_and(|arg| arg == "fill") {
+        return Ok(storage.close()?);
+    }
     let (began, cpu) = (Instant::now(), cpu_time()?);
     let report = storage.run_cleaner();
     let (wall, cpu) = (began.elapsed(), cpu_time()? - cpu);

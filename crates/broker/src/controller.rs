@@ -283,6 +283,7 @@ impl Server {
         })
         .await?;
         self.topics().insert(Arc::clone(&topic));
+        self.tell_groups_of(&topic.name, true).await;
         tracing::info!(topic = topic.name, id = %topic.id,
             partitions = topic.partitions().len(), "created topic");
         Ok(topic)
@@ -352,7 +353,18 @@ impl Server {
         })
         .await?;
         topic.extend(added);
+        self.tell_groups_of(&topic.name, false).await;
         Ok(())
+    }
+
+    /// Lets groups that want the topic look at it anew.
+    async fn tell_groups_of(&self, topic: &str, created: bool) {
+        let names = [topic.to_owned()];
+        let tell = move |shard: &mut coordinator::Shard| {
+            shard.topics_changed(&names, created);
+            Vec::new()
+        };
+        self.groups().tell_all(tell).await;
     }
 
     /// Deletes a topic and forgets the offsets that groups committed for it.
@@ -392,6 +404,7 @@ impl Server {
             Ok(())
         })
         .await?;
+        self.tell_groups_of(&topic.name, false).await;
         let deleted = vec![(topic.name.clone(), topic.id)];
         self.groups()
             .tell_all(move |shard| shard.topics_deleted(&deleted))

@@ -321,6 +321,18 @@ fn route_to_coordinator(
         ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
         ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
         ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
+        ApiKey::ConsumerGroupHeartbeat => {
+            to!(
+                ConsumerGroupHeartbeatRequest,
+                handlers::consumer_group_heartbeat::handle
+            )
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            to!(
+                ConsumerGroupDescribeRequest,
+                handlers::consumer_group_describe::handle
+            )
+        }
         _ => transactions::route_to_transactions(server, context, reader),
     }
 }

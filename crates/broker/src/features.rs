@@ -17,6 +17,8 @@ use crate::topics::ApiError;
 
 /// The feature that stands for the release.
 const METADATA_VERSION: &str = "metadata.version";
+/// The feature that stands for the group protocols.
+pub(crate) const GROUP_VERSION: &str = "group.version";
 
 /// One feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,13 @@ pub(crate) struct Feature {
 
 /// Every feature of this release, in the order of their names.
 pub(crate) const FEATURES: &[Feature] = &[
+    Feature {
+        // Level 1 serves consumer groups (KIP-848).
+        name: GROUP_VERSION,
+        min_level: 0,
+        max_level: 1,
+        default_level: 1,
+    },
     Feature {
         name: METADATA_VERSION,
         // Apache Kafka 3.3-IV3, the oldest level a 4.x broker supports.

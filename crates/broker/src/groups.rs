@@ -1,5 +1,7 @@
 //! The group coordinator as a kind of coordinator: one [`coordinator::Shard`] per partition of
-//! `__consumer_offsets`.
+//! `__consumer_offsets`, and what those are told of the cluster ([`cluster`]).
+
+mod cluster;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use coordinator::{GroupConfig, Shard};
 use crate::coordination::{Coordinated, Coordinators, Handle};
 use crate::server::Server;
 use crate::topics::{CONSUMER_OFFSETS, NewTopic, Partition};
+use cluster::ClusterOfServer;
 
 /// All shards of the group coordinator.
 pub(crate) type Groups = Coordinators<Shard>;
@@ -29,9 +32,11 @@ impl Coordinated for Shard {
             offsets_retention: settings.offsets_retention,
             offsets_retention_check_interval: settings.offsets_retention_check_interval,
             commit_timeout: settings.offsets_commit_timeout,
+            consumer: cluster::consumer_config(&settings.group_consumer),
         };
         let clock: Arc<dyn Clock> = Arc::clone(server.clock());
-        Shard::new(config, clock, Box::new(rand::random::<[u8; 16]>))
+        let ids = Box::new(rand::random::<[u8; 16]>);
+        Shard::new(config, clock, ids).with_cluster(Arc::new(ClusterOfServer::of(server)))
     }
 
     /// `__consumer_offsets` as Apache Kafka creates it (`GroupCoordinatorService.groupMetadataTopicConfigs`).

@@ -28,7 +28,7 @@ use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
-use crate::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, TopicTable};
+use crate::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::transactions::Transactions;
 
 /// `node.id` when the properties name none.
@@ -268,10 +268,10 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         fetch_sessions: Arc::new(SessionCache::new(
             settings.max_incremental_fetch_session_cache_slots,
         )),
-        configs: RwLock::new((Arc::new(configs), Arc::new(settings))),
+        configs: Arc::new(RwLock::new((Arc::new(configs), Arc::new(settings)))),
         metadata,
         storage,
-        topics: TopicTable::default(),
+        topics: Arc::default(),
         groups: Groups::default(),
         transactions: Transactions::default(),
         producer_ids: ProducerIds::default(),

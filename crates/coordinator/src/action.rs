@@ -7,8 +7,8 @@ use wire::ErrorCode;
 use wire::messages::delete_groups_response::DeletableGroupResult;
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use wire::messages::{
-    HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
-    OffsetDeleteResponse, SyncGroupResponse, TxnOffsetCommitResponse,
+    ConsumerGroupHeartbeatResponse, HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, SyncGroupResponse, TxnOffsetCommitResponse,
 };
 
 /// The broker's name for a request; a coordinator hands it back with the reply and never looks into it.
@@ -130,6 +130,8 @@ pub enum Response {
     TxnOffsetCommit(TxnOffsetCommitResponse),
     /// To [`Shard::end_transaction`](crate::Shard::end_transaction): whether the marker is in the log.
     MarkerWritten(ErrorCode),
+    /// To [`Shard::consumer_group_heartbeat`](crate::Shard::consumer_group_heartbeat).
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
 }
 
 /// Why records are not in the log.
@@ -234,6 +236,12 @@ impl Response {
                 Response::TxnOffsetCommit(response)
             }
             Response::MarkerWritten(_) => Response::MarkerWritten(error),
+            Response::ConsumerGroupHeartbeat(_) => {
+                Response::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
+                    error_code,
+                    ..Default::default()
+                })
+            }
         }
     }
 

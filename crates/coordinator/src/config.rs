@@ -2,7 +2,72 @@
 
 use std::time::Duration;
 
-/// The part of Kafka's `GroupCoordinatorConfig` that the classic protocol uses. Defaults are Kafka's.
+use crate::cluster::ConsumerSettings;
+use crate::consumer::assignor::Assignor;
+
+/// Which way a live group may change its protocol (`group.consumer.migration.policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Neither way.
+    Disabled,
+    /// From the classic protocol to the consumer protocol.
+    Upgrade,
+    /// From the consumer protocol to the classic protocol.
+    Downgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+/// The part of Kafka's `GroupCoordinatorConfig` that the consumer protocol uses. Defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerGroupConfig {
+    /// `group.consumer.session.timeout.ms`: how long a member may be silent.
+    pub session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`: how often members are told to send a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// `group.consumer.assignment.interval.ms`: the least time between two target assignments.
+    pub assignment_interval: Duration,
+    /// `group.consumer.max.size`: members a group accepts; the next gets GROUP_MAX_SIZE_REACHED.
+    pub max_size: usize,
+    /// `group.consumer.assignors`: what members may ask for, the default first. Not empty.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`.
+    pub migration: MigrationPolicy,
+    /// `group.consumer.regex.refresh.interval.ms`: how old the topics that a regular expression matches may
+    /// be, whatever happens.
+    pub regex_refresh_interval: Duration,
+}
+
+impl ConsumerGroupConfig {
+    pub(crate) fn settings(&self) -> ConsumerSettings {
+        ConsumerSettings {
+            session_timeout: self.session_timeout,
+            heartbeat_interval: self.heartbeat_interval,
+            assignment_interval: self.assignment_interval,
+        }
+    }
+
+    /// The assignor of a group whose members ask for none.
+    pub(crate) fn default_assignor(&self) -> Assignor {
+        self.assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
+}
+
+impl Default for ConsumerGroupConfig {
+    fn default() -> ConsumerGroupConfig {
+        ConsumerGroupConfig {
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(5),
+            assignment_interval: Duration::from_secs(1),
+            max_size: i32::MAX as usize,
+            assignors: Assignor::ALL.to_vec(),
+            migration: MigrationPolicy::Bidirectional,
+            regex_refresh_interval: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Kafka's `GroupCoordinatorConfig`: what all groups and those of the classic protocol use. Defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
     /// `group.min.session.timeout.ms`: JoinGroup with less gets INVALID_SESSION_TIMEOUT.
@@ -24,6 +89,8 @@ pub struct GroupConfig {
     /// `offsets.commit.timeout.ms`: how long a request waits for its append. The append may still become
     /// durable after that; its effect is then applied, and the client has been told to retry.
     pub commit_timeout: Duration,
+    /// The consumer protocol's own.
+    pub consumer: ConsumerGroupConfig,
 }
 
 impl Default for GroupConfig {
@@ -37,6 +104,7 @@ impl Default for GroupConfig {
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
             offsets_retention_check_interval: Duration::from_secs(600),
             commit_timeout: Duration::from_secs(5),
+            consumer: ConsumerGroupConfig::default(),
         }
     }
 }

@@ -18,9 +18,10 @@
 //! record of the partition, oldest first → [`Shard::loaded`] (serving) → [`Shard::unload`] (everything that
 //! waits gets NOT_COORDINATOR).
 //!
-//! The semantics are those of Apache Kafka 4.3's `GroupMetadataManager`, `ClassicGroup` and
-//! `OffsetMetadataManager` for the classic protocol; the consumer (KIP-848), share (KIP-932) and streams
-//! (KIP-1071) protocols are not here. Places that differ on purpose say "Differs:".
+//! The semantics are those of Apache Kafka 4.3's `GroupMetadataManager`, `ClassicGroup`, `ConsumerGroup` and
+//! `OffsetMetadataManager` for the classic protocol (`group`) and the consumer protocol of KIP-848 (`consumer`);
+//! the share (KIP-932) and streams (KIP-1071) protocols are not here. Places that differ on purpose say
+//! "Differs:".
 //!
 //! # Invariants
 //!
@@ -41,7 +42,9 @@
 //! timeouts bound pending member ids; `offsets.retention.minutes` bounds what idle groups keep.
 
 mod action;
+mod cluster;
 mod config;
+mod consumer;
 mod group;
 mod machine;
 mod offsets;
@@ -55,7 +58,10 @@ pub use action::{
     Action, AppendError, CommitId, CoordinatorRecord, RequestContext, Response, Token,
     TransactionMarker, TransactionalProducer,
 };
-pub use config::GroupConfig;
+pub use cluster::{ClusterView, ConsumerSettings, TopicMetadata};
+pub use config::{ConsumerGroupConfig, GroupConfig, MigrationPolicy};
+pub use consumer::MaySee;
+pub use consumer::assignor::Assignor;
 pub use group::{GroupState, MemberIds};
 pub use machine::{Actions, StateMachine};
 pub use offsets::{from_grouped_fetch, to_grouped_fetch};

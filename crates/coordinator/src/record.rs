@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | OffsetCommit | 1 (0 is read too) | 4; 1 when the request set a retention time |
 //! | GroupMetadata | 2 | 3 |
+//! | those of consumer groups, in [`crate::consumer`] | 3 to 8, 16 | 0 |
 //!
 //! Source: `GroupCoordinatorRecordHelpers` (`GROUP_METADATA_VALUE_VERSION`, `offsetCommitValueVersion`) and
 //! `CoordinatorRecordSerde`. Records of other types belong to group protocols that are not here; they are
@@ -20,6 +21,7 @@ use wire::coordinator_records::{
 use wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
 use crate::action::CoordinatorRecord;
+use crate::consumer::records::{self, ConsumerRecord};
 
 const KEY_VERSION: i16 = 0;
 const GROUP_METADATA_VALUE_VERSION: i16 = 3;
@@ -72,6 +74,8 @@ pub enum ReplayError {
 pub(crate) enum Decoded {
     Offset(OffsetCommitKey, Option<OffsetCommitValue>),
     Group(GroupMetadataKey, Option<GroupMetadataValue>),
+    /// Of the consumer group with this id.
+    Consumer(String, ConsumerRecord),
     Unknown(i16),
 }
 
@@ -132,8 +136,24 @@ pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, Repl
             decode_key(record_type, &mut reader)?,
             decode_value(record_type, value)?,
         )),
-        unknown => Ok(Decoded::Unknown(unknown)),
+        other => Ok(match records::decode(other, &mut reader, value)? {
+            Some((group, change)) => Decoded::Consumer(group, change),
+            None => Decoded::Unknown(other),
+        }),
     }
+}
+
+/// A record of any type; no value for a tombstone, else its version with it.
+pub(crate) fn record<K: Message, V: Message>(
+    record_type: i16,
+    key: &K,
+    value: Option<(i16, &V)>,
+) -> Result<CoordinatorRecord, EncodeError> {
+    let value = value.map(|(version, value)| prefixed(version, value, version));
+    Ok(CoordinatorRecord {
+        key: prefixed(record_type, key, KEY_VERSION)?,
+        value: value.transpose()?,
+    })
 }
 
 pub(crate) fn decode_key<T: Message>(

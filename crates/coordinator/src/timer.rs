@@ -7,6 +7,22 @@ use base::Timestamp;
 
 use crate::action::CommitId;
 
+/// What a member of a consumer group has to do in time, besides heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MemberTimer {
+    /// Give up partitions.
+    Rebalance,
+    /// Join again; of a member that uses the classic protocol.
+    Join,
+    /// Sync; of a member that uses the classic protocol.
+    Sync,
+}
+
+impl MemberTimer {
+    pub(crate) const ALL: [MemberTimer; 3] =
+        [MemberTimer::Rebalance, MemberTimer::Join, MemberTimer::Sync];
+}
+
 /// What comes due. The order of keys breaks ties between equal deadlines, so that runs repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerKey {
@@ -14,6 +30,12 @@ pub(crate) enum TimerKey {
     Commit(CommitId),
     /// A member or pending member was not heard of for its session timeout.
     Session { group: Arc<str>, member: Arc<str> },
+    /// A member of a consumer group did not do what it was asked for.
+    Member {
+        group: Arc<str>,
+        member: Arc<str>,
+        timer: MemberTimer,
+    },
     /// The join phase of a rebalance ends.
     Join(Arc<str>),
     /// Members that have not sent SyncGroup are removed.
@@ -43,6 +65,11 @@ impl Timers {
         if let Some(at) = self.by_key.remove(key) {
             self.by_time.remove(&(at, key.clone()));
         }
+    }
+
+    /// Whether `key` has a deadline.
+    pub(crate) fn contains(&self, key: &TimerKey) -> bool {
+        self.by_key.contains_key(key)
     }
 
     /// The earliest deadline.

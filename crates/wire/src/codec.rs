@@ -281,6 +281,14 @@ impl Reader {
         Ok(self.i8()? >= 0)
     }
 
+    /// The same inside a tagged field, where zero is null too: Kafka's generator writes that there.
+    ///
+    /// # Errors
+    /// The bytes end.
+    pub fn is_present_in_tag(&mut self) -> Decoded<bool> {
+        Ok(self.i8()? > 0)
+    }
+
     /// A varint without sign, of at most 32 bits.
     ///
     /// # Errors

@@ -404,6 +404,8 @@ impl Emitter<'_> {
             let flag = format!("has_{}", snake_case(&field.name));
             writeln!(counts, "let {flag} = {set};")?;
             let write = self.write_stmt(item, field, "true", field.tagged, "writer")?;
+            // Inside a tagged field Kafka's generator writes 0 for a struct that is null, not -1.
+            let write = write.replace("writer.i8(-1)", "writer.i8(0)");
             writeln!(
                 writes,
                 "if {flag} {{\nwriter.tagged_field({}, |writer| {{\n{write}\nOk(())\n}})?;\n}}",
@@ -591,7 +593,12 @@ fn read_expr(
     }
     let nullable = match &field.ty {
         Type::Struct(name) => format!(
-            "if {reader}.is_present()? {{ Some({name}::read({reader}, version)?) }} else {{ None }}"
+            "if {reader}.{}()? {{ Some({name}::read({reader}, version)?) }} else {{ None }}",
+            if reader == "field" {
+                "is_present_in_tag"
+            } else {
+                "is_present"
+            }
         ),
         ty => format!(
             "{}?",

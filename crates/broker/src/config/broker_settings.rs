@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::consumer_group_settings::ConsumerGroupSettings;
 use super::layers::{BrokerConfigs, parse_connection_overrides};
 
 /// The broker keys that have an effect, resolved. Counts and sizes are clamped to what their type can hold;
@@ -75,6 +76,8 @@ pub struct BrokerSettings {
     pub group_initial_rebalance_delay: Duration,
     /// `group.max.size`.
     pub group_max_size: usize,
+    /// The consumer protocol's keys, `group.consumer.*`.
+    pub group_consumer: ConsumerGroupSettings,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`.
@@ -165,24 +168,24 @@ impl TransactionSettings {
     }
 }
 
-struct Reader<'a>(&'a BrokerConfigs);
+pub(super) struct Reader<'a>(pub(super) &'a BrokerConfigs);
 
 impl Reader<'_> {
-    fn long(&self, name: &str) -> i64 {
+    pub(super) fn long(&self, name: &str) -> i64 {
         self.0.integer(name).unwrap_or_default()
     }
 
-    fn int(&self, name: &str) -> i32 {
+    pub(super) fn int(&self, name: &str) -> i32 {
         let value = self.long(name);
         i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
     }
 
-    fn short(&self, name: &str) -> i16 {
+    pub(super) fn short(&self, name: &str) -> i16 {
         i16::try_from(self.long(name)).unwrap_or(i16::MAX)
     }
 
     /// A number of things; a negative one counts as none.
-    fn count(&self, name: &str) -> usize {
+    pub(super) fn count(&self, name: &str) -> usize {
         let value = self.long(name).max(0);
         usize::try_from(value).unwrap_or(usize::MAX)
     }
@@ -197,15 +200,15 @@ impl Reader<'_> {
     }
 
     /// A limit that a value of -1 lifts.
-    fn limit(&self, name: &str) -> Option<usize> {
+    pub(super) fn limit(&self, name: &str) -> Option<usize> {
         (self.long(name) >= 0).then(|| self.count(name))
     }
 
-    fn ms(&self, name: &str) -> Duration {
+    pub(super) fn ms(&self, name: &str) -> Duration {
         Duration::from_millis(u64::try_from(self.long(name)).unwrap_or(0))
     }
 
-    fn double(&self, name: &str) -> f64 {
+    pub(super) fn double(&self, name: &str) -> f64 {
         match self.0.value(name) {
             Some(base::config::ConfigValue::Double(value)) => value,
             _ => f64::MAX,
@@ -259,6 +262,7 @@ impl BrokerSettings {
             group_max_session_timeout: read.ms("group.max.session.timeout.ms"),
             group_initial_rebalance_delay: read.ms("group.initial.rebalance.delay.ms"),
             group_max_size: read.count("group.max.size"),
+            group_consumer: ConsumerGroupSettings::resolve(configs),
             offset_metadata_max_bytes: read.count("offset.metadata.max.bytes"),
             offsets_retention: read.ms("offsets.retention.minutes") * 60_000,
             offsets_retention_check_interval: read.ms("offsets.retention.check.interval.ms"),

@@ -5,7 +5,6 @@ use base::config::{ConfigSection, Rule, Synonym};
 
 use super::rules;
 
-const NO_CONSUMER: &str = "the consumer protocol (KIP-848) is not part of this release";
 const NO_SHARE: &str = "share groups (KIP-932) are not part of this release";
 const NO_STREAMS: &str = "streams groups (KIP-1071) are not part of this release";
 
@@ -25,24 +24,21 @@ base::config_keys! {
         "For groups whose members use the consumer protocol (`group.protocol=consumer`)." => {
         INT "consumer.session.timeout.ms" = "45000" [
             at_least(1), synonyms(&[Synonym::same("group.consumer.session.timeout.ms")]),
-            inert(NO_CONSUMER),
         ]
             "How long a member may stay silent before it is taken out, in milliseconds.";
         INT "consumer.heartbeat.interval.ms" = "5000" [
             at_least(1), synonyms(&[Synonym::same("group.consumer.heartbeat.interval.ms")]),
-            inert(NO_CONSUMER),
         ]
             "How often members are told to send a heartbeat, in milliseconds. It bounds how fast a new \
              assignment reaches them.";
         INT "consumer.assignment.interval.ms" = "1000" [
             at_least(0), synonyms(&[Synonym::same("group.consumer.assignment.interval.ms")]),
-            inert(NO_CONSUMER),
         ]
             "The least time between two computed assignments, in milliseconds; changes in between are \
              taken together.";
         BOOLEAN "consumer.assignor.offload.enable" = "true" [
             internal, synonyms(&[Synonym::same("group.consumer.assignor.offload.enable")]),
-            inert(NO_CONSUMER),
+            inert("an assignment is computed with the heartbeat that asks for it"),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
     }

@@ -19,6 +19,7 @@
 pub mod alter;
 mod broker;
 mod broker_settings;
+mod consumer_group_settings;
 mod describe;
 mod group;
 mod layers;
@@ -36,6 +37,7 @@ use base::config::reference::{Audience, markdown};
 
 pub use alter::{AlterError, AlterOp, Alteration, BrokerScope, Change};
 pub use broker_settings::{BrokerSettings, TransactionSettings};
+pub use consumer_group_settings::ConsumerGroupSettings;
 pub use describe::{
     ConfigEntry, ConfigSource, DescribeOptions, SynonymEntry, describe_broker,
     describe_broker_default, describe_client_metrics, describe_group, describe_topic,

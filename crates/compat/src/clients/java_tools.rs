@@ -5,6 +5,7 @@
 
 mod cluster;
 mod configs;
+mod consumer_protocol;
 mod groups;
 mod offline;
 mod performance;
@@ -34,13 +35,14 @@ type Case = fn(&Tools<'_>) -> Result<()>;
 /// The cases of one file, by name.
 type Cases = &'static [(&'static str, Case)];
 
-const FILES: [Cases; 8] = [
+const FILES: [Cases; 9] = [
     topics::CASES,
     cluster::CASES,
     quotas::CASES,
     configs::CASES,
     records::CASES,
     groups::CASES,
+    consumer_protocol::CASES,
     offline::CASES,
     performance::CASES,
 ];

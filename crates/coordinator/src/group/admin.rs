@@ -17,9 +17,10 @@ use crate::action::{Action, CoordinatorRecord, RequestContext, Response, Token};
 use crate::record;
 use crate::shard::Shard;
 use crate::shard::effect::{Change, Effect};
+use crate::shard::groups::Group;
 
 /// The group type of ListGroups (KIP-848).
-const CLASSIC_GROUP_TYPE: &str = "Classic";
+const CLASSIC_GROUP_TYPE: &str = "classic";
 
 impl Shard {
     /// DescribeGroups, versions 0 to 6, for groups of this shard, in their order. `authorized_operations`
@@ -47,9 +48,10 @@ impl Shard {
                 ..DescribedGroup::default()
             };
         }
-        match self.groups.get(group_id).filter(|group| group.durable) {
-            Some(group) => group.describe(),
-            None => {
+        let durable = self.groups.get(group_id).filter(|group| group.is_durable());
+        match durable.map(|group| (group, group.as_classic())) {
+            Some((_, Some(group))) => group.describe(),
+            other => {
                 let mut dead = DescribedGroup {
                     group_id: group_id.to_owned(),
                     group_state: GroupState::Dead.name().to_owned(),
@@ -57,7 +59,10 @@ impl Shard {
                 };
                 if version >= 6 {
                     dead.error_code = ErrorCode::GroupIdNotFound.code();
-                    dead.error_message = Some(not_found(group_id));
+                    dead.error_message = Some(match other {
+                        Some(_) => format!("Group {group_id} is not a classic group."),
+                        None => not_found(group_id),
+                    });
                 }
                 dead
             }
@@ -79,12 +84,16 @@ impl Shard {
                     .iter()
                     .any(|wanted| wanted.eq_ignore_ascii_case(value))
         };
-        if !passes(&request.types_filter, CLASSIC_GROUP_TYPE) {
-            return Ok(Vec::new());
-        }
-        let durable = self.groups.values().filter(|group| group.durable);
-        let listed = durable.filter(|group| passes(&request.states_filter, group.state.name()));
-        Ok(listed.map(ClassicGroup::list).collect())
+        let durable = self.groups.values().filter(|group| group.is_durable());
+        let listed = durable.map(|group| match group {
+            Group::Classic(group) => group.list(),
+            Group::Consumer(group) => group.list(),
+        });
+        let wanted = listed.filter(|group| {
+            passes(&request.types_filter, &group.group_type)
+                && passes(&request.states_filter, &group.group_state)
+        });
+        Ok(wanted.collect())
     }
 
     /// DeleteGroups, versions 0 to 3, for groups of this shard. The reply waits for the tombstones of the
@@ -113,12 +122,12 @@ impl Shard {
             return Err((error, None));
         }
         let not_found = || (ErrorCode::GroupIdNotFound, Some(not_found(group_id)));
-        let group = self.group(group_id).ok_or_else(not_found)?;
-        if group.state != GroupState::Empty {
+        let group = self.any_group(group_id).ok_or_else(not_found)?;
+        if !group.is_empty() {
             let message = format!("Group {group_id} has members or is rebalancing.");
             return Err((ErrorCode::NonEmptyGroup, Some(message)));
         }
-        let id = group.id.clone();
+        let id = group.id().clone();
         for (topic, partition) in self.latest_offsets(&id) {
             changes.push(Change::RemoveOffset {
                 group: id.clone(),
@@ -133,8 +142,8 @@ impl Shard {
     /// Hides the group from requests and adds its deletion to `changes`.
     pub(crate) fn mark_deleting(&mut self, id: &Arc<str>, changes: &mut Vec<Change>) {
         if let Some(group) = self.groups.get_mut(id) {
-            group.deleting = true;
-            let incarnation = group.incarnation;
+            group.set_deleting(true);
+            let incarnation = group.incarnation();
             changes.push(Change::DeleteGroup {
                 group: id.clone(),
                 incarnation,
@@ -154,14 +163,38 @@ impl Shard {
             }
             return;
         }
-        let records: Result<Vec<CoordinatorRecord>, EncodeError> =
-            changes.iter().map(Change::to_record).collect();
+        let mut records = Vec::with_capacity(changes.len());
+        let encoded = changes
+            .iter()
+            .try_for_each(|change| self.encode_change(change, &mut records));
+        let records = encoded.map(|()| records);
         let groups: Vec<Arc<str>> = changes
             .iter()
             .map(|change| change.group().clone())
             .collect();
         let commit = self.core.append(Effect::Changes(changes), reply, records);
         self.offsets.stage(commit, groups);
+    }
+
+    fn encode_change(
+        &self,
+        change: &Change,
+        records: &mut Vec<CoordinatorRecord>,
+    ) -> Result<(), EncodeError> {
+        let deleted = match change {
+            Change::DeleteGroup { group, .. } => {
+                self.groups.get(group).and_then(Group::as_consumer)
+            }
+            Change::PutOffset { .. } | Change::RemoveOffset { .. } => None,
+        };
+        let Some(group) = deleted else {
+            records.push(change.to_record()?);
+            return Ok(());
+        };
+        for tombstone in group.tombstones(None) {
+            records.push(crate::consumer::records::encode(&group.id, &tombstone)?);
+        }
+        Ok(())
     }
 }
 
@@ -206,6 +239,7 @@ impl ClassicGroup {
 }
 
 impl Change {
+    /// The record of a change of an offset; the tombstone of a classic group.
     pub(crate) fn to_record(&self) -> Result<CoordinatorRecord, EncodeError> {
         match self {
             Change::PutOffset {

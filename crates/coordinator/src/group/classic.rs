@@ -22,7 +22,7 @@ use crate::shard::core::{Core, Waiting};
 use crate::timer::TimerKey;
 
 /// The protocol type of consumer groups (`ConsumerProtocol.PROTOCOL_TYPE`).
-const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
+pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// What the join phase waits for when its timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) enum JoinPhase {
 }
 
 /// A classic group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClassicGroup {
     pub(crate) id: Arc<str>,
     /// Tells this group from an earlier or later one of the same id.
@@ -135,6 +135,33 @@ impl ClassicGroup {
         group.leader = recorded.or_else(|| group.members.keys().next().cloned());
         group.subscribed_topics = group.compute_subscribed_topics();
         group
+    }
+
+    /// A stable group of the consumer protocol with these members, not empty, that was a consumer group until
+    /// now. Its generation and their assignments are the caller's to set.
+    pub(crate) fn of_members(
+        id: Arc<str>,
+        incarnation: u64,
+        now_ms: i64,
+        members: Vec<Member>,
+    ) -> ClassicGroup {
+        let mut group = ClassicGroup::new(id, incarnation, now_ms);
+        group.state = GroupState::Stable;
+        group.protocol_type = Some(CONSUMER_PROTOCOL_TYPE.to_owned());
+        members.into_iter().for_each(|member| group.insert(member));
+        group.protocol_name = group.select_protocol();
+        group.subscribed_topics = group.compute_subscribed_topics();
+        group
+    }
+
+    /// Whether nobody is in the group or about to be.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state == GroupState::Empty
+    }
+
+    /// Whether the group is there only because it has offsets: no record tells of it.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.is_empty() && self.protocol_type.is_none() && self.pending_join.is_empty()
     }
 
     /// The record of the group as it is now, with assignments by `assignment`.

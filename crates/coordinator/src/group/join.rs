@@ -12,10 +12,12 @@ use super::classic::ClassicGroup;
 use super::member::Member;
 use super::{GroupState, new_member_id};
 use crate::action::{Action, CoordinatorRecord, RequestContext, Token};
+use crate::consumer::{self, ConsumerGroup};
 use crate::record;
 use crate::shard::Shard;
 use crate::shard::core::{Core, Waiting};
 use crate::shard::effect::Effect;
+use crate::shard::groups::Group;
 use crate::timer::TimerKey;
 
 /// How long a first JoinGroup may wait: its client has no member id to heartbeat with, so a client that
@@ -86,33 +88,42 @@ impl Shard {
 
     fn join(&mut self, join: Join<'_>) {
         let group_id = join.request.group_id.clone();
-        let is_new_group = self.group(&group_id).is_none();
-        if is_new_group {
-            if !join.request.member_id.is_empty() {
-                let (waiting, member_id) = (join.waiting, &join.request.member_id);
-                self.core
-                    .reply_join_error(waiting, member_id, ErrorCode::UnknownMemberId);
-                return;
-            }
-            self.create_group(&group_id);
+        if self
+            .consumer(&group_id)
+            .is_some_and(|group| !group.members.is_empty())
+        {
+            self.join_consumer_group(join.waiting, join.context, &join.request);
+            return;
         }
+        let is_new_group = self.group(&group_id).is_none();
+        if is_new_group && !join.request.member_id.is_empty() {
+            let (waiting, member_id) = (join.waiting, &join.request.member_id);
+            self.core
+                .reply_join_error(waiting, member_id, ErrorCode::UnknownMemberId);
+            return;
+        }
+        let replaced = is_new_group.then(|| self.create_group(&group_id)).flatten();
         let Some((group, core)) = self.group_mut(&group_id) else {
             return;
         };
         group.join(core, join);
         if is_new_group {
-            group.append_first_record(core);
+            group.append_first_record(core, replaced);
         }
     }
 
-    /// Makes a group, in place of one that is being deleted.
-    fn create_group(&mut self, group_id: &str) {
+    /// Makes a group, in place of one that is being deleted, or of an empty consumer group, which is returned.
+    fn create_group(&mut self, group_id: &str) -> Option<Box<ConsumerGroup>> {
         let id: Arc<str> = group_id.into();
         let incarnation = self.core.incarnation();
         let group = ClassicGroup::new(id.clone(), incarnation, self.core.now_ms());
-        if let Some(mut deleted) = self.groups.insert(id, group) {
-            deleted.fail_waiting(&mut self.core, ErrorCode::UnknownMemberId);
-            deleted.cancel_timers(&mut self.core);
+        let group = Group::Classic(Box::new(group));
+        match self.groups.insert(id, group)? {
+            Group::Consumer(replaced) if !replaced.deleting => Some(replaced),
+            mut deleted => {
+                deleted.retire(&mut self.core, ErrorCode::UnknownMemberId);
+                None
+            }
         }
     }
 }
@@ -282,7 +293,7 @@ impl ClassicGroup {
     }
 
     /// Writes the record by which a new group exists in the log, whatever became of the join that made it.
-    fn append_first_record(&self, core: &mut Core) {
+    fn append_first_record(&self, core: &mut Core, replaced: Option<Box<ConsumerGroup>>) {
         let value = wire::coordinator_records::GroupMetadataValue {
             protocol_type: String::new(),
             generation: 0,
@@ -291,11 +302,19 @@ impl ClassicGroup {
             current_state_timestamp: self.state_timestamp_ms.unwrap_or(-1),
             members: Vec::new(),
         };
+        let tombstones = replaced.as_ref().map(|group| group.tombstones(None));
+        let records = tombstones.unwrap_or_default();
+        let records = records
+            .iter()
+            .map(|change| consumer::records::encode(&self.id, change))
+            .chain([record::group_metadata(&self.id, &value)])
+            .collect();
         let effect = Effect::NewGroup {
             group: self.id.clone(),
             incarnation: self.incarnation,
+            replaced,
         };
-        core.append(effect, None, one(record::group_metadata(&self.id, &value)));
+        core.append(effect, None, records);
     }
 
     /// Gives every member a full session from now.

@@ -3,6 +3,8 @@
 //! Source: Kafka's `GroupMetadataManager` (`classicGroupHeartbeat`, `classicGroupLeave`,
 //! `expireClassicGroupMemberHeartbeat`).
 
+use std::sync::Arc;
+
 use wire::ErrorCode;
 use wire::messages::leave_group_request::MemberIdentity;
 use wire::messages::leave_group_response::MemberResponse;
@@ -39,6 +41,9 @@ impl Shard {
             Some(ErrorCode::CoordinatorLoadInProgress) => return Ok(()),
             Some(error) => return Err(error),
             None => {}
+        }
+        if self.consumer(&request.group_id).is_some() {
+            return self.heartbeat_consumer_group(request);
         }
         let (group, core) = self
             .group_mut(&request.group_id)
@@ -92,6 +97,12 @@ impl Shard {
         } else {
             request.members
         };
+        if self.consumer(&request.group_id).is_some() {
+            let id: Arc<str> = request.group_id.into();
+            let respond = |results| leave_response(version, results);
+            self.leave_consumer_group_members(&id, leaving, respond, token);
+            return;
+        }
         let Some((group, core)) = self.group_mut(&request.group_id) else {
             let unknown = |member: MemberIdentity| left(member, ErrorCode::UnknownMemberId);
             let response = leave_response(version, leaving.into_iter().map(unknown).collect());

@@ -18,7 +18,8 @@ mod rebalance;
 mod static_member;
 mod sync;
 
-pub(crate) use classic::ClassicGroup;
+pub(crate) use classic::{CONSUMER_PROTOCOL_TYPE, ClassicGroup};
+pub(crate) use member::{Member, millis};
 
 use std::fmt;
 

@@ -43,6 +43,9 @@ impl Shard {
         if let Some(error) = self.unavailable() {
             return Err(error);
         }
+        if self.consumer(&request.group_id).is_some() {
+            return self.sync_consumer_group(waiting, &request);
+        }
         let (group, core) = self
             .group_mut(&request.group_id)
             .ok_or(ErrorCode::UnknownMemberId)?;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base::Uuid;
 use wire::ErrorCode;
 use wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -14,6 +15,7 @@ use wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::OffsetEntry;
 use crate::action::{Action, RequestContext, Response, Token};
+use crate::consumer::Committer;
 use crate::group::{ClassicGroup, GroupState};
 use crate::shard::Shard;
 use crate::shard::effect::Change;
@@ -54,6 +56,15 @@ impl Shard {
         version: i16,
         request: &OffsetCommitRequest,
     ) -> Result<(), ErrorCode> {
+        if let Some(group) = self.consumer(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_deref(),
+                epoch: request.generation_id_or_member_epoch,
+                version: Some(version),
+            };
+            return group.validate_commit(committer, partitions(&request.topics));
+        }
         let Some((group, core)) = self.group_mut(&request.group_id) else {
             // Without a generation it comes from an administrator or from a consumer that assigns its own
             // partitions: the commit makes a simple group.
@@ -139,6 +150,13 @@ impl ClassicGroup {
         }
         Ok(())
     }
+}
+
+fn partitions(topics: &[OffsetCommitRequestTopic]) -> impl Iterator<Item = (Uuid, i32)> + '_ {
+    topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| (topic.topic_id, partition.partition_index))
+    })
 }
 
 fn respond(

@@ -11,7 +11,6 @@ use wire::messages::offset_delete_response::{
 use wire::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use crate::action::{Action, Response, Token};
-use crate::group::GroupState;
 use crate::shard::Shard;
 use crate::shard::effect::Change;
 
@@ -47,13 +46,14 @@ impl Shard {
             return Err(error);
         }
         let group = self
-            .group(&request.group_id)
+            .any_group(&request.group_id)
             .ok_or(ErrorCode::GroupIdNotFound)?;
-        if group.state != GroupState::Empty && !group.uses_consumer_protocol() {
+        let classic = group.as_classic();
+        if classic.is_some_and(|group| !group.is_empty() && !group.uses_consumer_protocol()) {
             // What members of another protocol are subscribed to is not known.
             return Err(ErrorCode::NonEmptyGroup);
         }
-        let latest = self.latest_offsets(&group.id);
+        let latest = self.latest_offsets(group.id());
         let mut changes = Vec::new();
         let mut topics = Vec::new();
         for topic in &request.topics {
@@ -66,7 +66,7 @@ impl Shard {
                 let partition = partition.partition_index;
                 let topic = topic.name.clone();
                 if latest.contains(&(topic.clone(), partition)) {
-                    let group = group.id.clone();
+                    let group = group.id().clone();
                     changes.push(Change::RemoveOffset {
                         group,
                         topic,

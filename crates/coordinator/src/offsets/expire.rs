@@ -2,8 +2,9 @@
 //!
 //! A group without members keeps its offsets for `offsets.retention.minutes` from the moment it became
 //! empty; a stable consumer group loses those of topics it is not subscribed to, and a simple group all of
-//! them, that long after their commit. A commit that named its own retention time (versions 2 to 4) expires
-//! by that alone. Source: `ClassicGroup.offsetExpirationCondition`, `OffsetExpirationConditionImpl`,
+//! them, that long after their commit; a group of the consumer protocol loses those of topics it is not subscribed
+//! to that long after their commit, and goes itself when it has neither members nor offsets. A commit that named its own retention time (versions 2 to 4) expires
+//! by that alone. Source: `ClassicGroup.offsetExpirationCondition`, `ConsumerGroup.offsetExpirationCondition`, `OffsetExpirationConditionImpl`,
 //! `GroupCoordinatorShard.cleanupGroupMetadata`.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::OffsetEntry;
 use crate::group::{ClassicGroup, GroupState};
 use crate::shard::Shard;
 use crate::shard::effect::Change;
+use crate::shard::groups::Group;
 use crate::timer::TimerKey;
 
 /// From when an offset's retention counts.
@@ -42,11 +44,11 @@ impl Shard {
 
     /// Adds the group's expired offsets to `changes`; whether the group is to go with them.
     fn expire_group_offsets(&self, id: &Arc<str>, changes: &mut Vec<Change>) -> bool {
-        let Some(group) = self.group(id) else {
+        let Some(group) = self.any_group(id) else {
             return false;
         };
         // What is on its way to the log is decided by the next sweep.
-        if self.staged_changes(id).next().is_some() {
+        if self.staged_changes(id).next().is_some() || self.has_writes(id) {
             return false;
         }
         // So is what a transaction is about to commit.
@@ -56,7 +58,10 @@ impl Shard {
         let now_ms = self.core.now_ms();
         let retention_ms =
             i64::try_from(self.core.config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
-        let expiry = group.expiry();
+        let expiry = match group {
+            Group::Classic(group) => group.expiry(),
+            Group::Consumer(_) => Expiry::SinceCommit,
+        };
         let mut all_expired = true;
         for (topic, partitions) in self.offsets.of_group(id).into_iter().flatten() {
             let subscribed = group.is_subscribed_to(topic);
@@ -72,7 +77,7 @@ impl Shard {
                 });
             }
         }
-        all_expired && group.state == GroupState::Empty
+        all_expired && group.is_empty()
     }
 }
 

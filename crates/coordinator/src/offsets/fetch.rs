@@ -31,7 +31,10 @@ impl Shard {
         request: OffsetFetchRequestGroup,
         require_stable: bool,
     ) -> Vec<Action> {
-        if let Some(error) = self.unavailable() {
+        let refused = self
+            .unavailable()
+            .or_else(|| self.check_fetch(&request).err());
+        if let Some(error) = refused {
             self.core
                 .reply(token, Response::fetch_error(&request.group_id, error));
         } else {
@@ -46,6 +49,16 @@ impl Shard {
             );
         }
         self.finish()
+    }
+
+    /// A consumer group answers its own members and whoever names none.
+    fn check_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+        let group_id = &request.group_id;
+        self.consumer(group_id).map_or(Ok(()), |group| {
+            let member_id = request.member_id.as_deref();
+            let in_flight = self.has_writes(group_id);
+            group.validate_fetch(member_id, request.member_epoch, in_flight)
+        })
     }
 
     fn fetch(&mut self, fetch: StableFetch, require_stable: bool) {

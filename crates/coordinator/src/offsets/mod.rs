@@ -212,7 +212,8 @@ impl Shard {
             | Effect::NewGroup { .. }
             | Effect::EmptyGroup { .. }
             | Effect::Assignment(_)
-            | Effect::StaticMember(_) => &[],
+            | Effect::StaticMember(_)
+            | Effect::Written(_) => &[],
         });
         changes.filter(move |change| **change.group() == *group)
     }

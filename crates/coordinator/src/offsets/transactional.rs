@@ -23,6 +23,7 @@ use wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::OffsetEntry;
 use crate::action::{Action, Response, Token, TransactionMarker, TransactionalProducer};
+use crate::consumer::Committer;
 use crate::group::{ClassicGroup, GroupState};
 use crate::record::{self, Decoded, ReplayError};
 use crate::shard::effect::{Change, Effect};
@@ -222,6 +223,25 @@ impl Shard {
     }
 
     fn check_txn_commit(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+        if let Some(group) = self.consumer(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_deref(),
+                epoch: request.generation_id_or_member_epoch,
+                version: None,
+            };
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(move |partition| (topic.topic_id, partition.partition_index))
+            });
+            // Producers know one error for an old member.
+            return group
+                .validate_commit(committer, partitions)
+                .map_err(|error| match error {
+                    ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
+                    other => other,
+                });
+        }
         match self.group(&request.group_id) {
             Some(group) => group.validate_txn_commit(request),
             // Without a generation the commit makes a simple group.

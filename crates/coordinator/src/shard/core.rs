@@ -24,6 +24,16 @@ pub(crate) struct PendingCommit {
     pub(crate) effect: Effect,
     /// The request that waits for it, until it is answered.
     pub(crate) reply: Option<(Token, Response)>,
+    /// Requests that write nothing, whose answers tell of what this append does.
+    pub(crate) followers: Vec<(Token, Response)>,
+}
+
+impl PendingCommit {
+    /// Takes every answer that waits for the append.
+    pub(crate) fn take_replies(&mut self) -> impl Iterator<Item = (Token, Response)> + use<> {
+        let followers = std::mem::take(&mut self.followers);
+        self.reply.take().into_iter().chain(followers)
+    }
 }
 
 /// A JoinGroup or SyncGroup that is answered later.
@@ -154,7 +164,12 @@ impl Core {
     fn begin_commit(&mut self, effect: Effect, reply: Option<(Token, Response)>) -> CommitId {
         let commit = CommitId(self.next_commit);
         self.next_commit += 1;
-        self.commits.insert(commit, PendingCommit { effect, reply });
+        let pending = PendingCommit {
+            effect,
+            reply,
+            followers: Vec::new(),
+        };
+        self.commits.insert(commit, pending);
         self.schedule(TimerKey::Commit(commit), self.config.commit_timeout);
         commit
     }

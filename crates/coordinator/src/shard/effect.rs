@@ -7,6 +7,8 @@ use bytes::Bytes;
 use wire::messages::join_group_request::JoinGroupRequestProtocol;
 
 use super::core::Waiting;
+use crate::consumer::ConsumerGroup;
+use crate::consumer::write::Written;
 use crate::offsets::OffsetEntry;
 
 /// What happens when an append is durable or has failed.
@@ -26,13 +28,20 @@ pub(crate) enum Effect {
         groups: Vec<Arc<str>>,
     },
     /// The first record of a group that JoinGroup made, so that the group exists in the log too.
-    NewGroup { group: Arc<str>, incarnation: u64 },
+    NewGroup {
+        group: Arc<str>,
+        incarnation: u64,
+        /// The empty consumer group in whose place it is, whose tombstones stand before the record.
+        replaced: Option<Box<ConsumerGroup>>,
+    },
     /// A generation without members.
     EmptyGroup { group: Arc<str>, incarnation: u64 },
     /// The leader's assignment.
     Assignment(Assignment),
     /// A static member that restarted without a rebalance.
     StaticMember(Box<StaticMember>),
+    /// Records of a consumer group: applied when the append started, taken back when it fails.
+    Written(Box<Written>),
 }
 
 /// One change of the durable state, in the order of its record.

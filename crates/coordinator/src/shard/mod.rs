@@ -6,10 +6,11 @@
 
 pub(crate) mod core;
 pub(crate) mod effect;
+pub(crate) mod groups;
 mod machine;
 mod outcome;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base::{Clock, Timestamp};
@@ -18,7 +19,9 @@ use wire::ErrorCode;
 
 use self::core::Core;
 use self::effect::Change;
+use self::groups::Group;
 use crate::action::{Action, AppendError, CommitId, Response};
+use crate::cluster::{ClusterView, NoTopics};
 use crate::config::GroupConfig;
 use crate::group::{ClassicGroup, MemberIds};
 use crate::offsets::{OffsetEntry, Offsets};
@@ -49,8 +52,11 @@ pub enum Replayed {
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) core: Core,
-    pub(crate) groups: BTreeMap<Arc<str>, ClassicGroup>,
+    pub(crate) groups: BTreeMap<Arc<str>, Group>,
     pub(crate) offsets: Offsets,
+    pub(crate) cluster: Arc<dyn ClusterView>,
+    /// Appends of records of consumer groups whose outcome is open, by group.
+    pub(crate) writes: BTreeMap<Arc<str>, BTreeSet<CommitId>>,
     phase: Phase,
 }
 
@@ -65,8 +71,17 @@ impl Shard {
             core: Core::new(config, clock, ids),
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
+            cluster: Arc::new(NoTopics),
+            writes: BTreeMap::new(),
             phase: Phase::Loading,
         }
+    }
+
+    /// The same shard, with the cluster its consumer groups are assigned the topics of.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: Arc<dyn ClusterView>) -> Shard {
+        self.cluster = cluster;
+        self
     }
 
     /// Applies one record of the log, while loading; records come in log order. Only records of committed
@@ -93,10 +108,20 @@ impl Shard {
                 let incarnation = self.core.incarnation();
                 let id: Arc<str> = key.group.into();
                 let group = ClassicGroup::from_record(id.clone(), incarnation, value);
-                self.groups.insert(id, group);
+                self.groups.insert(id, Group::Classic(Box::new(group)));
             }
             Decoded::Group(key, None) => {
-                self.groups.remove(key.group.as_str());
+                // Before a consumer group's records stands the tombstone of the classic group it was.
+                if self.group(&key.group).is_some() {
+                    self.groups.remove(key.group.as_str());
+                }
+            }
+            Decoded::Consumer(group, change) => {
+                let id: Arc<str> = group.into();
+                self.apply_consumer(&id, change);
+                if let Some(group) = self.groups.get_mut(&id) {
+                    group.set_durable();
+                }
             }
             Decoded::Unknown(record_type) => return Ok(Replayed::UnknownType(record_type)),
         }
@@ -108,8 +133,13 @@ impl Shard {
     pub fn loaded(&mut self) -> Vec<Action> {
         self.phase = Phase::Active;
         let max_size = self.core.config.max_size;
+        let default = self.core.config.consumer.settings();
         for group in self.groups.values_mut() {
-            group.start_sessions(&mut self.core);
+            let settings = self.cluster.consumer_settings(group.id());
+            group.start_sessions(&mut self.core, settings.unwrap_or(default).session_timeout);
+            let Some(group) = group.as_classic_mut() else {
+                continue;
+            };
             if group.members.len() > max_size {
                 // `group.max.size` was lowered: the rebalance admits the first that come back.
                 group.prepare_rebalance(&mut self.core, "the loaded group is over group.max.size");
@@ -127,8 +157,9 @@ impl Shard {
         self.phase = Phase::Unloaded;
         self.core.timers.clear();
         self.core.unencodable.clear();
-        for pending in std::mem::take(&mut self.core.commits).into_values() {
-            if let Some((token, response)) = pending.reply {
+        self.writes.clear();
+        for mut pending in std::mem::take(&mut self.core.commits).into_values() {
+            for (token, response) in pending.take_replies() {
                 self.core
                     .reply(token, response.into_error(ErrorCode::NotCoordinator));
             }
@@ -138,7 +169,7 @@ impl Shard {
             self.core.reply(fetch.token, response);
         }
         for group in std::mem::take(&mut self.groups).values_mut() {
-            group.fail_waiting(&mut self.core, ErrorCode::NotCoordinator);
+            group.retire(&mut self.core, ErrorCode::NotCoordinator);
         }
         self.offsets = Offsets::default();
         self.core.take_actions()
@@ -182,18 +213,25 @@ impl Shard {
         while let Some(key) = self.core.timers.pop_due(now) {
             match key {
                 TimerKey::Commit(commit) => self.on_overdue(commit),
-                TimerKey::Session { group, member } => {
-                    if let Some(group) = self.groups.get_mut(&group) {
-                        group.expire_session(&mut self.core, &member);
-                    }
-                }
+                TimerKey::Session { group, member } => match self.groups.get_mut(&group) {
+                    Some(Group::Classic(group)) => group.expire_session(&mut self.core, &member),
+                    Some(Group::Consumer(_)) => self.expire_consumer_session(&group, &member),
+                    None => {}
+                },
+                TimerKey::Member {
+                    group,
+                    member,
+                    timer,
+                } => self.expire_member_timer(&group, &member, timer),
                 TimerKey::Join(group) => {
-                    if let Some(group) = self.groups.get_mut(&group) {
+                    if let Some(group) = self.groups.get_mut(&group).and_then(Group::as_classic_mut)
+                    {
                         group.expire_join(&mut self.core);
                     }
                 }
                 TimerKey::Sync(group) => {
-                    if let Some(group) = self.groups.get_mut(&group) {
+                    if let Some(group) = self.groups.get_mut(&group).and_then(Group::as_classic_mut)
+                    {
                         group.expire_sync(&mut self.core);
                     }
                 }
@@ -212,18 +250,22 @@ impl Shard {
         }
     }
 
-    /// The group, unless it does not exist or its deletion is on its way to the log.
+    /// The group of either protocol, unless it does not exist or its deletion is on its way to the log.
+    pub(crate) fn any_group(&self, group_id: &str) -> Option<&Group> {
+        self.groups
+            .get(group_id)
+            .filter(|group| !group.is_deleting())
+    }
+
+    /// The classic group, unless it does not exist or its deletion is on its way to the log.
     pub(crate) fn group(&self, group_id: &str) -> Option<&ClassicGroup> {
-        self.groups.get(group_id).filter(|group| !group.deleting)
+        self.any_group(group_id)?.as_classic()
     }
 
     /// As [`Shard::group`], with what its handlers need.
     pub(crate) fn group_mut(&mut self, group_id: &str) -> Option<(&mut ClassicGroup, &mut Core)> {
-        let group = self
-            .groups
-            .get_mut(group_id)
-            .filter(|group| !group.deleting)?;
-        Some((group, &mut self.core))
+        let group = self.groups.get_mut(group_id)?.as_classic_mut()?;
+        (!group.deleting).then_some((group, &mut self.core))
     }
 
     /// Stores a durable offset that was committed outside of a transaction: it stands above what transactions
@@ -260,14 +302,17 @@ impl Shard {
         match self.groups.get_mut(group_id) {
             Some(group) => {
                 // The offset shows the group, unless a tombstone follows it in the log.
-                group.durable |= !deletion_staged;
-                group.id.clone()
+                if !deletion_staged {
+                    group.set_durable();
+                }
+                group.id().clone()
             }
             None => {
                 let id: Arc<str> = group_id.into();
                 let incarnation = self.core.incarnation();
                 let group = ClassicGroup::simple(id.clone(), incarnation, self.core.now_ms());
-                self.groups.insert(id.clone(), group);
+                self.groups
+                    .insert(id.clone(), Group::Classic(Box::new(group)));
                 id
             }
         }

@@ -5,12 +5,14 @@
 use super::Shard;
 use super::core::PendingCommit;
 use super::effect::{Assignment, Change, Effect, StaticMember};
+use super::groups::Group;
 use crate::action::{AppendError, CommitId, Response, Token};
 use crate::group::ClassicGroup;
 
 impl Shard {
     /// The append is durable: publish.
-    pub(super) fn on_durable(&mut self, commit: CommitId, pending: PendingCommit) {
+    pub(super) fn on_durable(&mut self, commit: CommitId, mut pending: PendingCommit) {
+        let replies = pending.take_replies();
         match pending.effect {
             Effect::Changes(changes) => {
                 self.offsets.unstage(commit, &changes);
@@ -31,7 +33,10 @@ impl Shard {
                 self.offsets.unstage_groups(commit, &groups);
                 self.end_open_transaction(producer_id, committed);
             }
-            Effect::NewGroup { group, incarnation } | Effect::EmptyGroup { group, incarnation } => {
+            Effect::NewGroup {
+                group, incarnation, ..
+            }
+            | Effect::EmptyGroup { group, incarnation } => {
                 if let Some(group) = incarnated(self.groups.get_mut(&group), incarnation) {
                     group.durable = true;
                 }
@@ -49,8 +54,9 @@ impl Shard {
                     group.static_member_durable(&mut self.core, &member);
                 }
             }
+            Effect::Written(written) => self.written_durable(commit, &written),
         }
-        if let Some((token, response)) = pending.reply {
+        for (token, response) in replies {
             self.core.reply(token, response);
         }
     }
@@ -59,41 +65,54 @@ impl Shard {
     pub(super) fn on_failed(
         &mut self,
         commit: CommitId,
-        pending: PendingCommit,
+        mut pending: PendingCommit,
         error: AppendError,
     ) {
-        match &pending.effect {
+        let replies: Vec<(Token, Response)> = pending.take_replies().collect();
+        match &mut pending.effect {
             Effect::Changes(changes) => {
                 self.offsets.unstage(commit, changes);
                 for change in changes {
                     if let Change::DeleteGroup { group, incarnation } = change
-                        && let Some(group) = incarnated(self.groups.get_mut(group), *incarnation)
+                        && let Some(group) = self.groups.get_mut(group)
+                        && group.incarnation() == *incarnation
                     {
-                        group.deleting = false;
+                        group.set_deleting(false);
                     }
                 }
             }
             Effect::TxnOffsets { changes, .. } => self.offsets.unstage(commit, changes),
             Effect::EndTxn { groups, .. } => self.offsets.unstage_groups(commit, groups),
-            Effect::NewGroup { group, incarnation } => {
+            Effect::NewGroup {
+                group: id,
+                incarnation,
+                replaced,
+            } => {
                 // A later record of the group stands for it if one is on its way.
-                let abandoned = self.groups.get(group).is_some_and(|group| {
+                let current = self.groups.get(id).and_then(Group::as_classic);
+                let abandoned = current.is_some_and(|group| {
                     group.incarnation == *incarnation && group.generation == 0 && !group.durable
                 });
-                if abandoned && let Some(mut group) = self.groups.remove(group) {
-                    group.fail_waiting(&mut self.core, error.to_error_code());
-                    group.cancel_timers(&mut self.core);
+                if abandoned && let Some(mut group) = self.groups.remove(id) {
+                    group.retire(&mut self.core, error.to_error_code());
+                    if let Some(replaced) = replaced.take() {
+                        self.groups.insert(id.clone(), Group::Consumer(replaced));
+                    }
                 }
             }
             // Safe: an empty generation has no members that could be misled. If the shard is loaded before
             // another rebalance, the previous generation comes back and its members time out.
             Effect::EmptyGroup { .. } => {}
             Effect::Assignment(assignment) => self.revoke_assignment(assignment, error),
-            Effect::StaticMember(_) => {}
+            Effect::StaticMember(_) | Effect::Written(_) => {}
         }
-        self.reply_failure(pending.reply, error);
-        if let Effect::StaticMember(member) = pending.effect {
-            self.revoke_static_member(commit, *member, error);
+        for reply in replies {
+            self.reply_failure(Some(reply), error);
+        }
+        match pending.effect {
+            Effect::StaticMember(member) => self.revoke_static_member(commit, *member, error),
+            Effect::Written(written) => self.written_failed(commit, *written),
+            _ => {}
         }
     }
 
@@ -122,9 +141,12 @@ impl Shard {
             | Effect::TxnOffsets { .. }
             | Effect::EndTxn { .. }
             | Effect::NewGroup { .. }
-            | Effect::EmptyGroup { .. } => {}
+            | Effect::EmptyGroup { .. }
+            | Effect::Written(_) => {}
         }
-        self.reply_failure(pending.reply.take(), error);
+        for reply in pending.take_replies() {
+            self.reply_failure(Some(reply), error);
+        }
         self.core.commits.insert(commit, pending);
         for fetch in self.offsets.take_stable_fetches(commit) {
             let error = error.to_fetch_error_code();
@@ -199,9 +221,10 @@ impl Shard {
                 self.offsets.remove(&group, &topic, partition);
             }
             Change::DeleteGroup { group, incarnation } => {
-                if let Some(live) = incarnated(self.groups.get_mut(&group), incarnation) {
-                    live.fail_waiting(&mut self.core, wire::ErrorCode::UnknownMemberId);
-                    live.cancel_timers(&mut self.core);
+                if let Some(live) = self.groups.get_mut(&group)
+                    && live.incarnation() == incarnation
+                {
+                    live.retire(&mut self.core, wire::ErrorCode::UnknownMemberId);
                     self.groups.remove(&group);
                 }
             }
@@ -209,7 +232,9 @@ impl Shard {
     }
 }
 
-/// The group, if it is still the one the append was made for.
-fn incarnated(group: Option<&mut ClassicGroup>, incarnation: u64) -> Option<&mut ClassicGroup> {
-    group.filter(|group| group.incarnation == incarnation)
+/// The classic group, if it is still the one the append was made for.
+fn incarnated(group: Option<&mut Group>, incarnation: u64) -> Option<&mut ClassicGroup> {
+    group?
+        .as_classic_mut()
+        .filter(|group| group.incarnation == incarnation)
 }

@@ -86,9 +86,9 @@ fn groups_are_listed_by_state_and_type() {
         };
         groups.iter().map(show).collect::<Vec<_>>()
     };
-    let joining = "joining PreparingRebalance \"consumer\" Classic";
-    let simple = "simple Empty \"\" Classic";
-    let stable = "stable Stable \"consumer\" Classic";
+    let joining = "joining PreparingRebalance \"consumer\" classic";
+    let simple = "simple Empty \"\" classic";
+    let stable = "stable Stable \"consumer\" classic";
     assert_eq!(list(&[], &[]), [joining, simple, stable]);
     assert_eq!(list(&["stable", "EMPTY"], &["classic"]), [simple, stable]);
     assert_eq!(list(&[], &["consumer"]), [""; 0]);

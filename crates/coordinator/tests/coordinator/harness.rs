@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use base::{Clock, ManualClock};
+use base::{Clock, ManualClock, Uuid};
 use bytes::Bytes;
 use coordinator::{
-    Action, AppendError, CommitId, CoordinatorRecord, GroupConfig, RequestContext, Response, Shard,
-    Token,
+    Action, AppendError, ClusterView, CommitId, ConsumerSettings, CoordinatorRecord, GroupConfig,
+    RequestContext, Response, Shard, Token, TopicMetadata,
 };
 use wire::ErrorCode;
 use wire::messages::join_group_request::JoinGroupRequestProtocol;
@@ -36,6 +37,7 @@ pub(crate) struct Bench {
     /// Whether appends become durable at once.
     pub(crate) auto_commit: bool,
     pub(crate) config: GroupConfig,
+    pub(crate) cluster: Arc<TestCluster>,
     /// Every action so far, hashed: two runs that did the same have the same trace.
     pub(crate) trace: DefaultHasher,
     /// How many shards had this log before.
@@ -58,10 +60,10 @@ impl Bench {
     }
 
     pub(crate) fn loading(config: GroupConfig, wall_ms: i64) -> Bench {
-        Bench::booting(config, wall_ms, 0)
+        Bench::booting(config, Arc::default(), wall_ms, 0)
     }
 
-    fn booting(config: GroupConfig, wall_ms: i64, boots: u64) -> Bench {
+    fn booting(config: GroupConfig, cluster: Arc<TestCluster>, wall_ms: i64, boots: u64) -> Bench {
         let clock = Arc::new(ManualClock::new(wall_ms));
         let mut next = u128::from(boots) << 64;
         let ids = move || {
@@ -69,7 +71,9 @@ impl Bench {
             next.to_be_bytes()
         };
         Bench {
-            shard: Shard::new(config.clone(), clock.clone(), Box::new(ids)),
+            shard: Shard::new(config.clone(), clock.clone(), Box::new(ids))
+                .with_cluster(cluster.clone()),
+            cluster,
             clock,
             log: Vec::new(),
             in_flight: VecDeque::new(),
@@ -85,7 +89,12 @@ impl Bench {
 
     /// Another shard that has loaded this one's log, at the same wall-clock time.
     pub(crate) fn reload(&self) -> Bench {
-        let mut bench = Bench::booting(self.config.clone(), self.clock.now_ms(), self.boots + 1);
+        let mut bench = Bench::booting(
+            self.config.clone(),
+            self.cluster.clone(),
+            self.clock.now_ms(),
+            self.boots + 1,
+        );
         bench.trace = self.trace.clone();
         bench.auto_commit = self.auto_commit;
         bench.next_token = self.next_token;
@@ -403,6 +412,77 @@ impl Bench {
             }
         });
         memberships.collect()
+    }
+}
+
+/// Topics that a test makes, and settings of groups.
+#[derive(Debug, Default)]
+pub(crate) struct TestCluster {
+    topics: RwLock<BTreeMap<String, TopicMetadata>>,
+    settings: RwLock<BTreeMap<String, ConsumerSettings>>,
+    version: AtomicI64,
+}
+
+impl TestCluster {
+    pub(crate) fn id(&self, name: &str) -> Uuid {
+        self.topic(name).expect("the test made the topic").id
+    }
+
+    pub(crate) fn configure(&self, group: &str, settings: ConsumerSettings) {
+        self.settings
+            .write()
+            .unwrap()
+            .insert(group.into(), settings);
+    }
+}
+
+impl ClusterView for TestCluster {
+    fn topic(&self, name: &str) -> Option<TopicMetadata> {
+        self.topics.read().unwrap().get(name).cloned()
+    }
+
+    fn topic_by_id(&self, id: Uuid) -> Option<TopicMetadata> {
+        let topics = self.topics.read().unwrap();
+        topics.values().find(|topic| topic.id == id).cloned()
+    }
+
+    fn topic_names(&self) -> Vec<String> {
+        self.topics.read().unwrap().keys().cloned().collect()
+    }
+
+    fn version(&self) -> i64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    fn consumer_settings(&self, group_id: &str) -> Option<ConsumerSettings> {
+        self.settings.read().unwrap().get(group_id).copied()
+    }
+}
+
+impl Bench {
+    /// Makes a topic, or gives one more partitions, and tells the shard.
+    pub(crate) fn topic(&mut self, name: &str, partitions: i32) {
+        let version = self.cluster.version.fetch_add(1, Ordering::Relaxed);
+        let created = {
+            let mut topics = self.cluster.topics.write().unwrap();
+            let created = !topics.contains_key(name);
+            let topic = topics.entry(name.into()).or_insert_with(|| TopicMetadata {
+                id: Uuid::from_random((u128::from(version.cast_unsigned()) + 1).to_be_bytes()),
+                name: name.into(),
+                partitions,
+                rack: None,
+            });
+            topic.partitions = partitions;
+            created
+        };
+        self.shard.topics_changed(&[name.to_owned()], created);
+    }
+
+    /// Deletes a topic and tells the shard.
+    pub(crate) fn delete_topic(&mut self, name: &str) {
+        self.cluster.version.fetch_add(1, Ordering::Relaxed);
+        self.cluster.topics.write().unwrap().remove(name);
+        self.shard.topics_changed(&[name.to_owned()], false);
     }
 }
 

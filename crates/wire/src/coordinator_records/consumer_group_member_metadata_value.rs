@@ -64,7 +64,7 @@ impl Message for ConsumerGroupMemberMetadataValue {
         message.server_assignor = reader.nullable_string(true)?;
         reader.tagged_fields(|tag, field| match tag {
             0 => {
-                message.classic_member_metadata = if field.is_present()? {
+                message.classic_member_metadata = if field.is_present_in_tag()? {
                     Some(ClassicMemberMetadata::read(field, version)?)
                 } else {
                     None
@@ -94,7 +94,7 @@ impl Message for ConsumerGroupMemberMetadataValue {
         if has_classic_member_metadata {
             writer.tagged_field(0, |writer| {
                 match &self.classic_member_metadata {
-                    None => writer.i8(-1),
+                    None => writer.i8(0),
                     Some(value) => {
                         writer.i8(1);
                         value.write(writer, version)?;

@@ -3,7 +3,6 @@
 
 use base::config::Rule;
 
-const NO_CONSUMER_PROTOCOL: &str = "the consumer protocol (KIP-848) is not part of this release";
 const NO_SHARE_GROUPS: &str = "share groups (KIP-932) are not part of this release";
 const NO_STREAMS_GROUPS: &str = "streams groups (KIP-1071) are not part of this release";
 
@@ -12,72 +11,65 @@ base::config_keys! {
     pub(super) static CONSUMER_GROUPS: "Consumer groups (KIP-848)",
         "Groups of the consumer protocol. The keys without `min` and `max` are defaults that a \
          group may override within these bounds." => {
-        INT "group.consumer.session.timeout.ms" = "45000" [at_least(1), inert(NO_CONSUMER_PROTOCOL)]
+        INT "group.consumer.session.timeout.ms" = "45000" [at_least(1)]
             "How long a member may stay silent before it is taken out, in milliseconds.";
         INT "group.consumer.min.session.timeout.ms" = "45000" [
             at_least(1),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The shortest session timeout a group may set, in milliseconds.";
         INT "group.consumer.max.session.timeout.ms" = "60000" [
             at_least(1),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The longest session timeout a group may set, in milliseconds.";
         INT "group.consumer.heartbeat.interval.ms" = "5000" [
             at_least(1),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "How often members send heartbeats, in milliseconds.";
         INT "group.consumer.min.heartbeat.interval.ms" = "5000" [
             at_least(1),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The shortest heartbeat interval a group may set, in milliseconds.";
         INT "group.consumer.max.heartbeat.interval.ms" = "15000" [
             at_least(1),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The longest heartbeat interval a group may set, in milliseconds.";
-        INT "group.consumer.max.size" = "2147483647" [at_least(1), inert(NO_CONSUMER_PROTOCOL)]
+        INT "group.consumer.max.size" = "2147483647" [at_least(1)]
             "Members one such group may have.";
         LIST "group.consumer.assignors" = "uniform,range" [
             list(false, false),
-            inert(NO_CONSUMER_PROTOCOL),
+            differs(
+                "there are these two; the class names Apache Kafka has for them stand for them, and any \
+                 other class is passed over with a warning.",
+            ),
         ]
             "The assignors on offer, the default one first.";
         STRING "group.consumer.migration.policy" = "bidirectional" [
             rule(Rule::OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"])),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "Which way a group may change between the classic and the consumer protocol while it \
              has members.";
         INT "group.consumer.assignment.interval.ms" = "1000" [
             at_least(0),
             cluster_wide,
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The least time between two computed assignments, in milliseconds.";
         INT "group.consumer.min.assignment.interval.ms" = "0" [
             at_least(0),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The shortest assignment interval a group may set, in milliseconds.";
         INT "group.consumer.max.assignment.interval.ms" = "15000" [
             at_least(0),
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "The longest assignment interval a group may set, in milliseconds.";
         BOOLEAN "group.consumer.assignor.offload.enable" = "true" [
             cluster_wide,
             internal,
-            inert(NO_CONSUMER_PROTOCOL),
+            inert("an assignment is computed with the heartbeat that asks for it"),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
         INT "group.consumer.regex.refresh.interval.ms" = "600000" [
             at_least(10_000),
             internal,
-            inert(NO_CONSUMER_PROTOCOL),
         ]
             "How often subscribed patterns are matched against the topics anew, in milliseconds.";
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use compat::process;
+use testkit::usage::children_cpu;
 
 use crate::contender::{Hall, Running};
 
@@ -46,12 +47,21 @@ pub(crate) struct ConsumeFigures {
     pub(crate) mib_per_second: f64,
 }
 
+/// What a tool said, and what it cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ran<T> {
+    /// Its figures.
+    pub(crate) figures: T,
+    /// CPU time of the client, the start of its JVM included.
+    pub(crate) client_cpu: Duration,
+}
+
 /// Runs `ProducerPerformance` with `acks=all`.
 pub(crate) fn produce(
     hall: &Hall,
     broker: &Running,
     load: ProduceLoad<'_>,
-) -> Result<ProduceFigures> {
+) -> Result<Ran<ProduceFigures>> {
     let mut command = tool(hall, "org.apache.kafka.tools.ProducerPerformance", broker);
     command.args(["--topic", load.topic, "--throughput", "-1"]);
     command.arg("--num-records").arg(load.records.to_string());
@@ -62,19 +72,7 @@ pub(crate) fn produce(
     command
         .arg("--command-property")
         .arg(format!("batch.size={}", load.batch_bytes));
-    let output = process::run(&mut command, b"", TOOL_LIMIT)?
-        .ok()?
-        .stdout_text();
-    output
-        .lines()
-        .rev()
-        .find_map(parse_produce)
-        .with_context(|| {
-            format!(
-                "ProducerPerformance wrote no final line: {}",
-                process::tail(&output, 4)
-            )
-        })
+    run(&mut command, parse_produce)
 }
 
 /// Runs `ConsumerPerformance` from the earliest offset.
@@ -83,23 +81,26 @@ pub(crate) fn consume(
     broker: &Running,
     topic: &str,
     records: u64,
-) -> Result<ConsumeFigures> {
+) -> Result<Ran<ConsumeFigures>> {
     let mut command = tool(hall, "org.apache.kafka.tools.ConsumerPerformance", broker);
     command.args(["--topic", topic, "--timeout", "60000"]);
     command.arg("--num-records").arg(records.to_string());
-    let output = process::run(&mut command, b"", TOOL_LIMIT)?
-        .ok()?
-        .stdout_text();
-    output
-        .lines()
-        .rev()
-        .find_map(parse_consume)
-        .with_context(|| {
-            format!(
-                "ConsumerPerformance wrote no figures: {}",
-                process::tail(&output, 4)
-            )
-        })
+    run(&mut command, parse_consume)
+}
+
+/// Runs a tool and reads its last line of figures.
+fn run<T>(command: &mut Command, parse: fn(&str) -> Option<T>) -> Result<Ran<T>> {
+    let before = children_cpu()?;
+    let output = process::run(command, b"", TOOL_LIMIT)?.ok()?.stdout_text();
+    let client_cpu = children_cpu()?.saturating_sub(before);
+    let figures = output.lines().rev().find_map(parse).with_context(|| {
+        let tail = process::tail(&output, 4);
+        format!("the tool wrote no figures: {tail}")
+    })?;
+    Ok(Ran {
+        figures,
+        client_cpu,
+    })
 }
 
 fn tool(hall: &Hall, class: &str, broker: &Running) -> Command {

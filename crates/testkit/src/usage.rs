@@ -42,15 +42,30 @@ impl Usage {
     }
 }
 
+/// CPU time of this process's children that have ended and were waited for.
+///
+/// # Errors
+/// When `/proc` is not Linux's.
+pub fn children_cpu() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").context("there is no /proc/self/stat")?;
+    times_at(&stat, 13, TICKS_PER_SECOND).with_context(|| format!("/proc/self/stat reads {stat:?}"))
+}
+
 fn number(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Fields 14 and 15, in clock ticks. The program's name, field 2, may hold blanks and parentheses.
+/// Fields 14 and 15, in clock ticks.
 fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+    times_at(stat, 11, ticks_per_second)
+}
+
+/// Two fields added up, of which the first is `skip` behind the state. The program's name, field 2, may hold blanks and
+/// parentheses.
+fn times_at(stat: &str, skip: usize, ticks_per_second: u64) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11);
+    let mut times = fields.split_whitespace().skip(skip);
     let user: u64 = times.next()?.parse().ok()?;
     let system: u64 = times.next()?.parse().ok()?;
     Some(Duration::from_millis(
@@ -66,6 +81,7 @@ mod tests {
     fn cpu_time_is_found_behind_an_odd_program_name() {
         let stat = "7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 150 50 13 14";
         assert_eq!(parse_cpu(stat, 100), Some(Duration::from_secs(2)));
+        assert_eq!(times_at(stat, 13, 100), Some(Duration::from_millis(270)));
         assert_eq!(parse_cpu("7 (a) S 1 2", 100), None);
     }
 

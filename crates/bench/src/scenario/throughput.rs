@@ -42,6 +42,12 @@ pub(crate) const LARGE_MEASUREMENTS: &[Measurement] = &[
         targets: &[(Contender::Affluent, Target::RatioAtMost(0.4))],
     },
     Measurement {
+        id: "produce-client-cpu",
+        what: "— client CPU per GB produced",
+        unit: "s",
+        targets: &[],
+    },
+    Measurement {
         id: "produce-rss",
         what: "— broker memory, peak",
         unit: "MB",
@@ -58,6 +64,12 @@ pub(crate) const LARGE_MEASUREMENTS: &[Measurement] = &[
         what: "— broker CPU per GB consumed",
         unit: "s",
         targets: &[(Contender::Affluent, Target::RatioAtMost(0.3))],
+    },
+    Measurement {
+        id: "consume-client-cpu",
+        what: "— client CPU per GB consumed",
+        unit: "s",
+        targets: &[],
     },
 ];
 
@@ -78,6 +90,12 @@ pub(crate) const SMALL_MEASUREMENTS: &[Measurement] = &[
     Measurement {
         id: "cpu",
         what: "— broker CPU per million records",
+        unit: "s",
+        targets: &[],
+    },
+    Measurement {
+        id: "client-cpu",
+        what: "— client CPU per million records",
         unit: "s",
         targets: &[],
     },
@@ -109,7 +127,8 @@ pub(crate) fn large(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     }
     java::produce(hall, &broker, warm_up)?;
     let before = broker.usage()?;
-    let figures = java::produce(hall, &broker, load)?;
+    let produced = java::produce(hall, &broker, load)?;
+    let figures = produced.figures;
     let after = broker.usage()?;
     let mut samples = vec![
         Sample::new("produce-rate", figures.mib_per_second),
@@ -119,18 +138,27 @@ pub(crate) fn large(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
             "produce-cpu",
             (after.cpu - before.cpu).as_secs_f64() / gigabytes,
         ),
+        Sample::new(
+            "produce-client-cpu",
+            produced.client_cpu.as_secs_f64() / gigabytes,
+        ),
         Sample::new("produce-rss", after.rss_peak_bytes as f64 / 1e6),
     ];
     java::consume(hall, &broker, WARM_UP_TOPIC, warm_up.records)?;
     disk::evict(broker.directory())?;
     let before = broker.usage()?;
-    let figures = java::consume(hall, &broker, TOPIC, load.records)?;
+    let ran = java::consume(hall, &broker, TOPIC, load.records)?;
+    let figures = ran.figures;
     let after = broker.usage()?;
     let consumed = figures.mib * 1_048_576.0 / 1e9;
     samples.push(Sample::new("consume-rate", figures.mib_per_second));
     samples.push(Sample::new(
         "consume-cpu",
         (after.cpu - before.cpu).as_secs_f64() / consumed,
+    ));
+    samples.push(Sample::new(
+        "consume-client-cpu",
+        ran.client_cpu.as_secs_f64() / consumed,
     ));
     Ok(samples)
 }
@@ -160,7 +188,8 @@ pub(crate) fn small(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     }
     java::produce(hall, &broker, warm_up)?;
     let before = broker.usage()?;
-    let figures = java::produce(hall, &broker, load)?;
+    let produced = java::produce(hall, &broker, load)?;
+    let figures = produced.figures;
     let after = broker.usage()?;
     Ok(vec![
         Sample::new("rate", figures.records_per_second),
@@ -168,6 +197,10 @@ pub(crate) fn small(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
         Sample::new(
             "cpu",
             (after.cpu - before.cpu).as_secs_f64() / (load.records as f64 / 1e6),
+        ),
+        Sample::new(
+            "client-cpu",
+            produced.client_cpu.as_secs_f64() / (load.records as f64 / 1e6),
         ),
     ])
 }

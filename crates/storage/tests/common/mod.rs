@@ -209,16 +209,23 @@ pub(crate) fn base_offset(batch: &[u8]) -> i64 {
     BatchHeader::parse(batch).unwrap().base_offset
 }
 
-/// Copies a directory tree.
+/// Copies a directory tree in which a process may be at work: what it removes or renames meanwhile was not there.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    let there = |error: std::io::Error| {
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+    };
     std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
+    let entries = match std::fs::read_dir(from) {
+        Ok(entries) => entries,
+        Err(error) => return there(error),
+    };
+    for entry in entries {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+        } else if let Err(error) = std::fs::copy(entry.path(), target) {
+            there(error);
         }
     }
 }

@@ -7,7 +7,7 @@ use base::{Clock, NodeId};
 use bytes::Bytes;
 use metastore::Metadata;
 use security::{Authorizer, Operation, ResourceType};
-use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Storage};
+use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Storage, WhenToWrite};
 use tokio::sync::Mutex;
 use wire::record_batch::BatchHeader;
 
@@ -169,16 +169,26 @@ impl Server {
         header: BatchHeader,
         origin: AppendOrigin,
     ) -> Result<Appended, AppendError> {
+        let batch = AppendBatch {
+            bytes: bytes.clone(),
+            header,
+            leader_epoch: partition.leader_epoch,
+            origin,
+            write: WhenToWrite::AtOnce,
+        };
+        self.append_batch(partition, batch).await
+    }
+
+    /// As [`Server::append`], with every choice the storage leaves.
+    pub(crate) async fn append_batch(
+        &self,
+        partition: &Partition,
+        batch: AppendBatch,
+    ) -> Result<Appended, AppendError> {
         loop {
-            let batch = AppendBatch {
-                bytes: bytes.clone(),
-                header,
-                leader_epoch: partition.leader_epoch,
-                origin,
-            };
-            match partition.log.append(batch, self.clock.now_ms()) {
+            match partition.log.append(batch.clone(), self.clock.now_ms()) {
                 Err(AppendError::Backpressure) => {
-                    let room = self.storage.append_room(bytes.len()).await;
+                    let room = self.storage.append_room(batch.bytes.len()).await;
                     room.map_err(AppendError::Storage)?;
                 }
                 other => return other,

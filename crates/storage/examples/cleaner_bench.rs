@@ -122,6 +122,7 @@ fn fill(dir: &Path, load: &Load) -> Result<Storage, Box<dyn Error>> {
             header,
             leader_epoch: LeaderEpoch(0),
             origin: AppendOrigin::Client,
+            write: storage::WhenToWrite::AtOnce,
         };
         match log.append(batch, 0) {
             Ok(_) | Err(AppendError::Backpressure) => {}

@@ -60,6 +60,7 @@ fn fill(storage: &Storage) -> Result<(), Box<dyn Error>> {
             header,
             leader_epoch: LeaderEpoch(3),
             origin,
+            write: storage::WhenToWrite::AtOnce,
         };
         log.append(batch, time)?;
         Ok::<(), Box<dyn Error>>(())
@@ -122,6 +123,7 @@ fn fill_and_clean(storage: &Storage) -> Result<(), Box<dyn Error>> {
             header,
             leader_epoch: LeaderEpoch(3),
             origin,
+            write: storage::WhenToWrite::AtOnce,
         };
         log.append(batch, time)?;
         Ok::<(), Box<dyn Error>>(())

@@ -87,6 +87,7 @@ async fn append(
             header,
             leader_epoch,
             origin,
+            write: storage::WhenToWrite::AtOnce,
         };
         match log.append(batch, 1_700_000_000_000) {
             Ok(appended) => return Ok(appended.lsn),

@@ -57,7 +57,8 @@ pub use log::{
 };
 pub use lsn::Lsn;
 pub use manager::{
-    OfflinePartition, PartitionSpec, RecoveryReport, RetentionReport, Storage, StorageStatus,
-    Volume,
+    OfflinePartition, PartitionSpec, QueuedWrites, RecoveryReport, RetentionReport, Storage,
+    StorageStatus, Volume,
 };
 pub use metrics::StorageMetrics;
+pub use wal::WhenToWrite;

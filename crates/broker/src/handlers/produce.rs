@@ -10,7 +10,7 @@ use std::time::Duration;
 use base::{ErrorChain, PartitionIndex, TopicId};
 use bytes::Bytes;
 use security::{Operation, ResourceType};
-use storage::{AppendOrigin, Appended, Lsn};
+use storage::{AppendBatch, AppendOrigin, Appended, Lsn, WhenToWrite};
 use wire::ErrorCode;
 use wire::messages::produce_request::PartitionProduceData;
 use wire::messages::produce_response::{
@@ -70,6 +70,7 @@ pub(crate) async fn begin(
         waiting: Vec::new(),
     };
     let transaction = ProduceTransaction::prepare(server, context, &request).await;
+    let queued = server.storage().queue_writes();
     for (topic_place, data) in request.topic_data.into_iter().enumerate() {
         let topic = find_topic(server, context, &data.name, TopicId(data.topic_id));
         let topic = topic.and_then(|topic| {
@@ -107,6 +108,9 @@ pub(crate) async fn begin(
             partition_responses: responses,
         });
     }
+    // May write what was queued on this thread: a small write on an idle journal, for which handing it to another thread
+    // and being woken by it costs more than the write. Only one thread can be in it, so at most one worker ever is.
+    drop(queued);
     pending
 }
 
@@ -242,8 +246,15 @@ async fn append(
     };
     let batch = validate(bytes, rules).await?;
     let log_append_time_ms = batch.log_append_time_ms;
+    let to_append = AppendBatch {
+        bytes: batch.bytes,
+        header: batch.header,
+        leader_epoch: partition.leader_epoch,
+        origin,
+        write: WhenToWrite::Later,
+    };
     let appended = server
-        .append(&partition, &batch.bytes, batch.header, origin)
+        .append_batch(&partition, to_append)
         .await
         .map_err(|error| {
             let code = errors::of_append(&error);

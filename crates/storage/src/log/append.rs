@@ -15,7 +15,7 @@ use crate::log::producer::Sequence;
 use crate::log::{LogState, PartitionLog, State, TailBatch, VerificationGuard};
 use crate::lsn::Lsn;
 use crate::metrics::add;
-use crate::wal::{DurableListener, FrameBody, WalError, WalFrame};
+use crate::wal::{DurableListener, FrameBody, WalError, WalFrame, WhenToWrite};
 
 /// Who appends (`AppendOrigin`), and what is known of its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +60,8 @@ pub struct AppendBatch {
     pub leader_epoch: LeaderEpoch,
     /// Who appends.
     pub origin: AppendOrigin,
+    /// When the journal is to write it; without effect where `flush.policy` is not `ack`.
+    pub write: WhenToWrite,
 }
 
 /// What became of a batch.
@@ -177,7 +179,10 @@ impl PartitionLog {
             body: FrameBody::Batch(tail.batch.clone()),
         };
         let listener = self.me.upgrade().map(|me| me as Arc<dyn DurableListener>);
-        let lsn = context.wal.enqueue(frame, listener).map_err(append_error)?;
+        let lsn = context
+            .wal
+            .enqueue(frame, listener, batch.write)
+            .map_err(append_error)?;
         let (appended, aborted) = self.take_up(state, &tail.header, marker, lsn);
         state.aborted.extend(aborted);
         tail.aborted = aborted;

@@ -19,7 +19,7 @@ use crate::log::{LogState, PartitionLog, State};
 use crate::lsn::Lsn;
 use crate::metrics::add;
 use crate::store::{SegmentPart, SegmentStore};
-use crate::wal::{FrameBody, WalFrame};
+use crate::wal::{FrameBody, WalFrame, WhenToWrite};
 
 /// The answer to a deletion of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,11 @@ impl PartitionLog {
             next_offset: log_start,
             body: FrameBody::LogStartOffset,
         };
-        let lsn = self.context.wal.enqueue(frame, None).ok();
+        let lsn = self
+            .context
+            .wal
+            .enqueue(frame, None, WhenToWrite::AtOnce)
+            .ok();
         self.log_start.store(log_start, Ordering::Release);
         state.epochs.truncate_from_start(log_start);
         state.aborted.retain(|txn| txn.last_offset.0 >= log_start);

@@ -142,6 +142,19 @@ impl fmt::Debug for Storage {
     }
 }
 
+/// Appends whose writing begins when this is dropped, however that comes about: a request that was given up must not leave
+/// behind what nobody writes. Dropping it may write on the calling thread, see [`Wal::write_queued`].
+#[derive(Debug)]
+pub struct QueuedWrites<'a> {
+    wal: &'a dyn Wal,
+}
+
+impl Drop for QueuedWrites<'_> {
+    fn drop(&mut self) {
+        self.wal.write_queued();
+    }
+}
+
 impl Storage {
     /// Opens a data directory, brings back every partition in `partitions` and starts the background threads. Blocks for as
     /// long as recovery takes. Frames and directories of other partitions are ignored; the report names the
@@ -289,6 +302,7 @@ impl Storage {
     /// Yes.
     pub async fn append_room(&self, batch_bytes: usize) -> Result<(), StorageError> {
         let context = &self.inner.context;
+        self.inner.journal.wake();
         loop {
             let notified = context.room.notified();
             tokio::pin!(notified);
@@ -394,6 +408,14 @@ impl Storage {
     /// When the file system does not say.
     pub fn volume(&self) -> Result<Volume, StorageError> {
         volume(&self.inner.options.data_dir)
+    }
+
+    /// Holds back the writing of what is appended with [`WhenToWrite::Later`](crate::WhenToWrite::Later) until it is dropped.
+    #[must_use]
+    pub fn queue_writes(&self) -> QueuedWrites<'_> {
+        QueuedWrites {
+            wal: &*self.inner.context.wal,
+        }
     }
 
     /// The pipes for reads past the page cache.

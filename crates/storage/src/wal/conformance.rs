@@ -10,7 +10,7 @@ use wire::record_batch::StampedBatch;
 use wire::record_data::{BatchOptions, RecordBatchBuilder};
 
 use crate::lsn::Lsn;
-use crate::wal::{DurableListener, FrameBody, Wal, WalError, WalFrame};
+use crate::wal::{DurableListener, FrameBody, Wal, WalError, WalFrame, WhenToWrite};
 
 /// A frame that reopening gave back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn put(wal: &dyn Wal, frame: &WalFrame, listener: Option<&Arc<Recorder>>) -> Lsn
     let began = Instant::now();
     loop {
         let listener = listener.map(|l| Arc::clone(l) as Arc<dyn DurableListener>);
-        match wal.enqueue(frame.clone(), listener) {
+        match wal.enqueue(frame.clone(), listener, WhenToWrite::AtOnce) {
             Ok(lsn) => return lsn,
             Err(WalError::QueueFull) => {
                 assert!(
@@ -130,6 +130,7 @@ pub fn check(factory: &dyn WalFactory) {
     let mut written = order_and_listeners(factory);
     reopen_gives_everything_back(factory, &mut written);
     trim_drops_a_prefix(factory, &written);
+    later_is_written_when_asked(factory);
     closed_means_refused(factory);
 }
 
@@ -255,10 +256,64 @@ fn trim_drops_a_prefix(factory: &dyn WalFactory, written: &[ReplayedFrame]) {
     wal.close().expect("close succeeds");
 }
 
+/// Enqueues for later; when there is no room, has what is queued written.
+fn put_later(wal: &dyn Wal, frame: &WalFrame) -> Lsn {
+    let began = Instant::now();
+    loop {
+        match wal.enqueue(frame.clone(), None, WhenToWrite::Later) {
+            Ok(lsn) => return lsn,
+            Err(WalError::QueueFull) => {
+                assert!(
+                    began.elapsed() < Duration::from_secs(60),
+                    "no room for a minute"
+                );
+                wal.write_queued();
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("enqueue failed: {error}"),
+        }
+    }
+}
+
+fn later_is_written_when_asked(factory: &dyn WalFactory) {
+    let (wal, _) = factory.open(Lsn(1_000_000));
+    wal.write_queued();
+    // Little at first, then more than an engine may want to write on the calling thread.
+    for size in [10, 40_000] {
+        let mut last = Lsn::ZERO;
+        for index in 0..3 {
+            last = put_later(&*wal, &frame(0, index, size));
+        }
+        wal.write_queued();
+        wait_for(&*wal, last);
+    }
+    let first = put_later(&*wal, &frame(0, 4, 10));
+    let second = put(&*wal, &frame(0, 5, 10), None);
+    assert_eq!(second, Lsn(first.0 + 1), "later does not change the order");
+    wait_for(&*wal, second);
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let wal = Arc::clone(&wal);
+            std::thread::spawn(move || {
+                for index in 0..100 {
+                    let lsn = put_later(&*wal, &frame(thread, index, 1_000));
+                    wal.write_queued();
+                    wait_for(&*wal, lsn);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("every frame becomes durable");
+    }
+    wal.trim(wal.last_lsn());
+    wal.close().expect("close succeeds");
+}
+
 fn closed_means_refused(factory: &dyn WalFactory) {
     let (wal, _) = factory.open(Lsn(1_000_000));
     wal.close().expect("close succeeds");
-    let refused = wal.enqueue(frame(0, 1, 10), None);
+    let refused = wal.enqueue(frame(0, 1, 10), None, WhenToWrite::AtOnce);
     assert!(
         matches!(refused, Err(WalError::Closed)),
         "a closed engine refuses frames"

@@ -59,10 +59,21 @@ impl WalFrame {
 
 /// Told about each frame that became durable, before the watermark is published.
 ///
-/// Called on the engine's own thread with none of its locks held; must be quick and must not block.
+/// Called on the thread that wrote, the engine's own or one in [`Wal::write_queued`], with no lock held that
+/// [`Wal::enqueue`] takes; must be quick and must not block.
 pub trait DurableListener: Send + Sync {
     /// The frame `lsn` is durable; `next_offset` is what the frame said.
     fn on_durable(&self, lsn: Lsn, next_offset: i64);
+}
+
+/// When an accepted frame is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhenToWrite {
+    /// As soon as the engine can.
+    AtOnce,
+    /// Not before [`Wal::write_queued`], which the caller promises to call soon; it may be sooner. For a request that
+    /// has several frames to queue, or can write them itself.
+    Later,
 }
 
 /// Why a frame was refused. Nothing was enqueued.
@@ -124,7 +135,12 @@ pub trait Wal: Send + Sync + fmt::Debug {
         &self,
         frame: WalFrame,
         listener: Option<Arc<dyn DurableListener>>,
+        write: WhenToWrite,
     ) -> Result<Lsn, WalError>;
+
+    /// Has everything queued written. An engine may do so on the calling thread, which then blocks for as long as one small
+    /// write takes, and only when nothing else is being written.
+    fn write_queued(&self);
 
     /// The watermark, and whether the engine still works.
     fn state(&self) -> watch::Receiver<WalState>;

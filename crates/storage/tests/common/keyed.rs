@@ -153,6 +153,7 @@ impl Keyed {
             bytes,
             leader_epoch: base::LeaderEpoch(0),
             origin: AppendOrigin::Coordinator,
+            write: storage::WhenToWrite::AtOnce,
         };
         let appended = self.log().append(batch, NOW).unwrap();
         block_on(self.storage.wait_durable(appended.lsn)).unwrap();

@@ -117,6 +117,7 @@ pub(crate) fn try_append_epoch(
             header,
             leader_epoch,
             origin,
+            write: storage::WhenToWrite::AtOnce,
         },
         NOW,
     )

@@ -1,8 +1,8 @@
-//! The journal of one machine: a ring of recycled, pre-written files and one writer thread.
+//! The journal of one machine: a ring of recycled, pre-written files and one writer.
 //!
 //! **Natural group commit.** The writer takes whatever is queued, writes it as one group with `O_DIRECT | O_DSYNC`, tells the
 //! listeners, publishes the watermark and takes what was queued meanwhile. There is no timer: the first
-//! frame on an idle journal is written at once.
+//! frame on an idle journal is written at once, by the thread that queued it if it asks for that and it is little.
 //!
 //! **Never full by surprise.** A frame is accepted only while the files that exist hold it and all that is queued,
 //! however the groups fall (next-fit needs at most twice the bytes). Files are made by a second thread ahead of
@@ -37,7 +37,7 @@ use crate::lsn::Lsn;
 use crate::metrics::{StorageMetrics, add, sub};
 use crate::wal::format::{FRAME_HEADER_LEN, GROUP_HEADER_LEN};
 use crate::wal::scan::JournalScan;
-use crate::wal::{BoxFuture, DurableListener, Wal, WalError, WalFrame, WalState};
+use crate::wal::{BoxFuture, DurableListener, Wal, WalError, WalFrame, WalState, WhenToWrite};
 
 /// The file's header block, and the block kept for the group that says the journal goes on elsewhere.
 const FILE_OVERHEAD: u64 = 2 * BLOCK as u64;
@@ -108,12 +108,18 @@ struct Queue {
     closed: bool,
     /// The first file of this process is wanted now, without waiting for a frame.
     begin: bool,
+    /// Some of what is pending was queued without waking the writer thread.
+    later: bool,
+    /// When the last group with frames was written, if nothing was sealed since.
+    unsealed_since: Option<std::time::Instant>,
     failed: Option<Arc<str>>,
 }
 
 struct Shared {
     options: JournalOptions,
     queue: Mutex<Queue>,
+    /// Held by whoever writes; taken before `queue`.
+    writer: Mutex<writer::Writer>,
     wake_writer: Condvar,
     wake_allocator: Condvar,
     begun: Condvar,
@@ -183,6 +189,7 @@ impl LocalJournal {
         let shared = Arc::new(Shared {
             options,
             queue: Mutex::new(queue),
+            writer: Mutex::new(writer::Writer::new(scan)),
             wake_writer: Condvar::new(),
             wake_allocator: Condvar::new(),
             begun: Condvar::new(),
@@ -196,10 +203,10 @@ impl LocalJournal {
         if shared.queue.locked().free.is_empty() {
             shared.allocate(shared.options.first_file_bytes);
         }
-        let writer = writer::Writer::new(Arc::clone(&shared), scan);
+        let writer = Arc::clone(&shared);
         let allocator = Arc::clone(&shared);
         let threads = vec![
-            spawn("journal-writer", move || writer.run())?,
+            spawn("journal-writer", move || writer.run_writer())?,
             spawn("journal-allocator", move || allocator.allocate_ahead())?,
         ];
         Ok(LocalJournal {
@@ -281,6 +288,11 @@ impl LocalJournal {
         sync_dir(&self.shared.options.dir)
     }
 
+    /// Has the writer thread look at the queue: what was queued for later may be all that stands in somebody's way.
+    pub(crate) fn wake(&self) {
+        self.shared.wake_writer.notify_one();
+    }
+
     /// Whether the ring has reached its limit, so that only a checkpoint makes room.
     #[must_use]
     pub fn wants_trim(&self) -> bool {
@@ -302,6 +314,7 @@ impl Wal for LocalJournal {
         &self,
         frame: WalFrame,
         listener: Option<Arc<dyn DurableListener>>,
+        write: WhenToWrite,
     ) -> Result<Lsn, WalError> {
         let payload = frame.payload_len();
         let limit = self.shared.max_payload();
@@ -319,17 +332,23 @@ impl Wal for LocalJournal {
         queue.pending_cost += cost;
         queue.pending_bytes += payload;
         add(&self.shared.metrics.journal_queue_bytes, payload);
-        let was_empty = queue.pending.is_empty();
+        // Whoever queued before has woken the thread, unless it was for later.
+        let wake = write == WhenToWrite::AtOnce && (queue.pending.is_empty() || queue.later);
+        queue.later |= write == WhenToWrite::Later;
         queue.pending.push_back(Pending {
             lsn,
             frame,
             listener,
         });
         drop(queue);
-        if was_empty {
+        if wake {
             self.shared.wake_writer.notify_one();
         }
         Ok(lsn)
+    }
+
+    fn write_queued(&self) {
+        self.shared.write_queued();
     }
 
     fn state(&self) -> watch::Receiver<WalState> {
@@ -342,6 +361,7 @@ impl Wal for LocalJournal {
                 let notified = self.shared.room.notified();
                 tokio::pin!(notified);
                 notified.as_mut().enable();
+                self.wake();
                 let refused = {
                     let mut queue = self.shared.queue.locked();
                     if queue.pending_bytes >= self.shared.options.queue_bytes {
@@ -562,6 +582,7 @@ impl Shared {
         drop(dropped);
         self.state.send_modify(|state| state.failed = Some(reason));
         self.room.notify_waiters();
+        self.wake_writer.notify_all();
         self.wake_allocator.notify_all();
         self.begun.notify_all();
     }

@@ -83,7 +83,7 @@ fn append(journal: &LocalJournal, from: i64, count: i64) {
     for offset in from..from + count {
         let began = std::time::Instant::now();
         let lsn = loop {
-            match journal.enqueue(frame(offset, 100), None) {
+            match journal.enqueue(frame(offset, 100), None, WhenToWrite::AtOnce) {
                 // The next ring file is still being made.
                 Err(WalError::QueueFull) if began.elapsed().as_secs() < 60 => {
                     std::thread::yield_now();
@@ -132,7 +132,7 @@ fn files_are_recycled_after_a_trim() {
     let (journal, _) = open(&options, Lsn::ZERO);
     for offset in 0..2_000 {
         let lsn = loop {
-            match journal.enqueue(frame(offset, 4_000), None) {
+            match journal.enqueue(frame(offset, 4_000), None, WhenToWrite::AtOnce) {
                 Ok(lsn) => break lsn,
                 Err(WalError::QueueFull) => std::thread::yield_now(),
                 Err(error) => panic!("{error}"),
@@ -337,7 +337,7 @@ fn a_failed_write_ends_the_journal_for_good() {
     let state = journal.state();
     let mut offset = 1;
     while state.borrow().failed.is_none() {
-        match journal.enqueue(frame(offset, 10), None) {
+        match journal.enqueue(frame(offset, 10), None, WhenToWrite::AtOnce) {
             Ok(_) => offset += 1,
             Err(WalError::Failed(_)) => break,
             Err(WalError::QueueFull) => std::thread::yield_now(),
@@ -347,7 +347,7 @@ fn a_failed_write_ends_the_journal_for_good() {
     let durable = state.borrow().durable;
     hook.after.store(u32::MAX, Ordering::SeqCst);
     assert!(matches!(
-        journal.enqueue(frame(offset, 10), None),
+        journal.enqueue(frame(offset, 10), None, WhenToWrite::AtOnce),
         Err(WalError::Failed(_))
     ));
     assert!(matches!(journal.close(), Err(WalError::Failed(_))));
@@ -372,7 +372,7 @@ fn a_full_disk_refuses_before_anything_is_queued_and_recovers() {
     let began = Instant::now();
     loop {
         assert!(began.elapsed() < Duration::from_secs(60), "never full");
-        match journal.enqueue(frame(offset, 1_000), None) {
+        match journal.enqueue(frame(offset, 1_000), None, WhenToWrite::AtOnce) {
             Ok(_) => offset += 1,
             Err(WalError::DiskFull) => break,
             Err(WalError::QueueFull) => std::thread::yield_now(),
@@ -383,7 +383,10 @@ fn a_full_disk_refuses_before_anything_is_queued_and_recovers() {
     wait_for(&journal, Lsn(offset as u64));
     hook.after.store(u32::MAX, Ordering::SeqCst);
     let began = Instant::now();
-    while journal.enqueue(frame(offset, 1_000), None).is_err() {
+    while journal
+        .enqueue(frame(offset, 1_000), None, WhenToWrite::AtOnce)
+        .is_err()
+    {
         assert!(
             began.elapsed() < Duration::from_secs(60),
             "room never came back"
@@ -396,13 +399,13 @@ fn a_full_disk_refuses_before_anything_is_queued_and_recovers() {
 fn a_batch_that_fits_no_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(&options(dir.path()), Lsn::ZERO);
-    let refused = journal.enqueue(frame(0, 300 << 10), None);
+    let refused = journal.enqueue(frame(0, 300 << 10), None, WhenToWrite::AtOnce);
     assert!(matches!(refused, Err(WalError::TooLarge { .. })));
     // One larger than the first file, but not than the others, waits for one of those.
     let big = frame(0, 100 << 10);
     let began = Instant::now();
     let lsn = loop {
-        match journal.enqueue(big.clone(), None) {
+        match journal.enqueue(big.clone(), None, WhenToWrite::AtOnce) {
             Ok(lsn) => break lsn,
             Err(WalError::QueueFull) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),

@@ -1,8 +1,12 @@
-//! The journal's writer thread: takes frames from the queue, writes them as groups, tells who waits.
+//! The journal's writer: takes frames from the queue, writes them as groups, tells who waits.
+//!
+//! One writer, two drivers. The *writer thread* waits for work and does it. A thread that has just queued a little on an
+//! idle journal drives the writer itself ([`Shared::write_queued`]), which spares a single record the two changes of thread
+//! that cost as much as its write. Whoever holds the writer's lock writes; the other finds the lock taken and leaves the
+//! work to the thread.
 
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,6 +27,8 @@ use crate::wal::scan::JournalScan;
 const SEAL_AFTER: Duration = Duration::from_millis(20);
 /// How long the writer waits for work when there is nothing to seal; it is woken for any.
 const IDLE: Duration = Duration::from_secs(3_600);
+/// The most bytes that a thread which queued them writes itself: what a disk takes at once.
+const DRIVEN_BYTES_MAX: usize = 64 << 10;
 /// The most frames in a group.
 const GROUP_FRAMES: usize = 8_192;
 
@@ -33,7 +39,6 @@ struct Active {
 }
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
     active: Option<Active>,
     buffer: AlignedBuf,
     group: Vec<Pending>,
@@ -41,11 +46,10 @@ pub(super) struct Writer {
     next_incarnation: u64,
     /// Whether this process has begun a file.
     opened: bool,
-    /// Whether a group with frames was written since the last seal.
-    unsealed: bool,
 }
 
 enum Step {
+    Nothing,
     Write,
     Rotate(RingFile),
     Seal,
@@ -53,97 +57,96 @@ enum Step {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, scan: &JournalScan) -> Writer {
+    pub(super) fn new(scan: &JournalScan) -> Writer {
         Writer {
-            shared,
             active: None,
             buffer: AlignedBuf::with_capacity(256 << 10),
             group: Vec::new(),
             next_sequence: scan.next_sequence,
             next_incarnation: scan.next_incarnation,
             opened: false,
-            unsealed: false,
         }
     }
 
-    pub(super) fn run(mut self) {
-        loop {
-            let done = match self.next_step() {
-                Step::Write => self.write_group(),
-                Step::Rotate(file) => self.rotate(file),
-                Step::Seal => self.seal(),
-                Step::Stop => return,
-            };
-            if let Err(error) = done {
-                let path = self
-                    .active
-                    .as_ref()
-                    .map(|a| a.ring.path.display().to_string());
-                let path = path.unwrap_or_default();
-                self.group.clear();
-                self.shared.fail(&format!("cannot write '{path}': {error}"));
-                return;
-            }
-        }
+    /// Does what there is to do now. `false` when the journal is closed and nothing is left, or has failed.
+    fn step(&mut self, shared: &Shared) -> bool {
+        let done = match self.next_step(shared) {
+            Step::Nothing => return true,
+            Step::Write => self.write_group(shared),
+            Step::Rotate(file) => self.rotate(shared, file),
+            Step::Seal => self.seal(shared),
+            Step::Stop => return false,
+        };
+        self.settle(shared, done)
     }
 
-    /// Waits for work and takes it from the queue.
-    fn next_step(&mut self) -> Step {
-        let shared = Arc::clone(&self.shared);
+    /// A failed write ends the journal.
+    fn settle(&mut self, shared: &Shared, done: io::Result<()>) -> bool {
+        let Err(error) = done else { return true };
+        let path = self
+            .active
+            .as_ref()
+            .map(|a| a.ring.path.display().to_string());
+        let path = path.unwrap_or_default();
+        self.group.clear();
+        shared.fail(&format!("cannot write '{path}': {error}"));
+        false
+    }
+
+    /// Takes work from the queue.
+    fn next_step(&mut self, shared: &Shared) -> Step {
         let mut queue = shared.queue.locked();
-        loop {
-            if let Some(first) = queue.pending.front() {
-                let cost = frame_cost(first.frame.payload_len());
-                if cost <= queue.remaining {
-                    self.take_group(&mut queue);
-                    return Step::Write;
-                }
-                if let Some(at) = queue.free.iter().rposition(|file| file.capacity() >= cost) {
-                    let file = queue.free.remove(at);
-                    queue.remaining = file.capacity();
-                    self.shared.wake_allocator.notify_one();
-                    return Step::Rotate(file);
-                }
-                // Admission keeps this from happening; if it does, a new file is what is missing.
-                if queue.closed {
-                    return Step::Stop;
-                }
-                queue.wanted = true;
-                self.shared.wake_allocator.notify_one();
-            } else if queue.closed {
-                return Step::Stop;
-            } else if queue.begin {
-                match queue.free.pop().filter(|_| self.active.is_none()) {
-                    Some(file) => {
-                        queue.remaining = file.capacity();
-                        self.shared.wake_allocator.notify_one();
-                        return Step::Rotate(file);
-                    }
-                    None => {
-                        queue.begin = false;
-                        self.shared.begun.notify_all();
-                    }
-                }
+        if queue.failed.is_some() {
+            return Step::Stop;
+        }
+        if let Some(first) = queue.pending.front() {
+            let cost = frame_cost(first.frame.payload_len());
+            if cost <= queue.remaining {
+                self.take_group(shared, &mut queue);
+                return Step::Write;
             }
-            let wait = if self.unsealed { SEAL_AFTER } else { IDLE };
-            let (guard, timeout) = shared
-                .wake_writer
-                .wait_timeout(queue, wait)
-                .unwrap_or_else(PoisonError::into_inner);
-            queue = guard;
-            if timeout.timed_out() && self.unsealed && queue.pending.is_empty() {
-                self.unsealed = false;
-                if queue.remaining >= BLOCK as u64 {
-                    queue.remaining -= BLOCK as u64;
-                    return Step::Seal;
-                }
+            if let Some(at) = queue.free.iter().rposition(|file| file.capacity() >= cost) {
+                let file = queue.free.remove(at);
+                queue.remaining = file.capacity();
+                shared.wake_allocator.notify_one();
+                return Step::Rotate(file);
+            }
+            // Admission keeps this from happening; if it does, a new file is what is missing.
+            if queue.closed {
+                return Step::Stop;
+            }
+            queue.wanted = true;
+            shared.wake_allocator.notify_one();
+            return Step::Nothing;
+        }
+        if queue.closed {
+            return Step::Stop;
+        }
+        if queue.begin {
+            if self.active.is_none()
+                && let Some(file) = queue.free.pop()
+            {
+                queue.remaining = file.capacity();
+                shared.wake_allocator.notify_one();
+                return Step::Rotate(file);
+            }
+            queue.begin = false;
+            shared.begun.notify_all();
+        }
+        let idle = |written: Instant| written.elapsed() >= SEAL_AFTER;
+        if queue.unsealed_since.is_some_and(idle) {
+            queue.unsealed_since = None;
+            if queue.remaining >= BLOCK as u64 {
+                queue.remaining -= BLOCK as u64;
+                return Step::Seal;
             }
         }
+        Step::Nothing
     }
 
     /// Moves frames from the queue to `self.group`, as many as one group and the active file take.
-    fn take_group(&mut self, queue: &mut Queue) {
-        let limit = queue.remaining.min(self.shared.options.group_bytes as u64);
+    fn take_group(&mut self, shared: &Shared, queue: &mut Queue) {
+        let limit = queue.remaining.min(shared.options.group_bytes as u64);
         let mut size = GROUP_HEADER_LEN as u64;
         let mut payload = 0;
         while let Some(next) = queue.pending.front() {
@@ -158,15 +161,16 @@ impl Writer {
             self.group.extend(queue.pending.pop_front());
         }
         queue.remaining -= size.next_multiple_of(BLOCK as u64);
+        queue.later &= !queue.pending.is_empty();
         queue.pending_bytes -= payload;
-        sub(&self.shared.metrics.journal_queue_bytes, payload);
-        if queue.refused && queue.pending_bytes < self.shared.options.queue_bytes {
+        sub(&shared.metrics.journal_queue_bytes, payload);
+        if queue.refused && queue.pending_bytes < shared.options.queue_bytes {
             queue.refused = false;
-            self.shared.room.notify_waiters();
+            shared.room.notify_waiters();
         }
     }
 
-    fn write_group(&mut self) -> io::Result<()> {
+    fn write_group(&mut self, shared: &Shared) -> io::Result<()> {
         let Some(first_lsn) = self.group.first().map(|pending| pending.lsn) else {
             return Ok(());
         };
@@ -196,41 +200,43 @@ impl Writer {
             frame_count: u32::try_from(self.group.len()).map_err(io::Error::other)?,
         };
         let began = Instant::now();
-        let written = self.put(header)?;
-        let metrics = &self.shared.metrics;
+        let written = self.put(shared, header)?;
+        let metrics = &shared.metrics;
         metrics.journal_write_latency.record(began.elapsed());
         add(&metrics.journal_groups, 1);
         add(&metrics.journal_frames, self.group.len());
         add(&metrics.journal_bytes, written);
-        self.unsealed = true;
-        self.publish(header.next_lsn());
-        if self.buffer.capacity() > 2 * self.shared.options.group_bytes {
-            self.buffer = AlignedBuf::with_capacity(self.shared.options.group_bytes);
+        self.publish(shared, header.next_lsn());
+        if self.buffer.capacity() > 2 * shared.options.group_bytes {
+            self.buffer = AlignedBuf::with_capacity(shared.options.group_bytes);
+        }
+        let first = shared.queue.locked().unsealed_since.replace(Instant::now());
+        if first.is_none() {
+            // The thread may be waiting for work alone; from now on it waits to seal too.
+            shared.wake_writer.notify_one();
         }
         Ok(())
     }
 
-    fn publish(&mut self, next_lsn: Lsn) {
+    fn publish(&mut self, shared: &Shared, next_lsn: Lsn) {
         for pending in self.group.drain(..) {
             if let Some(listener) = pending.listener {
                 listener.on_durable(pending.lsn, pending.frame.next_offset);
             }
         }
         let durable = Lsn(next_lsn.0 - 1);
-        self.shared
-            .state
-            .send_modify(|state| state.durable = durable);
+        shared.state.send_modify(|state| state.durable = durable);
     }
 
     /// Writes the buffer as a group at the end of the active file.
-    fn put(&mut self, header: GroupHeader) -> io::Result<usize> {
+    fn put(&mut self, shared: &Shared, header: GroupHeader) -> io::Result<usize> {
         self.buffer.patch(0, &header.to_bytes());
         self.buffer.pad_to_block();
         let Some(active) = self.active.as_mut() else {
             return Err(io::Error::other("no active journal file"));
         };
         write_block(
-            &self.shared.faults,
+            &shared.faults,
             &active.ring,
             self.buffer.as_slice(),
             active.position,
@@ -241,42 +247,35 @@ impl Writer {
     }
 
     /// A group without frames.
-    fn put_empty(&mut self, rotates: bool, first_lsn: Lsn) -> io::Result<()> {
+    fn put_empty(&mut self, shared: &Shared, rotates: bool, first_lsn: Lsn) -> io::Result<()> {
         let incarnation = self.active.as_ref().map_or(0, |active| active.incarnation);
         self.buffer.clear_for(BLOCK);
         self.buffer.extend(&[0; GROUP_HEADER_LEN]);
         let sequence = self.next_sequence;
         let (payload_length, frame_count) = (0, 0);
-        self.put(GroupHeader {
+        let header = GroupHeader {
             rotates,
             incarnation,
             sequence,
             first_lsn,
             payload_length,
             frame_count,
-        })?;
+        };
+        self.put(shared, header)?;
         Ok(())
     }
 
-    fn next_lsn(&self) -> Lsn {
-        let queue = self.shared.queue.locked();
-        queue
-            .pending
-            .front()
-            .map_or(Lsn(queue.next_lsn), |pending| pending.lsn)
-    }
-
-    fn seal(&mut self) -> io::Result<()> {
+    fn seal(&mut self, shared: &Shared) -> io::Result<()> {
         // Frames enqueued meanwhile are numbered after the durable ones, as the next group's are.
-        let durable = self.shared.state.borrow().durable;
-        add(&self.shared.metrics.journal_seals, 1);
-        self.put_empty(false, Lsn(durable.0 + 1))
+        let durable = shared.state.borrow().durable;
+        add(&shared.metrics.journal_seals, 1);
+        self.put_empty(shared, false, Lsn(durable.0 + 1))
     }
 
-    fn rotate(&mut self, ring: RingFile) -> io::Result<()> {
-        let first_lsn = self.next_lsn();
+    fn rotate(&mut self, shared: &Shared, ring: RingFile) -> io::Result<()> {
+        let first_lsn = shared.next_to_write();
         if self.active.is_some() {
-            self.put_empty(true, first_lsn)?;
+            self.put_empty(shared, true, first_lsn)?;
         }
         let header = FileHeader {
             opened: !self.opened,
@@ -287,9 +286,9 @@ impl Writer {
         };
         self.buffer.clear_for(BLOCK);
         self.buffer.extend(&header.to_block());
-        write_block(&self.shared.faults, &ring, self.buffer.as_slice(), 0)?;
+        write_block(&shared.faults, &ring, self.buffer.as_slice(), 0)?;
         self.opened = true;
-        self.shared
+        shared
             .incarnation
             .store(header.incarnation, Ordering::Release);
         self.next_incarnation += 1;
@@ -299,13 +298,84 @@ impl Writer {
             incarnation: header.incarnation,
         };
         let full = self.active.replace(active);
-        let mut queue = self.shared.queue.locked();
+        let mut queue = shared.queue.locked();
         if let Some(full) = full {
             queue.sealed.push_back((Lsn(first_lsn.0 - 1), full.ring));
         }
         queue.begin = false;
-        self.shared.begun.notify_all();
+        shared.begun.notify_all();
         Ok(())
+    }
+}
+
+impl Shared {
+    /// The writer thread's body.
+    pub(super) fn run_writer(&self) {
+        loop {
+            self.wait_for_work();
+            if !self.writer.locked().step(self) {
+                return;
+            }
+        }
+    }
+
+    /// Returns when there may be something to do: frames, a file to begin, a group to seal, the end.
+    fn wait_for_work(&self) {
+        let queue = self.queue.locked();
+        let wait = match queue.unsealed_since {
+            Some(written) if queue.pending.is_empty() => {
+                SEAL_AFTER.saturating_sub(written.elapsed())
+            }
+            _ => IDLE,
+        };
+        let busy = |queue: &Queue| {
+            let room_for_first = queue.pending.front().is_some_and(|first| {
+                let cost = frame_cost(first.frame.payload_len());
+                cost <= queue.remaining || queue.free.iter().any(|file| file.capacity() >= cost)
+            });
+            room_for_first || queue.closed || queue.begin || queue.failed.is_some()
+        };
+        if busy(&queue) || wait.is_zero() {
+            return;
+        }
+        // Woken for anything: what there is to do is decided by who takes it.
+        drop(
+            self.wake_writer
+                .wait_timeout(queue, wait)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    /// Sees to it that what is queued is written: on this thread when the journal is idle and it is little, by the writer
+    /// thread otherwise. Blocks for one small write at most.
+    pub(super) fn write_queued(&self) {
+        let little = |queue: &Queue| {
+            let pending = queue.pending_bytes;
+            pending <= DRIVEN_BYTES_MAX && queue.pending_cost <= queue.remaining && !queue.closed
+        };
+        if self.queue.locked().pending.is_empty() {
+            return;
+        }
+        match self.writer.try_lock() {
+            Ok(mut writer) if little(&self.queue.locked()) => {
+                writer.step(self);
+                drop(writer);
+                if self.queue.locked().pending.is_empty() {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.wake_writer.notify_one();
+    }
+
+    /// The number of the next frame that is written.
+    fn next_to_write(&self) -> Lsn {
+        let queue = self.queue.locked();
+        queue
+            .pending
+            .front()
+            .map_or(Lsn(queue.next_lsn), |pending| pending.lsn)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{PartitionIndex, TopicId};
+use base::{PartitionIndex, TopicId, Uuid};
 use coordinator::Response;
 use security::{Operation, ResourceType};
 use wire::ErrorCode;
@@ -14,6 +14,7 @@ use wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
+use crate::topics::Topic;
 
 /// Answers per partition, once the offsets are durable. What cannot be committed (a topic that does not exist
 /// or may not be read) is answered here and does not reach the group.
@@ -54,6 +55,38 @@ pub(crate) async fn handle(
     response
 }
 
+/// The topic that a commit names, by its id or by its name; the other of the two is filled in, for the coordinator and the
+/// answer.
+///
+/// # Errors
+/// TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION. A topic that only an unknown id names has
+/// nothing to be authorised for.
+pub(super) fn readable_topic(
+    server: &Server,
+    context: &RequestContext,
+    by_id: bool,
+    (name, id): (&mut String, &mut Uuid),
+) -> Result<Arc<Topic>, ErrorCode> {
+    let known = if by_id {
+        server.topics().get_by_id(TopicId(*id))
+    } else {
+        server.topics().get(name)
+    };
+    if let Some(known) = &known {
+        name.clone_from(&known.name);
+        *id = known.id.0;
+    }
+    let nameless = by_id && known.is_none();
+    if !nameless && !server.allows(context, Operation::Read, ResourceType::Topic, name) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
+    known.ok_or(if by_id {
+        ErrorCode::UnknownTopicId
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    })
+}
+
 /// Puts a topic's partitions either with those to commit or with those that are refused.
 fn sort_out(
     server: &Server,
@@ -63,28 +96,13 @@ fn sort_out(
     refused: &mut Vec<OffsetCommitResponseTopic>,
 ) {
     let by_id = context.api_version >= 10;
-    let known = if by_id {
-        server.topics().get_by_id(TopicId(topic.topic_id))
-    } else {
-        server.topics().get(&topic.name)
-    };
-    if let Some(known) = &known {
-        topic.name.clone_from(&known.name);
-        topic.topic_id = known.id.0;
-    }
-    let nameless = by_id && known.is_none();
-    if !nameless && !server.allows(context, Operation::Read, ResourceType::Topic, &topic.name) {
-        refused.push(refuse(&topic, ErrorCode::TopicAuthorizationFailed));
-        return;
-    }
-    let Some(known) = known else {
-        let code = if by_id {
-            ErrorCode::UnknownTopicId
-        } else {
-            ErrorCode::UnknownTopicOrPartition
-        };
-        refused.push(refuse(&topic, code));
-        return;
+    let place = (&mut topic.name, &mut topic.topic_id);
+    let known = match readable_topic(server, context, by_id, place) {
+        Ok(known) => known,
+        Err(code) => {
+            refused.push(refuse(&topic, code));
+            return;
+        }
     };
     let (exist, missing): (Vec<_>, Vec<_>) = std::mem::take(&mut topic.partitions)
         .into_iter()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{PartitionIndex, TopicId};
+use base::PartitionIndex;
 use coordinator::Response;
 use security::{Operation, ResourceType};
 use storage::{VerificationGuard, VerificationRequest};
@@ -13,6 +13,7 @@ use wire::messages::txn_offset_commit_response::{
 };
 use wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
+use super::offset_commit::readable_topic;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::CONSUMER_OFFSETS;
@@ -135,28 +136,13 @@ fn sort_out(
     refused: &mut Vec<TxnOffsetCommitResponseTopic>,
 ) {
     let by_id = context.api_version >= 6;
-    let known = if by_id {
-        server.topics().get_by_id(TopicId(topic.topic_id))
-    } else {
-        server.topics().get(&topic.name)
-    };
-    if let Some(known) = &known {
-        topic.name.clone_from(&known.name);
-        topic.topic_id = known.id.0;
-    }
-    let nameless = by_id && known.is_none();
-    if !nameless && !server.allows(context, Operation::Read, ResourceType::Topic, &topic.name) {
-        refused.push(refuse(&topic, ErrorCode::TopicAuthorizationFailed));
-        return;
-    }
-    let Some(known) = known else {
-        let code = if by_id {
-            ErrorCode::UnknownTopicId
-        } else {
-            ErrorCode::UnknownTopicOrPartition
-        };
-        refused.push(refuse(&topic, code));
-        return;
+    let place = (&mut topic.name, &mut topic.topic_id);
+    let known = match readable_topic(server, context, by_id, place) {
+        Ok(known) => known,
+        Err(code) => {
+            refused.push(refuse(&topic, code));
+            return;
+        }
     };
     let (exist, missing): (Vec<_>, Vec<_>) = std::mem::take(&mut topic.partitions)
         .into_iter()

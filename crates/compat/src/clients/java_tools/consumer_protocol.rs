@@ -50,15 +50,19 @@ fn read(tools: &Tools<'_>) -> Result<()> {
         "the listing is {listing:?}"
     );
     let describe = ["--describe", "--group", group];
-    let rows = tools.output(GROUP_COMMAND, &describe, "")?;
-    let row = rows.lines().find(|line| line.starts_with(group));
-    let fields: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
+    let printed = tools.output(GROUP_COMMAND, &describe, "")?;
+    let found = rows(&printed, group);
     ensure!(
-        fields.get(2..6) == Some(&["0", "15", "40", "25"]),
-        "the row is {fields:?}"
+        matches!(&found[..], [row] if row.get(2..6) == Some(&["0", "15", "40", "25"])),
+        "the rows are {found:?}"
     );
-    let state = tools.output(GROUP_COMMAND, &[&describe[..], &["--state"]].concat(), "")?;
-    expect(&state, "Empty")?;
+    wait_for(
+        tools,
+        group,
+        &["--state"],
+        "no member",
+        |rows| matches!(rows, [row] if row.contains(&"Empty")),
+    )?;
     let delete = ["--delete", "--group", group];
     expect(&tools.output(GROUP_COMMAND, &delete, "")?, "was successful")
 }
@@ -79,21 +83,47 @@ fn start(tools: &Tools<'_>, group: &str, protocol: &str) -> Result<Runner> {
         .run_in_background(VERIFIABLE_CONSUMER, &consume)
 }
 
-/// Describes the group until what it prints has all of `wanted`.
-fn wait_for(tools: &Tools<'_>, group: &str, view: &[&str], wanted: &[&str]) -> Result<String> {
+/// Describes the group until `settled` holds of the rows that it prints, each cut into its fields.
+///
+/// A group converges: a member may be there alone first, and its epoch says how often the group has changed since.
+fn wait_for(
+    tools: &Tools<'_>,
+    group: &str,
+    view: &[&str],
+    wanted: &str,
+    settled: impl Fn(&[Vec<&str>]) -> bool,
+) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     let arguments = [&["--describe", "--group", group], view].concat();
     loop {
+        // Until the first member has joined, the group is not there and the tool fails.
         let printed = tools
             .output(GROUP_COMMAND, &arguments, "")
             .unwrap_or_default();
-        if wanted.iter().all(|text| printed.contains(text)) {
-            return Ok(printed);
+        if settled(&rows(&printed, group)) {
+            return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("the group does not show {wanted:?}: {printed:?}");
+            bail!("the group does not show {wanted}: {printed:?}");
         }
     }
+}
+
+/// The rows that are about the group, cut into their fields.
+fn rows<'a>(printed: &'a str, group: &str) -> Vec<Vec<&'a str>> {
+    printed
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.first() == Some(&group))
+        .collect()
+}
+
+/// Whether the only row of `--state` shows a stable group with this assignor and this many members.
+///
+/// Its columns: GROUP, COORDINATOR, (ID), ASSIGNMENT-STRATEGY, STATE, #MEMBERS.
+fn stable(rows: &[Vec<&str>], assignor: &str, members: &str) -> bool {
+    let [row] = rows else { return false };
+    row.ends_with(&[assignor, "Stable", members])
 }
 
 fn active(tools: &Tools<'_>) -> Result<()> {
@@ -102,12 +132,25 @@ fn active(tools: &Tools<'_>) -> Result<()> {
     tools.produce(group, &[], &lines("n", 40))?;
     let first = start(tools, group, "consumer")?;
     let second = start(tools, group, "consumer")?;
-    // GROUP COORDINATOR (ID) ASSIGNMENT-STRATEGY STATE #MEMBERS
-    let state = wait_for(tools, group, &["--state"], &["Stable", "2"])?;
-    expect(&state, "uniform")?;
-    let members = wait_for(tools, group, &["--members", "--verbose"], &["/127.0.0.1"])?;
-    let rows = members.lines().filter(|line| line.starts_with(group));
-    ensure!(rows.count() == 2, "the members are {members:?}");
+    wait_for(tools, group, &["--state"], "two members, stable", |rows| {
+        stable(rows, "uniform", "2")
+    })?;
+    // GROUP, CONSUMER-ID, HOST, CLIENT-ID, #PARTITIONS, CURRENT-EPOCH, CURRENT-ASSIGNMENT, TARGET-EPOCH,
+    // TARGET-ASSIGNMENT. Which epoch it is depends on when the members came; that both are the same does not.
+    wait_for(
+        tools,
+        group,
+        &["--members", "--verbose"],
+        "two members with two partitions each, on their way nowhere",
+        |rows| {
+            rows.len() == 2
+                && rows.iter().all(|row| {
+                    row.contains(&"/127.0.0.1")
+                        && matches!(row[..], [.., "2", current, assigned, target, wanted]
+                            if current == target && assigned == wanted)
+                })
+        },
+    )?;
     tools.refused(
         GROUP_COMMAND,
         &["--delete", "--group", group],
@@ -123,15 +166,34 @@ fn migration(tools: &Tools<'_>) -> Result<()> {
     tools.create_topic(group, "2")?;
     tools.produce(group, &[], &lines("n", 40))?;
     let classic = start(tools, group, "classic")?;
-    let state = wait_for(tools, group, &["--state"], &["Stable"])?;
-    expect(&state, "range")?;
+    wait_for(
+        tools,
+        group,
+        &["--state"],
+        "one member of the classic protocol, stable",
+        |rows| stable(rows, "range", "1"),
+    )?;
     let modern = start(tools, group, "consumer")?;
-    let state = wait_for(tools, group, &["--state"], &["Stable", "uniform"])?;
-    let row = state.lines().find(|line| line.starts_with(group));
-    ensure!(
-        row.is_some_and(|row| row.split_whitespace().last() == Some("2")),
-        "the group does not have both members: {state:?}"
-    );
+    wait_for(tools, group, &["--state"], "both members, stable", |rows| {
+        stable(rows, "uniform", "2")
+    })?;
     drop((classic, modern));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATE: &str = "\nGROUP COORDINATOR (ID) ASSIGNMENT-STRATEGY STATE #MEMBERS\n\
+                         g 127.0.0.1:2222 (1) uniform Stable 1\n";
+
+    #[test]
+    fn a_digit_of_the_port_is_no_number_of_members() {
+        let rows = rows(STATE, "g");
+        assert!(stable(&rows, "uniform", "1"));
+        assert!(!stable(&rows, "uniform", "2"));
+        assert!(!stable(&rows, "range", "1"));
+        assert!(!stable(&[], "uniform", "1"));
+    }
 }

@@ -1,12 +1,11 @@
 //! ConsumerGroupCommand and GroupsCommand: looking at groups and moving their offsets.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::runner::Runner;
-use super::{Cases, Tools, expect, expect_not, lines};
+use super::{Cases, Tools, eventually, expect, expect_not, lines};
 
 const GROUP_COMMAND: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 const VERIFIABLE_CONSUMER: &str = "org.apache.kafka.tools.VerifiableConsumer";
@@ -20,7 +19,7 @@ pub(super) const CASES: Cases = &[
     ("group-delete", delete),
 ];
 
-/// A topic of one partition with 40 records, and a group that has read `read` of them.
+/// A topic of one partition with 40 records, and a group that has read `read` of them and is empty again.
 fn prepare(tools: &Tools<'_>, name: &str, read: &str) -> Result<()> {
     tools.create_topic(name, "1")?;
     tools.produce(name, &[], &lines("n", 40))?;
@@ -41,7 +40,8 @@ fn prepare(tools: &Tools<'_>, name: &str, read: &str) -> Result<()> {
             &arguments,
             "",
         )
-        .map(|_| ())
+        .map(|_| ())?;
+    eventually(|| expect(&describe(tools, name, &["--state"])?, "Empty"))
 }
 
 fn describe(tools: &Tools<'_>, group: &str, more: &[&str]) -> Result<String> {
@@ -122,28 +122,27 @@ fn describe_active(tools: &Tools<'_>) -> Result<()> {
     ];
     let member = Runner::start(tools.kafka, tools.target.scratch())?
         .run_in_background(VERIFIABLE_CONSUMER, &consume)?;
-    let deadline = Instant::now() + Duration::from_secs(45);
-    let fields = loop {
+    eventually(|| {
         let state = describe(tools, group, &["--state"])?;
-        if state.contains("Stable") {
-            expect(&state, "range")?;
-            break row(&describe(tools, group, &["--members", "--verbose"])?, group)?;
-        }
-        if Instant::now() > deadline {
-            bail!("the group did not become stable: {state:?}");
-        }
-    };
+        expect(&state, "Stable")?;
+        expect(&state, "range")
+    })?;
     // GROUP CONSUMER-ID HOST CLIENT-ID #PARTITIONS ... ASSIGNMENT
-    ensure!(
-        fields.iter().any(|field| field == "/127.0.0.1"),
-        "the member's host is missing: {fields:?}"
-    );
-    ensure!(
-        fields.iter().any(
-            |field| field.starts_with(&format!("{group}:0")) || field == &format!("{group}(0)")
-        ),
-        "the member's assignment is missing: {fields:?}"
-    );
+    eventually(|| {
+        let fields = row(&describe(tools, group, &["--members", "--verbose"])?, group)?;
+        ensure!(
+            fields.iter().any(|field| field == "/127.0.0.1"),
+            "the member's host is missing: {fields:?}"
+        );
+        ensure!(
+            fields
+                .iter()
+                .any(|field| field.starts_with(&format!("{group}:0"))
+                    || field == &format!("{group}(0)")),
+            "the member's assignment is missing: {fields:?}"
+        );
+        Ok(())
+    })?;
     tools.refused(
         GROUP_COMMAND,
         &["--delete", "--group", group],

@@ -195,13 +195,15 @@ fn describe_filters(tools: &Tools<'_>) -> Result<()> {
         "max.message.bytes=100000",
     ];
     tools.output(TOPIC_COMMAND, &create, "")?;
-    let text = tools.output(
-        TOPIC_COMMAND,
-        &["--describe", "--topics-with-overrides"],
-        "",
-    )?;
     // Apache Kafka lists more than this one: it counts what its cluster-wide defaults set.
-    expect(&text, "tools-overridden")
+    eventually(|| {
+        let text = tools.output(
+            TOPIC_COMMAND,
+            &["--describe", "--topics-with-overrides"],
+            "",
+        )?;
+        expect(&text, "tools-overridden")
+    })
 }
 
 fn add_partitions(tools: &Tools<'_>) -> Result<()> {

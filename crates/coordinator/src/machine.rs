@@ -12,7 +12,7 @@
 //! Source: the interfaces `CoordinatorShard` and `CoordinatorPlayback` of Kafka's coordinator runtime
 //! (KIP-848).
 
-use base::Timestamp;
+use base::{Offset, Timestamp};
 use bytes::Bytes;
 
 use crate::action::{Action, AppendError, CommitId};
@@ -37,6 +37,20 @@ pub trait StateMachine: Send + 'static {
     /// [`ReplayError`] when the record does not decode. The machine must then be dropped: what follows in the
     /// log cannot be trusted to mean what it says.
     fn replay(&mut self, key: &Bytes, value: Option<&Bytes>) -> Result<Replayed, ReplayError>;
+
+    /// As [`StateMachine::replay`], with where the record is in the log, for machines that cut theirs.
+    ///
+    /// # Errors
+    /// As [`StateMachine::replay`].
+    fn replay_at(
+        &mut self,
+        offset: Offset,
+        key: &Bytes,
+        value: Option<&Bytes>,
+    ) -> Result<Replayed, ReplayError> {
+        let _ = offset;
+        self.replay(key, value)
+    }
 
     /// Applies one record that a transaction of `producer_id` wrote: it takes effect when
     /// [`StateMachine::replay_end_txn`] says that the transaction was committed.
@@ -67,6 +81,12 @@ pub trait StateMachine: Send + 'static {
     /// Outcomes of appends need not be reported any more.
     #[must_use]
     fn unload(&mut self) -> Actions<Self>;
+
+    /// The records of `commit` are in the log from `base_offset` on, though maybe not durable yet. Called once for
+    /// an append that did not fail at once, before its outcome is reported.
+    fn appended(&mut self, commit: CommitId, base_offset: Offset) {
+        let _ = (commit, base_offset);
+    }
 
     /// The append `commit` and every earlier one that was not reported as failed are durable. Ids that are
     /// not in flight are ignored.

@@ -458,7 +458,7 @@ fn step(count: &mut usize, add: bool) {
 }
 
 /// Counts one more or one less of `key`; what is counted down to zero goes.
-pub(super) fn tally<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K, add: bool) {
+pub(crate) fn tally<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K, add: bool) {
     if add {
         *counts.entry(key).or_default() += 1;
     } else if let Some(count) = counts.get_mut(&key) {

@@ -22,7 +22,8 @@ use crate::request::RequestContext;
 use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
 use crate::topics::{
-    ApiError, CONSUMER_OFFSETS, NewTopic, Partition, TRANSACTION_STATE, Topic, validate_name,
+    ApiError, CONSUMER_OFFSETS, NewTopic, Partition, SHARE_GROUP_STATE, TRANSACTION_STATE, Topic,
+    validate_name,
 };
 
 /// Partitions that one request may create (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
@@ -392,6 +393,9 @@ impl Server {
         if topic.name == TRANSACTION_STATE {
             self.transactions().stop().await;
         }
+        if topic.name == SHARE_GROUP_STATE {
+            self.persister().coordinators().stop().await;
+        }
         let (server, owned) = (Arc::clone(self), Arc::clone(topic));
         blocking(move || {
             for partition in owned.partitions().iter() {
@@ -408,6 +412,11 @@ impl Server {
         let deleted = vec![(topic.name.clone(), topic.id)];
         self.groups()
             .tell_all(move |shard| shard.topics_deleted(&deleted))
+            .await;
+        let id = topic.id.0;
+        let share_states = self.persister().coordinators();
+        share_states
+            .tell_all(move |machine| machine.topics_deleted(&[id]))
             .await;
         tracing::info!(topic = topic.name, id = %topic.id, "deleted topic");
         Ok(())

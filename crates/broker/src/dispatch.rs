@@ -5,6 +5,7 @@
 //! any version (KIP-511).
 
 mod admin;
+mod share;
 mod transactions;
 
 use std::future::Future;
@@ -333,6 +334,6 @@ fn route_to_coordinator(
                 handlers::consumer_group_describe::handle
             )
         }
-        _ => transactions::route_to_transactions(server, context, reader),
+        _ => share::route_to_share_groups(server, context, reader),
     }
 }

@@ -1,7 +1,7 @@
 //! The group coordinator as a kind of coordinator: one [`coordinator::Shard`] per partition of
 //! `__consumer_offsets`, and what those are told of the cluster ([`cluster`]).
 
-mod cluster;
+pub(crate) mod cluster;
 
 use std::convert::Infallible;
 use std::sync::Arc;

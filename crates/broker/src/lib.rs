@@ -44,6 +44,7 @@ mod quota;
 mod request;
 mod server;
 mod settings;
+mod share;
 mod start;
 mod tasks;
 mod telemetry;

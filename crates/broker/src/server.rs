@@ -19,6 +19,7 @@ use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::request::RequestContext;
+use crate::share::persister::Persister;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
 use crate::topics::{Partition, TopicTable};
@@ -37,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) topics: Arc<TopicTable>,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
+    pub(crate) persister: Persister,
     pub(crate) fetch_sessions: Arc<SessionCache>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
@@ -105,6 +107,11 @@ impl Server {
 
     pub(crate) fn topics(&self) -> &TopicTable {
         &self.topics
+    }
+
+    /// The way to the state of share partitions.
+    pub(crate) fn persister(&self) -> &Persister {
+        &self.persister
     }
 
     pub(crate) fn groups(&self) -> &Groups {

@@ -26,9 +26,10 @@ use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
+use crate::share::persister::Persister;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
-use crate::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use crate::topics::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use crate::transactions::Transactions;
 
 /// `node.id` when the properties name none.
@@ -142,6 +143,10 @@ impl Broker {
         if let Some(topic) = server.topics().get(TRANSACTION_STATE) {
             server.transactions().start(&server, &topic.partitions());
         }
+        if let Some(topic) = server.topics().get(SHARE_GROUP_STATE) {
+            let coordinators = server.persister().coordinators();
+            coordinators.start(&server, &topic.partitions());
+        }
         let (stopping, stop) = watch::channel(false);
         let counts = Arc::new(ConnectionCounts::default());
         let mut listeners = Vec::new();
@@ -223,6 +228,7 @@ impl Broker {
         self.stopping.send_replace(true);
         self.server.transactions().stop().await;
         self.server.groups().stop().await;
+        self.server.persister().coordinators().stop().await;
         let left = self.server.tasks().finish(DRAIN_LIMIT).await;
         if left > 0 {
             tracing::warn!(left, "stopping with requests still in flight");
@@ -274,6 +280,7 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         topics: Arc::default(),
         groups: Groups::default(),
         transactions: Transactions::default(),
+        persister: Persister::default(),
         producer_ids: ProducerIds::default(),
         authorizer: Arc::new(AllowEveryone),
         quotas: Arc::new(quotas),

@@ -17,7 +17,7 @@ use crate::settings::log_config;
 pub(crate) const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// The topic of the transaction coordinator.
 pub(crate) const TRANSACTION_STATE: &str = "__transaction_state";
-/// The topic of the share coordinator; reserved although nothing writes it here.
+/// The topic of the share coordinator.
 pub(crate) const SHARE_GROUP_STATE: &str = "__share_group_state";
 
 /// Kafka's limit on the length of a topic's name (`Topic.MAX_NAME_LENGTH`).

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::consumer_group_settings::ConsumerGroupSettings;
 use super::layers::{BrokerConfigs, parse_connection_overrides};
+use super::share_settings::ShareSettings;
 
 /// The broker keys that have an effect, resolved. Counts and sizes are clamped to what their type can hold;
 /// each field names the key it comes from.
@@ -78,6 +79,8 @@ pub struct BrokerSettings {
     pub group_max_size: usize,
     /// The consumer protocol's keys, `group.consumer.*`.
     pub group_consumer: ConsumerGroupSettings,
+    /// The keys of share groups.
+    pub share: ShareSettings,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`.
@@ -263,6 +266,7 @@ impl BrokerSettings {
             group_initial_rebalance_delay: read.ms("group.initial.rebalance.delay.ms"),
             group_max_size: read.count("group.max.size"),
             group_consumer: ConsumerGroupSettings::resolve(configs),
+            share: ShareSettings::resolve(configs),
             offset_metadata_max_bytes: read.count("offset.metadata.max.bytes"),
             offsets_retention: read.ms("offsets.retention.minutes") * 60_000,
             offsets_retention_check_interval: read.ms("offsets.retention.check.interval.ms"),

@@ -25,6 +25,7 @@ mod group;
 mod layers;
 mod rules;
 mod settings;
+mod share_settings;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -44,6 +45,7 @@ pub use describe::{
 };
 pub use layers::{BrokerConfigs, Loaded};
 pub use settings::{CompressionSetting, FlushPolicy, RemoteSettings, TimestampType, TopicSettings};
+pub use share_settings::{Bounded, ShareAutoOffsetReset, ShareGroupSettings, ShareSettings};
 
 /// What was set on one resource: key to text, unparsed.
 pub type Overrides = BTreeMap<String, String>;

@@ -1,5 +1,7 @@
 //! Rules that one key or a few keys have to themselves, with Kafka's texts.
 
+use std::time::Duration;
+
 use base::config::{ConfigError, ConfigValue};
 
 /// `CompressionType.GZIP.levelValidator`: -1 is the library's own choice.
@@ -103,7 +105,7 @@ pub(super) fn share_auto_offset_reset(name: &str, value: &ConfigValue) -> Result
         return Ok(());
     };
     let valid = match text.strip_prefix("by_duration:") {
-        Some(duration) => is_positive_iso_duration(duration),
+        Some(duration) => iso_duration(duration).is_some(),
         None => text == "earliest" || text == "latest",
     };
     if valid {
@@ -119,42 +121,57 @@ pub(super) fn share_auto_offset_reset(name: &str, value: &ConfigValue) -> Result
     ))
 }
 
-/// The durations `java.time.Duration.parse` takes, negative ones left out: `PnDTnHnMn.nS` in any case.
-fn is_positive_iso_duration(text: &str) -> bool {
+/// The durations `java.time.Duration.parse` takes, negative ones left out: `PnDTnHnMn.nS` in any case. One that
+/// is too long for a [`Duration`] is none.
+pub(super) fn iso_duration(text: &str) -> Option<Duration> {
     let upper = text.to_ascii_uppercase();
-    let Some(rest) = upper.strip_prefix('P') else {
-        return false;
-    };
+    let rest = upper.strip_prefix('P')?;
     let (days, time) = match rest.split_once('T') {
         Some((days, time)) => (days, Some(time)),
         None => (rest, None),
     };
-    if !days.is_empty() && take_amount(days, 'D', false) != Some("") {
-        return false;
+    let mut total = Duration::ZERO;
+    if !days.is_empty() {
+        let (amount, rest) = take_amount(days, 'D', 24 * 60 * 60)?;
+        total = total.checked_add(amount)?;
+        if !rest.is_empty() {
+            return None;
+        }
     }
     let Some(time) = time else {
-        return !days.is_empty();
+        return (!days.is_empty()).then_some(total);
     };
     let mut rest = time;
-    for (unit, fraction) in [('H', false), ('M', false), ('S', true)] {
-        if let Some(after) = take_amount(rest, unit, fraction) {
+    for (unit, seconds) in [('H', 60 * 60), ('M', 60), ('S', 1)] {
+        if let Some((amount, after)) = take_amount(rest, unit, seconds) {
+            total = total.checked_add(amount)?;
             rest = after;
         }
     }
-    !time.is_empty() && rest.is_empty()
+    (!time.is_empty() && rest.is_empty()).then_some(total)
 }
 
-/// Takes digits (and a fraction of up to nine digits) followed by `unit` off the front of `text`.
-fn take_amount(text: &str, unit: char, fraction: bool) -> Option<&str> {
+/// Takes digits followed by `unit`, which is this many seconds, off the front of `text`; only seconds have a
+/// fraction, of up to nine digits.
+fn take_amount(text: &str, unit: char, unit_seconds: u64) -> Option<(Duration, &str)> {
     let (amount, rest) = text.split_once(unit)?;
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let valid = match amount.split_once('.') {
-        Some((whole, decimals)) => {
-            fraction && digits(whole) && digits(decimals) && decimals.len() <= 9
-        }
-        None => digits(amount),
+    let (whole, decimals) = match amount.split_once('.') {
+        Some((whole, decimals)) => (whole, Some(decimals)),
+        None => (amount, None),
     };
-    valid.then_some(rest)
+    let nanos = match decimals {
+        None => 0,
+        Some(decimals) if unit_seconds == 1 && digits(decimals) && decimals.len() <= 9 => {
+            format!("{decimals:0<9}").parse().ok()?
+        }
+        Some(_) => return None,
+    };
+    if !digits(whole) {
+        return None;
+    }
+    let seconds = whole.parse::<u64>().ok()?.checked_mul(unit_seconds)?;
+    Some((Duration::new(seconds, nanos), rest))
 }
 
 /// Pairs of broker keys of which the first may not be below the second

@@ -3,7 +3,7 @@
 use base::ErrorChain;
 use bytes::Bytes;
 use coordinator::{AppendError, CoordinatorRecord, TransactionMarker, TransactionalProducer};
-use storage::{AppendOrigin, Lsn, VerificationGuard};
+use storage::{AppendOrigin, Appended, Lsn, VerificationGuard};
 use wire::control_record::EndTxnMarker;
 use wire::record_batch::BatchHeader;
 use wire::record_data::{BatchOptions, RecordBatchBuilder};
@@ -16,7 +16,7 @@ pub(super) async fn records(
     server: &Server,
     partition: &Partition,
     records: &[CoordinatorRecord],
-) -> Result<Lsn, AppendError> {
+) -> Result<Appended, AppendError> {
     let batch = build(server, BatchOptions::default(), records)?;
     append(server, partition, &batch, AppendOrigin::Coordinator).await
 }
@@ -27,7 +27,7 @@ pub(super) async fn in_transaction(
     partition: &Partition,
     producer: TransactionalProducer,
     records: &[CoordinatorRecord],
-) -> Result<Lsn, AppendError> {
+) -> Result<Appended, AppendError> {
     let options = BatchOptions {
         producer_id: producer.producer_id,
         producer_epoch: producer.producer_epoch,
@@ -62,7 +62,8 @@ pub(crate) async fn marker(
     } else {
         AppendOrigin::Coordinator
     };
-    append(server, partition, &batch, origin).await
+    let appended = append(server, partition, &batch, origin).await?;
+    Ok(appended.lsn)
 }
 
 fn build(
@@ -85,10 +86,10 @@ async fn append(
     partition: &Partition,
     batch: &Bytes,
     origin: AppendOrigin,
-) -> Result<Lsn, AppendError> {
+) -> Result<Appended, AppendError> {
     let header = BatchHeader::parse(batch).map_err(|_| AppendError::Unknown)?;
     match server.append(partition, batch, header, origin).await {
-        Ok(appended) => Ok(appended.lsn),
+        Ok(appended) => Ok(appended),
         Err(storage::AppendError::TooLarge { .. }) => Err(AppendError::TooLarge),
         Err(storage::AppendError::InvalidTxnState { .. }) => Err(AppendError::InvalidTxnState),
         Err(storage::AppendError::InvalidProducerEpoch { .. }) => {

@@ -96,7 +96,7 @@ fn replay_record(
     let replayed = if header.attributes.is_transactional() {
         machine.replay_transactional(header.producer_id, key, value)
     } else {
-        machine.replay(key, value)
+        machine.replay_at(Offset(record.offset), key, value)
     };
     replayed.map(Some)
 }

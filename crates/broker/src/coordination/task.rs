@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::ErrorChain;
 use coordinator::{Action, Actions, AppendError, CommitId, Token};
-use storage::Lsn;
+use storage::{Appended, Lsn};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::ErrorCode;
@@ -282,8 +282,9 @@ impl<M: Coordinated> Task<M> {
                     continue;
                 }
                 Action::Append { commit, records } => {
-                    let appended = append::records(&self.server, &self.partition, &records).await;
-                    (commit, appended)
+                    let (server, partition) = (&self.server, &self.partition);
+                    let appended = append::records(server, partition, &records).await;
+                    (commit, self.noted(commit, appended))
                 }
                 Action::AppendTransactional {
                     commit,
@@ -291,8 +292,9 @@ impl<M: Coordinated> Task<M> {
                     records,
                 } => {
                     let (server, partition) = (&self.server, &self.partition);
-                    let appended = append::in_transaction(server, partition, producer, &records);
-                    (commit, appended.await)
+                    let appended =
+                        append::in_transaction(server, partition, producer, &records).await;
+                    (commit, self.noted(commit, appended))
                 }
                 Action::AppendMarker { commit, marker } => {
                     let appended = append::marker(&self.server, &self.partition, marker).await;
@@ -304,6 +306,19 @@ impl<M: Coordinated> Task<M> {
                 Err(error) => actions.extend(self.machine.failed(commit, error)),
             }
         }
+    }
+}
+
+impl<M: Coordinated> Task<M> {
+    /// Tells the machine where its records are.
+    fn noted(
+        &mut self,
+        commit: CommitId,
+        appended: Result<Appended, AppendError>,
+    ) -> Result<Lsn, AppendError> {
+        let appended = appended?;
+        self.machine.appended(commit, appended.base_offset);
+        Ok(appended.lsn)
     }
 }
 

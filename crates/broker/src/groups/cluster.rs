@@ -18,14 +18,14 @@ const KAFKA_ASSIGNORS: &str = "org.apache.kafka.coordinator.group.assignor.";
 
 /// This broker, as its groups see it.
 #[derive(Debug)]
-pub(super) struct ClusterOfServer {
+pub(crate) struct ClusterOfServer {
     topics: Arc<TopicTable>,
     metadata: Arc<Metadata>,
     configs: Arc<RwLock<(Arc<BrokerConfigs>, Arc<BrokerSettings>)>>,
 }
 
 impl ClusterOfServer {
-    pub(super) fn of(server: &Server) -> ClusterOfServer {
+    pub(crate) fn of(server: &Server) -> ClusterOfServer {
         ClusterOfServer {
             topics: Arc::clone(&server.topics),
             metadata: Arc::clone(&server.metadata),

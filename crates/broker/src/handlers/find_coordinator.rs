@@ -1,7 +1,9 @@
-//! FindCoordinator (key 10): which broker coordinates a group or a transactional id; on one node, this one.
+//! FindCoordinator (key 10): which broker coordinates a group, a transactional id or a share partition; on one
+//! node, this one.
 
 use std::sync::Arc;
 
+use base::Uuid;
 use security::{Operation, ResourceType};
 use wire::ErrorCode;
 use wire::messages::find_coordinator_response::Coordinator;
@@ -9,12 +11,17 @@ use wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
+use crate::share::state_requests::may_ask;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+/// The first version that may ask for a share partition.
+const SHARE_SINCE_VERSION: i16 = 6;
 
 /// Answers for one key, or for several from version 4 (KIP-699). Creates `__consumer_offsets` when the first
-/// group asks, `__transaction_state` when the first transactional producer does.
+/// group asks, `__transaction_state` when the first transactional producer does, `__share_group_state` for the first
+/// share partition.
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
@@ -47,38 +54,23 @@ async fn find(
     key_type: i8,
     key: String,
 ) -> Coordinator {
-    let failed = |code: ErrorCode, message: Option<&str>, key: String| Coordinator {
+    let failed = |code: ErrorCode, key: String| Coordinator {
         key,
         node_id: -1,
         port: -1,
         error_code: code.code(),
-        error_message: message.map(str::to_owned),
         ..Coordinator::default()
     };
-    let (resource, refused) = match key_type {
-        GROUP => (ResourceType::Group, ErrorCode::GroupAuthorizationFailed),
-        TRANSACTION => (
-            ResourceType::TransactionalId,
-            ErrorCode::TransactionalIdAuthorizationFailed,
-        ),
-        _ => {
-            return failed(
-                ErrorCode::InvalidRequest,
-                Some("Only groups and transactional ids have a coordinator in this release."),
-                key,
-            );
-        }
-    };
-    if !server.allows(context, Operation::Describe, resource, &key) {
-        return failed(refused, None, key);
+    if let Err(code) = check(server, context, key_type, &key) {
+        return failed(code, key);
     }
-    let ready = if key_type == GROUP {
-        server.groups().ensure_ready(server).await
-    } else {
-        server.transactions().ensure_ready(server).await
+    let ready = match key_type {
+        GROUP => server.groups().ensure_ready(server).await,
+        TRANSACTION => server.transactions().ensure_ready(server).await,
+        _ => server.persister().coordinators().ensure_ready(server).await,
     };
     if let Err(code) = ready {
-        return failed(code, None, key);
+        return failed(code, key);
     }
     let listener = &context.connection.listener;
     Coordinator {
@@ -89,4 +81,44 @@ async fn find(
         error_code: 0,
         error_message: None,
     }
+}
+
+/// What is asked for has a coordinator, and the requester may know which.
+fn check(
+    server: &Server,
+    context: &RequestContext,
+    key_type: i8,
+    key: &str,
+) -> Result<(), ErrorCode> {
+    let (allowed, refused) = match key_type {
+        GROUP => (
+            server.allows(context, Operation::Describe, ResourceType::Group, key),
+            ErrorCode::GroupAuthorizationFailed,
+        ),
+        TRANSACTION => {
+            let resource = ResourceType::TransactionalId;
+            (
+                server.allows(context, Operation::Describe, resource, key),
+                ErrorCode::TransactionalIdAuthorizationFailed,
+            )
+        }
+        SHARE if context.api_version >= SHARE_SINCE_VERSION && names_share_partition(key) => (
+            may_ask(server, context),
+            ErrorCode::ClusterAuthorizationFailed,
+        ),
+        _ => return Err(ErrorCode::InvalidRequest),
+    };
+    if allowed { Ok(()) } else { Err(refused) }
+}
+
+/// Whether a key is `group:topic id:partition` (`SharePartitionKey.validate`).
+fn names_share_partition(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().map(str::parse::<i32>);
+    let topic_id = parts.next().map(str::parse::<Uuid>);
+    let group_id = parts.next().map(str::trim);
+    matches!(
+        (group_id, topic_id, partition),
+        (Some(group_id), Some(Ok(_)), Some(Ok(_))) if !group_id.is_empty()
+    )
 }

@@ -189,53 +189,65 @@ base::config_keys! {
         "The topic that holds how far share groups are." => {
         INT "share.coordinator.state.topic.num.partitions" = "50" [
             at_least(1),
-            inert(NO_SHARE_GROUPS),
         ]
             "Partitions of the share state topic when it is created.";
         SHORT "share.coordinator.state.topic.replication.factor" = "3" [
             at_least(1),
-            inert(NO_SHARE_GROUPS),
+            inert("the topic has as many replicas as there are brokers, one"),
         ]
             "Replicas of the share state topic when it is created.";
-        SHORT "share.coordinator.state.topic.min.isr" = "2" [at_least(1), inert(NO_SHARE_GROUPS)]
+        SHORT "share.coordinator.state.topic.min.isr" = "2" [
+            at_least(1),
+            inert("the topic asks for as many replicas in sync as there are brokers, one"),
+        ]
             "In-sync replicas the share state topic needs.";
         INT "share.coordinator.state.topic.segment.bytes" = "104857600" [
             at_least(1),
-            inert(NO_SHARE_GROUPS),
         ]
             "The size at which a segment of the share state topic is closed, in bytes.";
-        INT "share.coordinator.state.topic.compression.codec" = "0" [inert(NO_SHARE_GROUPS)]
+        INT "share.coordinator.state.topic.compression.codec" = "0" [
+            inert("records are written uncompressed; their batches are small"),
+        ]
             "The compression of the share state topic, as a number.";
         INT "share.coordinator.state.topic.prune.interval.ms" = "300000" [
             at_least(1),
             internal,
-            inert(NO_SHARE_GROUPS),
         ]
             "How often share state that is no longer needed is deleted, in milliseconds.";
-        INT "share.coordinator.threads" = "1" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "share.coordinator.threads" = "1" [
+            at_least(1),
+            inert("each partition of the topic has a task of its own"),
+        ]
             "Threads of the share coordinator.";
         INT "share.coordinator.snapshot.update.records.per.snapshot" = "500" [
             between(0, 500),
-            inert(NO_SHARE_GROUPS),
         ]
             "Updates between two snapshots of a share partition's state.";
-        INT "share.coordinator.load.buffer.size" = "5242880" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "share.coordinator.load.buffer.size" = "5242880" [
+            at_least(1),
+            inert("five megabytes are read at a time"),
+        ]
             "Bytes read at a time when share state is loaded.";
-        INT "share.coordinator.append.linger.ms" = "-1" [at_least(-1), inert(NO_SHARE_GROUPS)]
+        INT "share.coordinator.append.linger.ms" = "-1" [
+            at_least(-1),
+            inert("the journal gathers what comes in while it writes"),
+        ]
             "How long the share coordinator collects changes before it writes them, in \
              milliseconds; -1 as long as a write is under way.";
-        INT "share.coordinator.write.timeout.ms" = "5000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "share.coordinator.write.timeout.ms" = "5000" [
+            at_least(1),
+            inert("a write is answered when it is known to be durable or lost"),
+        ]
             "How long a write of share state may take, in milliseconds.";
         INT "share.coordinator.cold.partition.snapshot.interval.ms" = "300000" [
             at_least(1),
             internal,
-            inert(NO_SHARE_GROUPS),
         ]
             "How often share partitions that changed long ago get a snapshot, in milliseconds.";
         INT "share.coordinator.cached.buffer.max.bytes" = "1048588" [
             at_least(524_288),
             cluster_wide,
-            inert(NO_SHARE_GROUPS),
+            inert("buffers are not kept for reuse"),
         ]
             "The largest write buffer the share coordinator keeps for reuse, in bytes.";
     }

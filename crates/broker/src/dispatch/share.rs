@@ -1,0 +1,62 @@
+//! Routes of the APIs of share groups.
+
+use std::sync::Arc;
+
+use wire::ApiKey;
+use wire::Reader;
+use wire::messages::*;
+
+use super::{answer, transactions};
+use crate::connection::ReplyFuture;
+use crate::handlers;
+use crate::request::RequestContext;
+use crate::server::Server;
+
+/// Takes up a request of an API of share groups; one of another API goes on to the transactions.
+///
+/// # Errors
+/// The reason to close the connection.
+pub(super) fn route_to_share_groups(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    macro_rules! to {
+        ($request:ty, $handler:path) => {
+            answer::<$request, _>(server, context, reader, $handler)
+        };
+    }
+    match context.api_key {
+        ApiKey::InitializeShareGroupState => {
+            to!(
+                InitializeShareGroupStateRequest,
+                handlers::initialize_share_group_state::handle
+            )
+        }
+        ApiKey::ReadShareGroupState => {
+            to!(
+                ReadShareGroupStateRequest,
+                handlers::read_share_group_state::handle
+            )
+        }
+        ApiKey::WriteShareGroupState => {
+            to!(
+                WriteShareGroupStateRequest,
+                handlers::write_share_group_state::handle
+            )
+        }
+        ApiKey::DeleteShareGroupState => {
+            to!(
+                DeleteShareGroupStateRequest,
+                handlers::delete_share_group_state::handle
+            )
+        }
+        ApiKey::ReadShareGroupStateSummary => {
+            to!(
+                ReadShareGroupStateSummaryRequest,
+                handlers::read_share_group_state_summary::handle
+            )
+        }
+        _ => transactions::route_to_transactions(server, context, reader),
+    }
+}

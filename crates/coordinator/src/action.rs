@@ -8,8 +8,11 @@ use wire::messages::delete_groups_response::DeletableGroupResult;
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use wire::messages::{
     ConsumerGroupHeartbeatResponse, HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, SyncGroupResponse, TxnOffsetCommitResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, StreamsGroupHeartbeatResponse, SyncGroupResponse,
+    TxnOffsetCommitResponse,
 };
+
+use crate::streams::StreamsHeartbeat;
 
 /// The broker's name for a request; a coordinator hands it back with the reply and never looks into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +135,8 @@ pub enum Response {
     MarkerWritten(ErrorCode),
     /// To [`Shard::consumer_group_heartbeat`](crate::Shard::consumer_group_heartbeat).
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To [`Shard::streams_group_heartbeat`](crate::Shard::streams_group_heartbeat).
+    StreamsGroupHeartbeat(Box<StreamsHeartbeat>),
 }
 
 /// Why records are not in the log.
@@ -241,6 +246,16 @@ impl Response {
                     error_code,
                     ..Default::default()
                 })
+            }
+            Response::StreamsGroupHeartbeat(_) => {
+                let response = StreamsGroupHeartbeatResponse {
+                    error_code,
+                    ..Default::default()
+                };
+                Response::StreamsGroupHeartbeat(Box::new(StreamsHeartbeat {
+                    response,
+                    missing_topics: Vec::new(),
+                }))
             }
         }
     }

@@ -34,6 +34,25 @@ pub struct ConsumerSettings {
     pub assignment_interval: Duration,
 }
 
+/// What is set on one streams group, the broker's values where nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamsSettings {
+    /// `streams.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `streams.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `streams.assignment.interval.ms`.
+    pub assignment_interval: Duration,
+    /// `streams.initial.rebalance.delay.ms`: how long the first assignment of an empty group waits for members.
+    pub initial_rebalance_delay: Duration,
+    /// `streams.num.standby.replicas`: copies of a task's state besides the active task's.
+    pub standby_replicas: usize,
+    /// `streams.task.offset.interval.ms`: how often members are told to report the positions of their tasks.
+    pub task_offset_interval: Duration,
+    /// `streams.acceptable.recovery.lag`, in records.
+    pub acceptable_recovery_lag: i64,
+}
+
 /// The topics of the cluster and the configs of its groups.
 ///
 /// Called while a request is handled, so an implementation answers from memory.
@@ -52,6 +71,12 @@ pub trait ClusterView: Send + Sync + fmt::Debug + 'static {
 
     /// What is in force for the group; none for the values the shard was made with.
     fn consumer_settings(&self, group_id: &str) -> Option<ConsumerSettings> {
+        let _ = group_id;
+        None
+    }
+
+    /// What is in force for the streams group; none for the values the shard was made with.
+    fn streams_settings(&self, group_id: &str) -> Option<StreamsSettings> {
         let _ = group_id;
         None
     }

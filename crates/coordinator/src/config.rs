@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::ConsumerSettings;
+use crate::cluster::{ConsumerSettings, StreamsSettings};
 use crate::consumer::assignor::Assignor;
 
 /// Which way a live group may change its protocol (`group.consumer.migration.policy`).
@@ -67,6 +67,32 @@ impl Default for ConsumerGroupConfig {
     }
 }
 
+/// The part of Kafka's `GroupCoordinatorConfig` that the streams protocol uses. Defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamsGroupConfig {
+    /// `group.streams.max.size`: members a group accepts; the next gets GROUP_MAX_SIZE_REACHED.
+    pub max_size: usize,
+    /// What is in force for groups that have no values of their own: `group.streams.*`.
+    pub settings: StreamsSettings,
+}
+
+impl Default for StreamsGroupConfig {
+    fn default() -> StreamsGroupConfig {
+        StreamsGroupConfig {
+            max_size: i32::MAX as usize,
+            settings: StreamsSettings {
+                session_timeout: Duration::from_secs(45),
+                heartbeat_interval: Duration::from_secs(5),
+                assignment_interval: Duration::from_secs(1),
+                initial_rebalance_delay: Duration::from_secs(3),
+                standby_replicas: 0,
+                task_offset_interval: Duration::from_secs(60),
+                acceptable_recovery_lag: 10_000,
+            },
+        }
+    }
+}
+
 /// Kafka's `GroupCoordinatorConfig`: what all groups and those of the classic protocol use. Defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -91,6 +117,8 @@ pub struct GroupConfig {
     pub commit_timeout: Duration,
     /// The consumer protocol's own.
     pub consumer: ConsumerGroupConfig,
+    /// The streams protocol's own.
+    pub streams: StreamsGroupConfig,
 }
 
 impl Default for GroupConfig {
@@ -105,6 +133,7 @@ impl Default for GroupConfig {
             offsets_retention_check_interval: Duration::from_secs(600),
             commit_timeout: Duration::from_secs(5),
             consumer: ConsumerGroupConfig::default(),
+            streams: StreamsGroupConfig::default(),
         }
     }
 }

@@ -19,8 +19,8 @@
 //! waits gets NOT_COORDINATOR).
 //!
 //! The semantics are those of Apache Kafka 4.3's `GroupMetadataManager`, `ClassicGroup`, `ConsumerGroup` and
-//! `OffsetMetadataManager` for the classic protocol (`group`) and the consumer protocol of KIP-848 (`consumer`);
-//! the share (KIP-932) and streams (KIP-1071) protocols are not here. Places that differ on purpose say
+//! `OffsetMetadataManager` for the classic protocol (`group`), the consumer protocol of KIP-848 (`consumer`) and the
+//! streams protocol of KIP-1071 (`streams`); the share protocol (KIP-932) is not here. Places that differ on purpose say
 //! "Differs:".
 //!
 //! # Invariants
@@ -52,6 +52,7 @@ mod partition;
 mod record;
 mod shard;
 pub mod share_state;
+mod streams;
 mod timer;
 pub mod transaction;
 
@@ -59,8 +60,8 @@ pub use action::{
     Action, AppendError, CommitId, CoordinatorRecord, RequestContext, Response, Token,
     TransactionMarker, TransactionalProducer,
 };
-pub use cluster::{ClusterView, ConsumerSettings, TopicMetadata};
-pub use config::{ConsumerGroupConfig, GroupConfig, MigrationPolicy};
+pub use cluster::{ClusterView, ConsumerSettings, StreamsSettings, TopicMetadata};
+pub use config::{ConsumerGroupConfig, GroupConfig, MigrationPolicy, StreamsGroupConfig};
 pub use consumer::MaySee;
 pub use consumer::assignor::Assignor;
 pub use group::{GroupState, MemberIds};
@@ -69,3 +70,4 @@ pub use offsets::{from_grouped_fetch, to_grouped_fetch};
 pub use partition::partition_for;
 pub use record::ReplayError;
 pub use shard::{Replayed, Shard};
+pub use streams::{InternalTopic, StreamsHeartbeat};

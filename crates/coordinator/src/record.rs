@@ -9,6 +9,7 @@
 //! | OffsetCommit | 1 (0 is read too) | 4; 1 when the request set a retention time |
 //! | GroupMetadata | 2 | 3 |
 //! | those of consumer groups, in [`crate::consumer`] | 3 to 8, 16 | 0 |
+//! | those of streams groups, in [`crate::streams`] | 17, 19 to 23 | 0 |
 //!
 //! Source: `GroupCoordinatorRecordHelpers` (`GROUP_METADATA_VALUE_VERSION`, `offsetCommitValueVersion`) and
 //! `CoordinatorRecordSerde`. Records of other types belong to group protocols that are not here; they are
@@ -22,6 +23,7 @@ use wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
 use crate::action::CoordinatorRecord;
 use crate::consumer::records::{self, ConsumerRecord};
+use crate::streams::records::{self as streams_records, StreamsRecord};
 
 const KEY_VERSION: i16 = 0;
 const GROUP_METADATA_VALUE_VERSION: i16 = 3;
@@ -76,6 +78,8 @@ pub(crate) enum Decoded {
     Group(GroupMetadataKey, Option<GroupMetadataValue>),
     /// Of the consumer group with this id.
     Consumer(String, ConsumerRecord),
+    /// Of the streams group with this id.
+    Streams(String, StreamsRecord),
     Unknown(i16),
 }
 
@@ -136,10 +140,15 @@ pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, Repl
             decode_key(record_type, &mut reader)?,
             decode_value(record_type, value)?,
         )),
-        other => Ok(match records::decode(other, &mut reader, value)? {
-            Some((group, change)) => Decoded::Consumer(group, change),
-            None => Decoded::Unknown(other),
-        }),
+        other => {
+            if let Some((group, change)) = records::decode(other, &mut reader, value)? {
+                return Ok(Decoded::Consumer(group, change));
+            }
+            let streams = streams_records::decode(other, &mut reader, value)?;
+            Ok(streams.map_or(Decoded::Unknown(other), |(group, change)| {
+                Decoded::Streams(group, change)
+            }))
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) enum TimerKey {
     Join(Arc<str>),
     /// Members that have not sent SyncGroup are removed.
     Sync(Arc<str>),
+    /// The first assignment of a streams group has waited for members.
+    InitialRebalance(Arc<str>),
     /// The sweep of expired offsets and empty groups is due.
     Expiration,
 }

@@ -234,6 +234,11 @@ impl Shard {
             return Ok(Source::Existing(group_id.into()));
         }
         let Some(classic) = self.group(group_id) else {
+            if self.streams(group_id).is_some() {
+                return Err(not_found(format!(
+                    "Group {group_id} is not a consumer group."
+                )));
+            }
             if !joining {
                 return Err(not_found(format!("Consumer group {group_id} not found.")));
             }
@@ -373,14 +378,14 @@ pub(super) fn check_holder(
     ))
 }
 
-pub(super) fn unknown_member(group_id: &str, member_id: &str) -> Failure {
+pub(crate) fn unknown_member(group_id: &str, member_id: &str) -> Failure {
     Failure::new(
         ErrorCode::UnknownMemberId,
         format!("Member {member_id} is not a member of group {group_id}."),
     )
 }
 
-pub(super) fn unknown_instance(instance_id: &str) -> Failure {
+pub(crate) fn unknown_instance(instance_id: &str) -> Failure {
     Failure::new(
         ErrorCode::UnknownMemberId,
         format!("Instance id {instance_id} is unknown."),

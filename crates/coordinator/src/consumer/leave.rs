@@ -66,7 +66,7 @@ impl Shard {
         let group_id = &request.group_id;
         let not_found = |message| Failure::new(ErrorCode::GroupIdNotFound, message);
         let Some(group) = self.consumer(group_id) else {
-            return Err(not_found(match self.group(group_id) {
+            return Err(not_found(match self.any_group(group_id) {
                 Some(_) => format!("Group {group_id} is not a consumer group."),
                 None => format!("Group {group_id} not found."),
             }));
@@ -187,6 +187,9 @@ impl Shard {
     /// Topics were created, deleted or got partitions: groups that want them look again.
     pub fn topics_changed(&mut self, names: &[String], created: bool) {
         for group in self.groups.values_mut() {
+            if let Some(group) = group.as_streams_mut() {
+                group.refresh_due |= names.iter().any(|name| group.requires(name));
+            }
             let Some(group) = group.as_consumer_mut() else {
                 continue;
             };

@@ -38,7 +38,7 @@ pub(super) enum RegexChange {
 
 /// What happens to the timer of a member's revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RebalanceTimer {
+pub(crate) enum RebalanceTimer {
     Keep,
     /// The member has to give up partitions within its rebalance timeout, or leave.
     Set,

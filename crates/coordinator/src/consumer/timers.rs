@@ -122,11 +122,10 @@ impl Shard {
 
     /// Gives the members of a group that was put back full timeouts.
     pub(super) fn restart_timers(&mut self, id: &Arc<str>) {
-        let session = self.consumer_settings(id).session_timeout;
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };
-        group.start_sessions(&mut self.core, session);
+        group.start_sessions(&mut self.core, &*self.cluster);
         if let Some(classic) = group.as_classic_mut()
             && !classic.is_empty()
         {

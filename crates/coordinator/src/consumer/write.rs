@@ -19,13 +19,16 @@ use crate::shard::Shard;
 use crate::shard::core::Core;
 use crate::shard::effect::Effect;
 use crate::shard::groups::Group;
+use crate::streams;
+use crate::streams::records::StreamsRecord;
 
-/// A record of a group that uses, used or will use the consumer protocol.
+/// A record of a group that uses, used or will use the consumer or the streams protocol.
 #[derive(Clone, Debug)]
 pub(crate) enum LogRecord {
     /// The group as a classic one, when it changes the protocol; none for its tombstone.
     Classic(Option<Box<ClassicGroup>>),
     Consumer(ConsumerRecord),
+    Streams(StreamsRecord),
 }
 
 impl LogRecord {
@@ -37,6 +40,7 @@ impl LogRecord {
                 record::group_metadata(group, &value)
             }
             LogRecord::Consumer(change) => encode(group, change),
+            LogRecord::Streams(change) => streams::records::encode(group, change),
         }
     }
 }
@@ -45,6 +49,7 @@ impl LogRecord {
 #[derive(Debug)]
 pub(crate) enum Undo {
     Record(ConsumerRecord),
+    Streams(StreamsRecord),
     /// The whole group as it was; none when there was none.
     Group(Option<Group>),
 }
@@ -155,6 +160,7 @@ impl Shard {
             .filter_map(|record| match record {
                 LogRecord::Classic(group) => Some(self.apply_classic(id, group)),
                 LogRecord::Consumer(change) => self.apply_consumer(id, change),
+                LogRecord::Streams(change) => self.apply_streams(id, change),
             })
             .collect()
     }
@@ -241,6 +247,13 @@ impl Shard {
                 Undo::Record(change) => {
                     if let Some(group) = self.groups.get_mut(id).and_then(Group::as_consumer_mut) {
                         group.apply(change);
+                    }
+                }
+                Undo::Streams(change) => {
+                    if let Some(group) = self.groups.get_mut(id).and_then(Group::as_streams_mut) {
+                        group.apply(change);
+                        // What it knows of topics may have been written down only there.
+                        group.refresh_due = true;
                     }
                 }
                 Undo::Group(before) => {

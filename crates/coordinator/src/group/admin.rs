@@ -88,6 +88,7 @@ impl Shard {
         let listed = durable.map(|group| match group {
             Group::Classic(group) => group.list(),
             Group::Consumer(group) => group.list(),
+            Group::Streams(group) => group.list(),
         });
         let wanted = listed.filter(|group| {
             passes(&request.types_filter, &group.group_type)
@@ -182,17 +183,12 @@ impl Shard {
         records: &mut Vec<CoordinatorRecord>,
     ) -> Result<(), EncodeError> {
         let deleted = match change {
-            Change::DeleteGroup { group, .. } => {
-                self.groups.get(group).and_then(Group::as_consumer)
-            }
+            Change::DeleteGroup { group, .. } => self.groups.get(group),
             Change::PutOffset { .. } | Change::RemoveOffset { .. } => None,
         };
-        let Some(group) = deleted else {
-            records.push(change.to_record()?);
-            return Ok(());
-        };
-        for tombstone in group.tombstones(None) {
-            records.push(crate::consumer::records::encode(&group.id, &tombstone)?);
+        match deleted.map(|group| group.encode_tombstones()).transpose()? {
+            Some(tombstones) if !tombstones.is_empty() => records.extend(tombstones),
+            _ => records.push(change.to_record()?),
         }
         Ok(())
     }

@@ -12,7 +12,6 @@ use super::classic::ClassicGroup;
 use super::member::Member;
 use super::{GroupState, new_member_id};
 use crate::action::{Action, CoordinatorRecord, RequestContext, Token};
-use crate::consumer::{self, ConsumerGroup};
 use crate::record;
 use crate::shard::Shard;
 use crate::shard::core::{Core, Waiting};
@@ -95,6 +94,14 @@ impl Shard {
             self.join_consumer_group(join.waiting, join.context, &join.request);
             return;
         }
+        if self
+            .streams(&group_id)
+            .is_some_and(|group| !group.members.is_empty())
+        {
+            let error = ErrorCode::InconsistentGroupProtocol;
+            self.core.reply_join_error(join.waiting, "", error);
+            return;
+        }
         let is_new_group = self.group(&group_id).is_none();
         if is_new_group && !join.request.member_id.is_empty() {
             let (waiting, member_id) = (join.waiting, &join.request.member_id);
@@ -112,19 +119,16 @@ impl Shard {
         }
     }
 
-    /// Makes a group, in place of one that is being deleted, or of an empty consumer group, which is returned.
-    fn create_group(&mut self, group_id: &str) -> Option<Box<ConsumerGroup>> {
+    /// Makes a group, in place of one that is being deleted, or of an empty one of another protocol, which is returned.
+    fn create_group(&mut self, group_id: &str) -> Option<Box<Group>> {
         let id: Arc<str> = group_id.into();
         let incarnation = self.core.incarnation();
         let group = ClassicGroup::new(id.clone(), incarnation, self.core.now_ms());
         let group = Group::Classic(Box::new(group));
-        match self.groups.insert(id, group)? {
-            Group::Consumer(replaced) if !replaced.deleting => Some(replaced),
-            mut deleted => {
-                deleted.retire(&mut self.core, ErrorCode::UnknownMemberId);
-                None
-            }
-        }
+        let mut before = self.groups.insert(id, group)?;
+        before.retire(&mut self.core, ErrorCode::UnknownMemberId);
+        let replaced = before.as_classic().is_none() && !before.is_deleting();
+        replaced.then(|| Box::new(before))
     }
 }
 
@@ -293,7 +297,7 @@ impl ClassicGroup {
     }
 
     /// Writes the record by which a new group exists in the log, whatever became of the join that made it.
-    fn append_first_record(&self, core: &mut Core, replaced: Option<Box<ConsumerGroup>>) {
+    fn append_first_record(&self, core: &mut Core, replaced: Option<Box<Group>>) {
         let value = wire::coordinator_records::GroupMetadataValue {
             protocol_type: String::new(),
             generation: 0,
@@ -302,13 +306,12 @@ impl ClassicGroup {
             current_state_timestamp: self.state_timestamp_ms.unwrap_or(-1),
             members: Vec::new(),
         };
-        let tombstones = replaced.as_ref().map(|group| group.tombstones(None));
-        let records = tombstones.unwrap_or_default();
-        let records = records
-            .iter()
-            .map(|change| consumer::records::encode(&self.id, change))
-            .chain([record::group_metadata(&self.id, &value)])
-            .collect();
+        let tombstones = replaced.as_ref().map(|group| group.encode_tombstones());
+        let records = tombstones.transpose().and_then(|tombstones| {
+            let mut records = tombstones.unwrap_or_default();
+            records.push(record::group_metadata(&self.id, &value)?);
+            Ok(records)
+        });
         let effect = Effect::NewGroup {
             group: self.id.clone(),
             incarnation: self.incarnation,

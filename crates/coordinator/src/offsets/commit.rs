@@ -65,6 +65,15 @@ impl Shard {
             };
             return group.validate_commit(committer, partitions(&request.topics));
         }
+        if let Some(group) = self.streams(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_deref(),
+                epoch: request.generation_id_or_member_epoch,
+                version: Some(version),
+            };
+            return group.validate_commit(committer, named_partitions(&request.topics));
+        }
         let Some((group, core)) = self.group_mut(&request.group_id) else {
             // Without a generation it comes from an administrator or from a consumer that assigns its own
             // partitions: the commit makes a simple group.
@@ -156,6 +165,13 @@ fn partitions(topics: &[OffsetCommitRequestTopic]) -> impl Iterator<Item = (Uuid
     topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter();
         partitions.map(move |partition| (topic.topic_id, partition.partition_index))
+    })
+}
+
+fn named_partitions(topics: &[OffsetCommitRequestTopic]) -> impl Iterator<Item = (&str, i32)> + '_ {
+    topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| (topic.name.as_str(), partition.partition_index))
     })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A group without members keeps its offsets for `offsets.retention.minutes` from the moment it became
 //! empty; a stable consumer group loses those of topics it is not subscribed to, and a simple group all of
-//! them, that long after their commit; a group of the consumer protocol loses those of topics it is not subscribed
-//! to that long after their commit, and goes itself when it has neither members nor offsets. A commit that named its own retention time (versions 2 to 4) expires
+//! them, that long after their commit; a group of the consumer or the streams protocol loses those of topics it is not
+//! subscribed to that long after their commit, and goes itself when it has neither members nor offsets. A commit that named its own retention time (versions 2 to 4) expires
 //! by that alone. Source: `ClassicGroup.offsetExpirationCondition`, `ConsumerGroup.offsetExpirationCondition`, `OffsetExpirationConditionImpl`,
 //! `GroupCoordinatorShard.cleanupGroupMetadata`.
 
@@ -60,7 +60,7 @@ impl Shard {
             i64::try_from(self.core.config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
         let expiry = match group {
             Group::Classic(group) => group.expiry(),
-            Group::Consumer(_) => Expiry::SinceCommit,
+            Group::Consumer(_) | Group::Streams(_) => Expiry::SinceCommit,
         };
         let mut all_expired = true;
         for (topic, partitions) in self.offsets.of_group(id).into_iter().flatten() {

@@ -12,6 +12,7 @@ use wire::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use super::{OffsetEntry, StableFetch};
 use crate::action::{Action, CommitId, Response, Token};
 use crate::shard::Shard;
+use crate::shard::groups::Group;
 
 /// "Nothing is committed" (`OffsetFetchResponse.INVALID_OFFSET`).
 const INVALID_OFFSET: i64 = -1;
@@ -51,14 +52,20 @@ impl Shard {
         self.finish()
     }
 
-    /// A consumer group answers its own members and whoever names none.
+    /// A consumer or streams group answers its own members and whoever names none.
     fn check_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
         let group_id = &request.group_id;
-        self.consumer(group_id).map_or(Ok(()), |group| {
-            let member_id = request.member_id.as_deref();
-            let in_flight = self.has_writes(group_id);
-            group.validate_fetch(member_id, request.member_epoch, in_flight)
-        })
+        let member_id = request.member_id.as_deref();
+        let in_flight = self.has_writes(group_id);
+        match self.any_group(group_id) {
+            Some(Group::Consumer(group)) => {
+                group.validate_fetch(member_id, request.member_epoch, in_flight)
+            }
+            Some(Group::Streams(group)) => {
+                group.validate_fetch(member_id, request.member_epoch, in_flight)
+            }
+            Some(Group::Classic(_)) | None => Ok(()),
+        }
     }
 
     fn fetch(&mut self, fetch: StableFetch, require_stable: bool) {

@@ -234,13 +234,24 @@ impl Shard {
                 let partitions = topic.partitions.iter();
                 partitions.map(move |partition| (topic.topic_id, partition.partition_index))
             });
-            // Producers know one error for an old member.
             return group
                 .validate_commit(committer, partitions)
-                .map_err(|error| match error {
-                    ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
-                    other => other,
-                });
+                .map_err(of_producer);
+        }
+        if let Some(group) = self.streams(&request.group_id) {
+            let committer = Committer {
+                member_id: &request.member_id,
+                instance_id: request.group_instance_id.as_deref(),
+                epoch: request.generation_id_or_member_epoch,
+                version: None,
+            };
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(move |partition| (topic.name.as_str(), partition.partition_index))
+            });
+            return group
+                .validate_commit(committer, partitions)
+                .map_err(of_producer);
         }
         match self.group(&request.group_id) {
             Some(group) => group.validate_txn_commit(request),
@@ -400,6 +411,14 @@ impl Shard {
                 .supersede_before(&group, &topic, partition, order);
             self.store_offset(&group, topic, partition, pending.entry);
         }
+    }
+}
+
+/// Producers know one error for an old member.
+fn of_producer(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
+        other => other,
     }
 }
 

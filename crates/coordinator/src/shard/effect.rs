@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wire::messages::join_group_request::JoinGroupRequestProtocol;
 
 use super::core::Waiting;
-use crate::consumer::ConsumerGroup;
+use super::groups::Group;
 use crate::consumer::write::Written;
 use crate::offsets::OffsetEntry;
 
@@ -31,8 +31,8 @@ pub(crate) enum Effect {
     NewGroup {
         group: Arc<str>,
         incarnation: u64,
-        /// The empty consumer group in whose place it is, whose tombstones stand before the record.
-        replaced: Option<Box<ConsumerGroup>>,
+        /// The empty group of another protocol in whose place it is, whose tombstones stand before the record.
+        replaced: Option<Box<Group>>,
     },
     /// A generation without members.
     EmptyGroup { group: Arc<str>, incarnation: u64 },
@@ -40,7 +40,7 @@ pub(crate) enum Effect {
     Assignment(Assignment),
     /// A static member that restarted without a rebalance.
     StaticMember(Box<StaticMember>),
-    /// Records of a consumer group: applied when the append started, taken back when it fails.
+    /// Records of a consumer or streams group: applied when the append started, taken back when it fails.
     Written(Box<Written>),
 }
 

@@ -1,12 +1,15 @@
-//! A group of either protocol: all groups of a shard are in one map, by id.
+//! A group of any protocol: all groups of a shard are in one map, by id.
 
 use std::sync::Arc;
 
-use wire::ErrorCode;
+use wire::{EncodeError, ErrorCode};
 
 use super::core::Core;
-use crate::consumer::ConsumerGroup;
+use crate::action::CoordinatorRecord;
+use crate::cluster::ClusterView;
+use crate::consumer::{self, ConsumerGroup};
 use crate::group::ClassicGroup;
+use crate::streams::{self, StreamsGroup};
 
 /// A group.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub(crate) enum Group {
     Classic(Box<ClassicGroup>),
     /// Of the consumer protocol (KIP-848), maybe with members that still use the classic one.
     Consumer(Box<ConsumerGroup>),
+    /// Of the streams protocol (KIP-1071).
+    Streams(Box<StreamsGroup>),
 }
 
 impl Group {
@@ -22,6 +27,7 @@ impl Group {
         match self {
             Group::Classic(group) => &group.id,
             Group::Consumer(group) => &group.id,
+            Group::Streams(group) => &group.id,
         }
     }
 
@@ -30,6 +36,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.incarnation,
             Group::Consumer(group) => group.incarnation,
+            Group::Streams(group) => group.incarnation,
         }
     }
 
@@ -38,6 +45,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.durable,
             Group::Consumer(group) => group.durable,
+            Group::Streams(group) => group.durable,
         }
     }
 
@@ -45,6 +53,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.durable = true,
             Group::Consumer(group) => group.durable = true,
+            Group::Streams(group) => group.durable = true,
         }
     }
 
@@ -53,6 +62,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.deleting,
             Group::Consumer(group) => group.deleting,
+            Group::Streams(group) => group.deleting,
         }
     }
 
@@ -60,6 +70,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.deleting = deleting,
             Group::Consumer(group) => group.deleting = deleting,
+            Group::Streams(group) => group.deleting = deleting,
         }
     }
 
@@ -68,6 +79,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_empty(),
             Group::Consumer(group) => group.members.is_empty(),
+            Group::Streams(group) => group.members.is_empty(),
         }
     }
 
@@ -76,46 +88,86 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_subscribed_to(topic),
             Group::Consumer(group) => group.is_subscribed_to(topic),
+            Group::Streams(group) => group.is_subscribed_to(topic),
         }
     }
 
     pub(crate) fn as_classic(&self) -> Option<&ClassicGroup> {
         match self {
             Group::Classic(group) => Some(group),
-            Group::Consumer(_) => None,
+            Group::Consumer(_) | Group::Streams(_) => None,
         }
     }
 
     pub(crate) fn as_classic_mut(&mut self) -> Option<&mut ClassicGroup> {
         match self {
             Group::Classic(group) => Some(group),
-            Group::Consumer(_) => None,
+            Group::Consumer(_) | Group::Streams(_) => None,
         }
     }
 
     pub(crate) fn as_consumer(&self) -> Option<&ConsumerGroup> {
         match self {
             Group::Consumer(group) => Some(group),
-            Group::Classic(_) => None,
+            Group::Classic(_) | Group::Streams(_) => None,
         }
     }
 
     pub(crate) fn as_consumer_mut(&mut self) -> Option<&mut ConsumerGroup> {
         match self {
             Group::Consumer(group) => Some(group),
-            Group::Classic(_) => None,
+            Group::Classic(_) | Group::Streams(_) => None,
         }
     }
 
-    /// Gives every member a full session from now.
-    pub(crate) fn start_sessions(
-        &mut self,
-        core: &mut Core,
-        consumer_session: std::time::Duration,
-    ) {
+    pub(crate) fn as_streams(&self) -> Option<&StreamsGroup> {
+        match self {
+            Group::Streams(group) => Some(group),
+            Group::Classic(_) | Group::Consumer(_) => None,
+        }
+    }
+
+    pub(crate) fn as_streams_mut(&mut self) -> Option<&mut StreamsGroup> {
+        match self {
+            Group::Streams(group) => Some(group),
+            Group::Classic(_) | Group::Consumer(_) => None,
+        }
+    }
+
+    /// Gives every member a full session from now, of what `cluster` or else the shard's config says.
+    pub(crate) fn start_sessions(&mut self, core: &mut Core, cluster: &dyn ClusterView) {
         match self {
             Group::Classic(group) => group.start_sessions(core),
-            Group::Consumer(group) => group.start_sessions(core, consumer_session),
+            Group::Consumer(group) => {
+                let settings = cluster.consumer_settings(&group.id);
+                let settings = settings.unwrap_or_else(|| core.config.consumer.settings());
+                group.start_sessions(core, settings.session_timeout);
+            }
+            Group::Streams(group) => {
+                let settings = cluster.streams_settings(&group.id);
+                let settings = settings.unwrap_or(core.config.streams.settings);
+                group.start_sessions(core, settings.session_timeout);
+            }
+        }
+    }
+
+    /// The tombstones of a group of a protocol with several records a group; none for a classic group.
+    ///
+    /// # Errors
+    /// When an id does not encode.
+    pub(crate) fn encode_tombstones(&self) -> Result<Vec<CoordinatorRecord>, EncodeError> {
+        match self {
+            Group::Classic(_) => Ok(Vec::new()),
+            Group::Consumer(group) => group
+                .tombstones(None)
+                .iter()
+                .map(|tombstone| consumer::records::encode(&group.id, tombstone))
+                .collect(),
+            Group::Streams(group) => group
+                .tombstones()
+                .iter()
+                .map(|tombstone| streams::records::encode(&group.id, tombstone))
+                .collect(),
         }
     }
 
@@ -127,6 +179,7 @@ impl Group {
                 group.cancel_timers(core);
             }
             Group::Consumer(group) => group.cancel_timers(core),
+            Group::Streams(group) => group.cancel_timers(core),
         }
     }
 }

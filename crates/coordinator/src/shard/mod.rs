@@ -55,7 +55,7 @@ pub struct Shard {
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
     pub(crate) offsets: Offsets,
     pub(crate) cluster: Arc<dyn ClusterView>,
-    /// Appends of records of consumer groups whose outcome is open, by group.
+    /// Appends of records of consumer and streams groups whose outcome is open, by group.
     pub(crate) writes: BTreeMap<Arc<str>, BTreeSet<CommitId>>,
     phase: Phase,
 }
@@ -123,6 +123,13 @@ impl Shard {
                     group.set_durable();
                 }
             }
+            Decoded::Streams(group, change) => {
+                let id: Arc<str> = group.into();
+                self.apply_streams(&id, change);
+                if let Some(group) = self.groups.get_mut(&id) {
+                    group.set_durable();
+                }
+            }
             Decoded::Unknown(record_type) => return Ok(Replayed::UnknownType(record_type)),
         }
         Ok(Replayed::Applied)
@@ -133,10 +140,8 @@ impl Shard {
     pub fn loaded(&mut self) -> Vec<Action> {
         self.phase = Phase::Active;
         let max_size = self.core.config.max_size;
-        let default = self.core.config.consumer.settings();
         for group in self.groups.values_mut() {
-            let settings = self.cluster.consumer_settings(group.id());
-            group.start_sessions(&mut self.core, settings.unwrap_or(default).session_timeout);
+            group.start_sessions(&mut self.core, &*self.cluster);
             let Some(group) = group.as_classic_mut() else {
                 continue;
             };
@@ -216,13 +221,18 @@ impl Shard {
                 TimerKey::Session { group, member } => match self.groups.get_mut(&group) {
                     Some(Group::Classic(group)) => group.expire_session(&mut self.core, &member),
                     Some(Group::Consumer(_)) => self.expire_consumer_session(&group, &member),
+                    Some(Group::Streams(_)) => self.expire_streams_session(&group, &member),
                     None => {}
                 },
                 TimerKey::Member {
                     group,
                     member,
                     timer,
-                } => self.expire_member_timer(&group, &member, timer),
+                } => match self.groups.get(&group) {
+                    Some(Group::Streams(_)) => self.expire_streams_rebalance(&group, &member),
+                    _ => self.expire_member_timer(&group, &member, timer),
+                },
+                TimerKey::InitialRebalance(group) => self.end_initial_rebalance_delay(&group),
                 TimerKey::Join(group) => {
                     if let Some(group) = self.groups.get_mut(&group).and_then(Group::as_classic_mut)
                     {
@@ -250,7 +260,7 @@ impl Shard {
         }
     }
 
-    /// The group of either protocol, unless it does not exist or its deletion is on its way to the log.
+    /// The group of any protocol, unless it does not exist or its deletion is on its way to the log.
     pub(crate) fn any_group(&self, group_id: &str) -> Option<&Group> {
         self.groups
             .get(group_id)

@@ -96,7 +96,7 @@ impl Shard {
                 if abandoned && let Some(mut group) = self.groups.remove(id) {
                     group.retire(&mut self.core, error.to_error_code());
                     if let Some(replaced) = replaced.take() {
-                        self.groups.insert(id.clone(), Group::Consumer(replaced));
+                        self.groups.insert(id.clone(), *replaced);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use base::{Clock, ManualClock, Uuid};
 use bytes::Bytes;
 use coordinator::{
     Action, AppendError, ClusterView, CommitId, ConsumerSettings, CoordinatorRecord, GroupConfig,
-    RequestContext, Response, Shard, Token, TopicMetadata,
+    RequestContext, Response, Shard, StreamsSettings, Token, TopicMetadata,
 };
 use wire::ErrorCode;
 use wire::messages::join_group_request::JoinGroupRequestProtocol;
@@ -420,6 +420,7 @@ impl Bench {
 pub(crate) struct TestCluster {
     topics: RwLock<BTreeMap<String, TopicMetadata>>,
     settings: RwLock<BTreeMap<String, ConsumerSettings>>,
+    streams: RwLock<BTreeMap<String, StreamsSettings>>,
     version: AtomicI64,
 }
 
@@ -433,6 +434,12 @@ impl TestCluster {
             .write()
             .unwrap()
             .insert(group.into(), settings);
+    }
+}
+
+impl TestCluster {
+    pub(crate) fn configure_streams(&self, group: &str, settings: StreamsSettings) {
+        self.streams.write().unwrap().insert(group.into(), settings);
     }
 }
 
@@ -456,6 +463,10 @@ impl ClusterView for TestCluster {
 
     fn consumer_settings(&self, group_id: &str) -> Option<ConsumerSettings> {
         self.settings.read().unwrap().get(group_id).copied()
+    }
+
+    fn streams_settings(&self, group_id: &str) -> Option<StreamsSettings> {
+        self.streams.read().unwrap().get(group_id).copied()
     }
 }
 

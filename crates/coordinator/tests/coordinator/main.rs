@@ -11,5 +11,6 @@ mod log;
 mod offsets;
 mod simulation;
 mod static_members;
+mod streams;
 mod sync;
 mod versions;

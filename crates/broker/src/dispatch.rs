@@ -6,6 +6,7 @@
 
 mod admin;
 mod share;
+mod streams;
 mod transactions;
 
 use std::future::Future;

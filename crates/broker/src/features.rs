@@ -19,6 +19,8 @@ use crate::topics::ApiError;
 const METADATA_VERSION: &str = "metadata.version";
 /// The feature that stands for the group protocols.
 pub(crate) const GROUP_VERSION: &str = "group.version";
+/// The feature that stands for streams groups.
+pub(crate) const STREAMS_VERSION: &str = "streams.version";
 
 /// One feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,13 @@ pub(crate) const FEATURES: &[Feature] = &[
         // Apache Kafka 4.4-IV1.
         max_level: 32,
         default_level: 32,
+    },
+    Feature {
+        // Level 1 serves streams groups (KIP-1071).
+        name: STREAMS_VERSION,
+        min_level: 0,
+        max_level: 1,
+        default_level: 1,
     },
     Feature {
         // 0 and 1 let clients use the classic protocol only, 2 that of KIP-890. The broker speaks both whatever

@@ -2,6 +2,7 @@
 //! `__consumer_offsets`, and what those are told of the cluster ([`cluster`]).
 
 pub(crate) mod cluster;
+mod streams;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ impl Coordinated for Shard {
             offsets_retention_check_interval: settings.offsets_retention_check_interval,
             commit_timeout: settings.offsets_commit_timeout,
             consumer: cluster::consumer_config(&settings.group_consumer),
+            streams: streams::config(&settings.group_streams),
         };
         let clock: Arc<dyn Clock> = Arc::clone(server.clock());
         let ids = Box::new(rand::random::<[u8; 16]>);

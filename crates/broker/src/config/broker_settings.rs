@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::consumer_group_settings::ConsumerGroupSettings;
 use super::layers::{BrokerConfigs, parse_connection_overrides};
 use super::share_settings::ShareSettings;
+use super::streams_group_settings::StreamsGroupSettings;
 
 /// The broker keys that have an effect, resolved. Counts and sizes are clamped to what their type can hold;
 /// each field names the key it comes from.
@@ -81,6 +82,8 @@ pub struct BrokerSettings {
     pub group_consumer: ConsumerGroupSettings,
     /// The keys of share groups.
     pub share: ShareSettings,
+    /// The streams protocol's keys, `group.streams.*`.
+    pub group_streams: StreamsGroupSettings,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`.
@@ -207,6 +210,11 @@ impl Reader<'_> {
         (self.long(name) >= 0).then(|| self.count(name))
     }
 
+    /// A time that a value of -1 lifts.
+    fn limit_ms(&self, name: &str) -> Option<Duration> {
+        self.limit(name).map(|_| self.ms(name))
+    }
+
     pub(super) fn ms(&self, name: &str) -> Duration {
         Duration::from_millis(u64::try_from(self.long(name)).unwrap_or(0))
     }
@@ -224,9 +232,8 @@ impl BrokerSettings {
     #[must_use]
     pub fn resolve(configs: &BrokerConfigs) -> BrokerSettings {
         let read = Reader(configs);
-        let overrides = configs
-            .text("max.connections.per.ip.overrides")
-            .unwrap_or_default();
+        let overrides = configs.text("max.connections.per.ip.overrides");
+        let overrides = parse_connection_overrides(&overrides.unwrap_or_default());
         BrokerSettings {
             auto_create_topics_enable: configs.boolean("auto.create.topics.enable"),
             num_partitions: read.int("num.partitions"),
@@ -238,15 +245,12 @@ impl BrokerSettings {
             socket_send_buffer_bytes: read.limit("socket.send.buffer.bytes"),
             socket_receive_buffer_bytes: read.limit("socket.receive.buffer.bytes"),
             socket_listen_backlog_size: read.int("socket.listen.backlog.size"),
-            connections_max_idle: read
-                .limit("connections.max.idle.ms")
-                .map(|_| read.ms("connections.max.idle.ms")),
+            connections_max_idle: read.limit_ms("connections.max.idle.ms"),
             connection_failed_authentication_delay: read
                 .ms("connection.failed.authentication.delay.ms"),
             max_connections: read.count("max.connections"),
             max_connections_per_ip: read.count("max.connections.per.ip"),
-            max_connections_per_ip_overrides: parse_connection_overrides(&overrides)
-                .unwrap_or_default(),
+            max_connections_per_ip_overrides: overrides.unwrap_or_default(),
             max_connection_creation_rate: u32::try_from(read.long("max.connection.creation.rate"))
                 .unwrap_or(u32::MAX),
             queued_max_requests: read.count("queued.max.requests"),
@@ -267,6 +271,7 @@ impl BrokerSettings {
             group_max_size: read.count("group.max.size"),
             group_consumer: ConsumerGroupSettings::resolve(configs),
             share: ShareSettings::resolve(configs),
+            group_streams: StreamsGroupSettings::resolve(configs),
             offset_metadata_max_bytes: read.count("offset.metadata.max.bytes"),
             offsets_retention: read.ms("offsets.retention.minutes") * 60_000,
             offsets_retention_check_interval: read.ms("offsets.retention.check.interval.ms"),

@@ -6,7 +6,10 @@ use base::config::{ConfigSection, Rule, Synonym};
 use super::rules;
 
 const NO_SHARE: &str = "share groups (KIP-932) are not part of this release";
-const NO_STREAMS: &str = "streams groups (KIP-1071) are not part of this release";
+const NO_OTHER_ASSIGNOR: &str = "`sticky` is the only assignor there is";
+const NO_OFFLOAD: &str = "an assignment is computed with the heartbeat that asks for it";
+const NO_WARMUP: &str = "`sticky` moves tasks without warming them up first";
+const NO_TAGS: &str = "`sticky` does not look at tags";
 
 /// The sections of a group's keys.
 pub(super) fn sections() -> Vec<&'static ConfigSection> {
@@ -113,54 +116,47 @@ base::config_keys! {
         "For Kafka Streams applications that let the broker assign their tasks." => {
         INT "streams.session.timeout.ms" = "45000" [
             at_least(1), synonyms(&[Synonym::same("group.streams.session.timeout.ms")]),
-            inert(NO_STREAMS),
         ]
             "How long a member may stay silent before it is taken out, in milliseconds.";
         INT "streams.heartbeat.interval.ms" = "5000" [
             at_least(1), synonyms(&[Synonym::same("group.streams.heartbeat.interval.ms")]),
-            inert(NO_STREAMS),
         ]
             "How often members are told to send a heartbeat, in milliseconds.";
         INT "streams.num.standby.replicas" = "0" [
             at_least(0), synonyms(&[Synonym::same("group.streams.num.standby.replicas")]),
-            inert(NO_STREAMS),
         ]
             "How many members besides the active one keep a copy of a task's state.";
         INT "streams.initial.rebalance.delay.ms" = "3000" [
             at_least(0), synonyms(&[Synonym::same("group.streams.initial.rebalance.delay.ms")]),
-            inert(NO_STREAMS),
         ]
             "How long the first assignment of a new group waits for more members, in milliseconds.";
         INT "streams.assignment.interval.ms" = "1000" [
             at_least(0), synonyms(&[Synonym::same("group.streams.assignment.interval.ms")]),
-            inert(NO_STREAMS),
         ]
             "The least time between two computed assignments, in milliseconds.";
         BOOLEAN "streams.assignor.offload.enable" = "true" [
             internal, synonyms(&[Synonym::same("group.streams.assignor.offload.enable")]),
-            inert(NO_STREAMS),
+            inert(NO_OFFLOAD),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
-        STRING "streams.assignor.name" = null [inert(NO_STREAMS)]
+        STRING "streams.assignor.name" = null [inert(NO_OTHER_ASSIGNOR)]
             "The assignor of this group; null for the first of `group.streams.assignors`.";
         LIST "streams.rack.aware.assignment.tags" = "" [
             list(true, false), synonyms(&[Synonym::same("group.streams.rack.aware.assignment.tags")]),
-            inert(NO_STREAMS),
+            inert(NO_TAGS),
         ]
             "The client tags by which standby tasks are spread over racks.";
         INT "streams.task.offset.interval.ms" = "60000" [
             internal, at_least(1), synonyms(&[Synonym::same("group.streams.task.offset.interval.ms")]),
-            inert(NO_STREAMS),
         ]
             "How often members report the positions of their tasks, in milliseconds.";
         INT "streams.num.warmup.replicas" = "2" [
             internal, at_least(0), synonyms(&[Synonym::same("group.streams.num.warmup.replicas")]),
-            inert(NO_STREAMS),
+            inert(NO_WARMUP),
         ]
             "How many tasks may be warmed up on a new member at a time.";
         LONG "streams.acceptable.recovery.lag" = "10000" [
             internal, at_least(0), synonyms(&[Synonym::same("group.streams.acceptable.recovery.lag")]),
-            inert(NO_STREAMS),
         ]
             "How far behind a copy of a task's state may be, in records, and still count as caught up.";
     }

@@ -26,6 +26,7 @@ mod layers;
 mod rules;
 mod settings;
 mod share_settings;
+mod streams_group_settings;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -46,6 +47,7 @@ pub use describe::{
 pub use layers::{BrokerConfigs, Loaded};
 pub use settings::{CompressionSetting, FlushPolicy, RemoteSettings, TimestampType, TopicSettings};
 pub use share_settings::{Bounded, ShareAutoOffsetReset, ShareGroupSettings, ShareSettings};
+pub use streams_group_settings::StreamsGroupSettings;
 
 /// What was set on one resource: key to text, unparsed.
 pub type Overrides = BTreeMap<String, String>;

@@ -6,13 +6,13 @@ use wire::ApiKey;
 use wire::Reader;
 use wire::messages::*;
 
-use super::{answer, transactions};
+use super::{answer, streams};
 use crate::connection::ReplyFuture;
 use crate::handlers;
 use crate::request::RequestContext;
 use crate::server::Server;
 
-/// Takes up a request of an API of share groups; one of another API goes on to the transactions.
+/// Takes up a request of an API of share groups; one of another API goes on to streams groups.
 ///
 /// # Errors
 /// The reason to close the connection.
@@ -57,6 +57,6 @@ pub(super) fn route_to_share_groups(
                 handlers::read_share_group_state_summary::handle
             )
         }
-        _ => transactions::route_to_transactions(server, context, reader),
+        _ => streams::route_to_streams(server, context, reader),
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use base::{TopicId, Uuid};
 use coordinator::{
-    Assignor, ClusterView, ConsumerGroupConfig, ConsumerSettings, MigrationPolicy, TopicMetadata,
+    Assignor, ClusterView, ConsumerGroupConfig, ConsumerSettings, MigrationPolicy, StreamsSettings,
+    TopicMetadata,
 };
 use metastore::Metadata;
 
+use super::streams;
 use crate::config::{BrokerConfigs, BrokerSettings, ConsumerGroupSettings};
 use crate::server::Server;
 use crate::topics::{Topic, TopicTable};
@@ -98,6 +100,12 @@ impl ClusterView for ClusterOfServer {
                 settings.max_assignment_interval,
             ),
         })
+    }
+
+    fn streams_settings(&self, group_id: &str) -> Option<StreamsSettings> {
+        let image = self.metadata.image();
+        let own = image.group_configs().get(group_id);
+        Some(streams::of_group(&self.settings().group_streams, own))
     }
 }
 

@@ -21,7 +21,7 @@ base::config_keys! {
             "Members one group may have; further ones are refused with GROUP_MAX_SIZE_REACHED.";
         LIST "group.coordinator.rebalance.protocols" = "classic,consumer,streams" [
             rule(Rule::EachOneOf { values: &["consumer", "classic", "share", "streams"], empty: false }),
-            differs("the classic protocol is always served, and streams groups are not part of this release."),
+            differs("the classic protocol is always served."),
         ]
             "The group protocols the broker serves.";
         INT "group.coordinator.threads" = "4" [

@@ -4,7 +4,11 @@
 use base::config::Rule;
 
 const NO_SHARE_GROUPS: &str = "share groups (KIP-932) are not part of this release";
-const NO_STREAMS_GROUPS: &str = "streams groups (KIP-1071) are not part of this release";
+const NO_OTHER_ASSIGNOR: &str = "`sticky` is the only assignor there is";
+const NO_OFFLOAD: &str = "an assignment is computed with the heartbeat that asks for it";
+const NO_WARMUP: &str = "`sticky` moves tasks without warming them up first";
+const NO_TAGS: &str = "`sticky` does not look at tags";
+const NO_PLUGINS: &str = "there are no plugins";
 
 base::config_keys! {
     /// Consumer groups (KIP-848).
@@ -257,91 +261,83 @@ base::config_keys! {
     /// Streams groups (KIP-1071).
     pub(super) static STREAMS_GROUPS: "Streams groups (KIP-1071)",
         "Kafka Streams applications that let the broker assign their tasks." => {
-        INT "group.streams.session.timeout.ms" = "45000" [at_least(1), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.session.timeout.ms" = "45000" [at_least(1)]
             "How long a member may stay silent before it is taken out, in milliseconds.";
-        INT "group.streams.min.session.timeout.ms" = "45000" [at_least(1), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.min.session.timeout.ms" = "45000" [at_least(1)]
             "The shortest session timeout a group may set, in milliseconds.";
-        INT "group.streams.max.session.timeout.ms" = "60000" [at_least(1), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.max.session.timeout.ms" = "60000" [at_least(1)]
             "The longest session timeout a group may set, in milliseconds.";
-        INT "group.streams.heartbeat.interval.ms" = "5000" [at_least(1), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.heartbeat.interval.ms" = "5000" [at_least(1)]
             "How often members send heartbeats, in milliseconds.";
         INT "group.streams.min.heartbeat.interval.ms" = "5000" [
             at_least(1),
-            inert(NO_STREAMS_GROUPS),
         ]
             "The shortest heartbeat interval a group may set, in milliseconds.";
         INT "group.streams.max.heartbeat.interval.ms" = "15000" [
             at_least(1),
-            inert(NO_STREAMS_GROUPS),
         ]
             "The longest heartbeat interval a group may set, in milliseconds.";
-        INT "group.streams.max.size" = "2147483647" [at_least(1), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.max.size" = "2147483647" [at_least(1)]
             "Members one streams group may have.";
-        INT "group.streams.num.standby.replicas" = "0" [at_least(0), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.num.standby.replicas" = "0" [at_least(0)]
             "Members besides the active one that keep a copy of a task's state.";
-        INT "group.streams.max.standby.replicas" = "2" [at_least(0), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.max.standby.replicas" = "2" [at_least(0)]
             "The most standby copies a group may ask for.";
         INT "group.streams.initial.rebalance.delay.ms" = "3000" [
             at_least(0),
-            inert(NO_STREAMS_GROUPS),
         ]
             "How long the first assignment of a new group waits for more members, in milliseconds.";
         INT "group.streams.assignment.interval.ms" = "1000" [
             at_least(0),
             cluster_wide,
-            inert(NO_STREAMS_GROUPS),
         ]
             "The least time between two computed assignments, in milliseconds.";
-        INT "group.streams.min.assignment.interval.ms" = "0" [at_least(0), inert(NO_STREAMS_GROUPS)]
+        INT "group.streams.min.assignment.interval.ms" = "0" [at_least(0)]
             "The shortest assignment interval a group may set, in milliseconds.";
         INT "group.streams.max.assignment.interval.ms" = "15000" [
             at_least(0),
-            inert(NO_STREAMS_GROUPS),
         ]
             "The longest assignment interval a group may set, in milliseconds.";
-        LIST "group.streams.assignors" = "sticky" [list(false, false), inert(NO_STREAMS_GROUPS)]
+        LIST "group.streams.assignors" = "sticky" [list(false, false), inert(NO_OTHER_ASSIGNOR)]
             "The task assignors on offer, the default one first.";
         BOOLEAN "group.streams.assignor.offload.enable" = "true" [
             cluster_wide,
             internal,
-            inert(NO_STREAMS_GROUPS),
+            inert(NO_OFFLOAD),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
         INT "group.streams.task.offset.interval.ms" = "60000" [
             at_least(1),
             internal,
-            inert(NO_STREAMS_GROUPS),
         ]
             "How often members report the positions of their tasks, in milliseconds.";
         INT "group.streams.min.task.offset.interval.ms" = "15000" [
             at_least(1),
             internal,
-            inert(NO_STREAMS_GROUPS),
         ]
             "The shortest such interval a group may set, in milliseconds.";
         INT "group.streams.num.warmup.replicas" = "2" [
             at_least(0),
             internal,
-            inert(NO_STREAMS_GROUPS),
+            inert(NO_WARMUP),
         ]
             "Tasks that may be warmed up on a new member at a time.";
         INT "group.streams.max.warmup.replicas" = "20" [
             at_least(0),
             internal,
-            inert(NO_STREAMS_GROUPS),
+            inert(NO_WARMUP),
         ]
             "The most warm-ups a group may ask for.";
         LIST "group.streams.rack.aware.assignment.tags" = "" [
             list(true, false),
-            inert(NO_STREAMS_GROUPS),
+            inert(NO_TAGS),
         ]
             "Client tags by which standby tasks are spread over racks.";
-        CLASS "group.streams.topology.description.plugin.class" = null [inert(NO_STREAMS_GROUPS)]
+        CLASS "group.streams.topology.description.plugin.class" = null [inert(NO_PLUGINS)]
             "A class that stores the descriptions of topologies.";
         LONG "group.streams.acceptable.recovery.lag" = "10000" [
             at_least(0),
             internal,
-            inert(NO_STREAMS_GROUPS),
         ]
             "How far behind a copy of a task's state may be, in records, and still count as caught \
              up.";

@@ -7,6 +7,7 @@ pub mod kcat;
 pub mod librdkafka;
 pub mod rdkafka;
 mod registry;
+pub mod streams;
 
 use crate::suite::Suite;
 
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(kcat::Kcat),
         Box::new(java_tools::JavaTools),
         Box::new(java_client::JavaClient),
+        Box::new(streams::Streams),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

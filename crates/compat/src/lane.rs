@@ -154,6 +154,7 @@ fn run_suite(
     let logs = cache.directory(&format!("logs/{}-{kind}", suite.name()))?;
     let session = Session {
         target: &target,
+        launcher,
         kafka: &launcher.kafka,
         cache,
         logs,
@@ -191,11 +192,7 @@ fn run_suite(
 fn closing_cases(mut target: Target) -> Vec<CaseResult> {
     let mut cases = Vec::new();
     if target.kind() == Kind::Affluent {
-        let log = target.log_text();
-        let error = log
-            .lines()
-            .find(|line| line.contains(" ERROR ") || line.contains("panicked at"));
-        let outcome = error.map_or(Outcome::Pass, |line| Outcome::Fail(line.to_owned()));
+        let outcome = target.logged_error().map_or(Outcome::Pass, Outcome::Fail);
         cases.push(CaseResult {
             case: CLEAN_LOG.to_owned(),
             outcome,

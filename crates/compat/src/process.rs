@@ -105,6 +105,11 @@ impl Managed {
 
     /// Kills the group with SIGKILL and waits until it is gone.
     pub fn kill(mut self) -> Result<ExitStatus> {
+        self.kill_and_wait()
+    }
+
+    /// As [`Self::kill`], for an owner that still wants to read what the process wrote.
+    pub fn kill_and_wait(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::KILL)?;
         self.child
             .wait()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
 use crate::kafka::Kafka;
-use crate::target::Target;
+use crate::target::{Launcher, Target};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +60,8 @@ pub struct CaseResult {
 pub struct Session<'a> {
     /// The broker under test.
     pub target: &'a Target,
+    /// For cases that want a broker of their own, such as one that they kill.
+    pub launcher: &'a Launcher,
     /// Apache Kafka's jars, for the suites in Java.
     pub kafka: &'a Kafka,
     /// Where downloads and builds live.

@@ -53,7 +53,16 @@ enum Broker {
 #[derive(Debug)]
 pub struct Target {
     broker: Broker,
+    place: Place,
+}
+
+/// Where a broker lives and what it is told: all that a second start on the same data needs.
+#[derive(Debug)]
+struct Place {
     directory: TempDir,
+    port: u16,
+    controller_port: u16,
+    properties: Vec<(String, String)>,
 }
 
 impl Launcher {
@@ -75,7 +84,19 @@ impl Launcher {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
         );
         let [port, controller_port] = probe::free_ports()?;
-        let broker = match kind {
+        let place = Place {
+            directory,
+            port,
+            controller_port,
+            properties,
+        };
+        let broker = self.start_in(kind, &place)?;
+        Ok(Target { broker, place })
+    }
+
+    fn start_in(&self, kind: Kind, place: &Place) -> Result<Broker> {
+        let directory = place.directory.path();
+        Ok(match kind {
             Kind::Affluent => {
                 let binary = self
                     .affluent
@@ -83,23 +104,22 @@ impl Launcher {
                     .context("no affluent binary was given to the lane")?;
                 Broker::Affluent(Affluent::start(&affluent::Options {
                     binary,
-                    directory: directory.path(),
-                    port,
-                    overrides: &properties,
+                    directory,
+                    port: place.port,
+                    overrides: &place.properties,
                 })?)
             }
             Kind::Kafka => Broker::Kafka(Oracle::start(
                 &self.kafka,
                 &oracle::Options {
-                    directory: directory.path(),
-                    port,
-                    controller_port,
+                    directory,
+                    port: place.port,
+                    controller_port: place.controller_port,
                     profile: Profile::Tests,
-                    overrides: &properties,
+                    overrides: &place.properties,
                 },
             )?),
-        };
-        Ok(Target { broker, directory })
+        })
     }
 }
 
@@ -138,7 +158,7 @@ impl Target {
 
     /// Room for a suite's own files.
     pub fn scratch(&self) -> &Path {
-        self.directory.path()
+        self.place.directory.path()
     }
 
     /// What the broker logged so far.
@@ -164,15 +184,41 @@ impl Target {
         }
     }
 
+    /// The first line of Affluent's log that tells of an error, if there is one.
+    ///
+    /// An error that no client saw is a fault all the same. Apache Kafka logs some as a matter of course, so its log
+    /// is not looked at.
+    pub fn logged_error(&self) -> Option<String> {
+        if self.kind() == Kind::Kafka {
+            return None;
+        }
+        self.log_text()
+            .lines()
+            .find(|line| line.contains(" ERROR ") || line.contains("panicked at"))
+            .map(str::to_owned)
+    }
+
+    /// Kills the broker with SIGKILL and starts it again on the same data and port.
+    pub fn kill_and_start(self, launcher: &Launcher) -> Result<Self> {
+        let kind = self.kind();
+        let Self { broker, place } = self;
+        match broker {
+            Broker::Affluent(broker) => broker.kill(),
+            Broker::Kafka(broker) => broker.kill(),
+        }?;
+        let broker = launcher.start_in(kind, &place)?;
+        Ok(Self { broker, place })
+    }
+
     /// A graceful stop; a broker that does not stop, or not well, is an error that ends with its last words.
     pub fn stop(self) -> Result<()> {
-        let Self { broker, directory } = self;
+        let Self { broker, place } = self;
         let stopped = match broker {
             Broker::Affluent(broker) => broker.stop(),
             Broker::Kafka(broker) => broker.stop(),
         };
         stopped.map_err(|error| {
-            let log = fs::read(directory.path().join(LOG_NAME)).unwrap_or_default();
+            let log = fs::read(place.directory.path().join(LOG_NAME)).unwrap_or_default();
             error.context(process::tail(&String::from_utf8_lossy(&log), 6))
         })
     }

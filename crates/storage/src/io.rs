@@ -61,6 +61,18 @@ pub(crate) fn write_all_vectored_at(
     Ok(())
 }
 
+/// Has the kernel begin to write the dirty pages from `from` to `to`, without waiting for them. `POSIX_FADV_DONTNEED`
+/// does that first (`generic_fadvise`); what it drops next are clean pages only, and these are on their way to the
+/// disk. A failure of the write is the next sync's to report; a kernel that takes no advice costs speed only.
+pub(crate) fn start_write_back(file: &File, from: u64, to: u64) {
+    let length = std::num::NonZeroU64::new(to.saturating_sub(from));
+    if length.is_some()
+        && let Err(errno) = rustix::fs::fadvise(file, from, length, rustix::fs::Advice::DontNeed)
+    {
+        tracing::trace!(%errno, "the kernel takes no advice on write-back");
+    }
+}
+
 /// Reads until `buf` is full or the file ends; returns how much was read.
 pub(crate) fn read_full_at(file: &File, buf: &mut [u8], position: u64) -> io::Result<usize> {
     let mut done = 0;

@@ -330,6 +330,19 @@ fn deleted_records_stay_deleted() {
     );
 }
 
+/// How many files in `dir` wait for `file.delete.delay.ms`.
+fn delayed_deletions(dir: &std::path::Path) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            count += delayed_deletions(&entry.path());
+        } else {
+            count += usize::from(entry.path().extension().is_some_and(|e| e == "deleted"));
+        }
+    }
+    count
+}
+
 #[test]
 fn retention_by_time_and_size_deletes_whole_segments() {
     let dir = tempfile::tempdir().unwrap();
@@ -382,8 +395,12 @@ fn retention_by_time_and_size_deletes_whole_segments() {
     wait_flushed(&log(1));
     let image = tempfile::tempdir().unwrap();
     crash_image(dir.path(), image.path());
+    assert!(delayed_deletions(image.path()) > 0);
     let (crashed, report) = open_at(options(image.path()), specs, &clock);
     assert!(report.offline.is_empty(), "{report:?}");
+    wait_for("the files whose deletion was delayed are gone", || {
+        delayed_deletions(image.path()) == 0
+    });
     for n in 1..=3 {
         let back = crashed.partition(topic_id(n), PartitionIndex(0)).unwrap();
         assert_eq!(back.log_start_offset(), log(n).log_start_offset());

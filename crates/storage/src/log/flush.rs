@@ -16,7 +16,7 @@ use wire::record_batch::BatchHeader;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::fault::IoOp;
-use crate::io::{LockExt, is_disk_full, sync_dir, write_all_vectored_at};
+use crate::io::{BLOCK, LockExt, is_disk_full, start_write_back, sync_dir, write_all_vectored_at};
 use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentView, TIME_ENTRY_LEN,
 };
@@ -28,6 +28,8 @@ use crate::store::{SegmentPart, SegmentStore};
 /// The most taken from the tail at once.
 const CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_BATCHES: usize = 4_096;
+/// So much of a segment goes to the disk at once, while nobody waits for it.
+const WRITE_BACK_BYTES: u64 = 256 << 10;
 
 /// The segment that grows.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Active {
     pub(crate) rolling_timestamp: Option<i64>,
     pub(crate) created_ms: i64,
     pub(crate) jitter_ms: i64,
+    /// The kernel was asked to write the log part back up to here.
+    pub(crate) written_back: u64,
 }
 
 /// What the io lock guards.
@@ -120,12 +124,29 @@ impl PartitionLog {
                 let count = self.write_run(io, rest, &config)?;
                 let (written, after) = rest.split_at(count);
                 self.publish(io, written);
+                self.write_back(io);
                 let aborted: Vec<AbortedTxn> = written.iter().filter_map(|t| t.aborted).collect();
                 self.write_aborted(io, &aborted)?;
                 rest = after;
             }
             self.write_epochs(io)?;
         }
+    }
+
+    /// Has the disk take what the journal holds already in small pieces. Left to the checkpoint, some hundred
+    /// megabytes would meet the journal's writes there, and those are what producers wait for.
+    fn write_back(&self, io: &mut IoState) {
+        let Some(active) = &mut io.active else { return };
+        // The last page is still written to.
+        let whole = active.view.size & !(BLOCK as u64 - 1);
+        if whole.saturating_sub(active.written_back) < WRITE_BACK_BYTES {
+            return;
+        }
+        let base = active.view.base;
+        if let Ok(file) = self.context.store.file(&self.name, base, SegmentPart::Log) {
+            start_write_back(&file, active.written_back, whole);
+        }
+        active.written_back = whole;
     }
 
     /// The written batches leave the tail.
@@ -323,6 +344,7 @@ impl PartitionLog {
             } else {
                 (random % jitter) as i64
             },
+            written_back: 0,
         });
         add(&self.context.metrics.segment_rolls, 1);
         Ok(())

@@ -442,6 +442,7 @@ fn scan_from_point(
             rolling_timestamp: rolling,
             created_ms: input.now_ms,
             jitter_ms: 0,
+            written_back: view.size,
         });
         if !whole {
             let synced_size = known.map_or(0, |view| view.size);

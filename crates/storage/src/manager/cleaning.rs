@@ -483,11 +483,10 @@ impl Inner {
         })
     }
 
-    /// Finishes or undoes what a pass over the log was doing when the last process ended.
+    /// Finishes or undoes what a pass over the log, or a delayed deletion, was doing when the last process ended.
     pub(super) fn complete_cleaning(
         &self,
         name: &LogName,
-        config: &LogConfig,
         saved: Option<&mut LogCheckpoint>,
     ) -> Result<(), StorageError> {
         let store = &self.context.store;
@@ -496,10 +495,7 @@ impl Inner {
         if swap::complete(store, name, saved).map_err(failed)? {
             self.cleaner.completed.locked().push(dir.clone());
         }
-        if config.cleanup_policy.compact {
-            crate::cleaner::swap::remove_leftovers(store, name).map_err(failed)?;
-        }
-        Ok(())
+        swap::remove_leftovers(store, name).map_err(failed)
     }
 
     /// The checkpoint knows of the swaps that the start finished.

@@ -316,7 +316,7 @@ impl Inner {
             let frames = frames.remove(&key).unwrap_or_default();
             let there = dirs.contains(&name.dir_name());
             if there {
-                self.complete_cleaning(&name, &spec.config, saved.get_mut(&key))?;
+                self.complete_cleaning(&name, saved.get_mut(&key))?;
             }
             let one = self.open_log(spec, name, there, saved.get(&key), &frames, scan, report)?;
             opened.push(one);

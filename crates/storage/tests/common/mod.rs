@@ -241,20 +241,20 @@ pub(crate) fn crash_image(data_dir: &Path, to: &Path) {
     copy_tree(&data_dir.join("logs"), &to.join("logs"));
 }
 
-/// Waits until everything appended is in segment files.
-pub(crate) fn wait_flushed(log: &PartitionLog) {
+/// Waits until `condition` holds.
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let began = std::time::Instant::now();
-    loop {
-        let end = log.log_end_offset().0;
-        if log
-            .segments()
-            .last()
-            .map_or(0, |segment| segment.next_offset)
-            == end
-        {
-            return;
-        }
-        assert!(began.elapsed().as_secs() < 60, "the tail is not flushed");
+    while !condition() {
+        assert!(began.elapsed().as_secs() < 60, "{what}: not in a minute");
         std::thread::yield_now();
     }
+}
+
+/// Waits until everything appended is in segment files.
+pub(crate) fn wait_flushed(log: &PartitionLog) {
+    wait_for("the tail is flushed", || {
+        let end = log.log_end_offset().0;
+        let flushed = log.segments().last().map_or(0, |last| last.next_offset);
+        flushed == end
+    });
 }

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod emit;
+mod fields;
 mod names;
 mod schema;
 

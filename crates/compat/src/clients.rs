@@ -8,6 +8,7 @@ pub mod librdkafka;
 pub mod rdkafka;
 mod registry;
 pub mod streams;
+pub mod streams_group;
 
 use crate::suite::Suite;
 
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(java_tools::JavaTools),
         Box::new(java_client::JavaClient),
         Box::new(streams::Streams),
+        Box::new(streams_group::StreamsGroup),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

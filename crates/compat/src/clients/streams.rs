@@ -1,5 +1,6 @@
-//! Kafka Streams 4.3.1 with `processing.guarantee=exactly_once_v2`: applications of our own (`java/src/StreamsApp.java`)
-//! that are killed, and whose broker is killed, while they work. What they wrote must be exact.
+//! Kafka Streams 4.3.1 with `processing.guarantee=exactly_once_v2`, by the classic protocol and by that of streams groups
+//! (KIP-1071): applications of our own (`java/src/StreamsApp.java`) that are killed, and whose broker is killed, while
+//! they work. What they wrote must be exact.
 //!
 //! A case has a broker of its own and three JVMs: the application; one that feeds it and follows its output
 //! (`StreamsCheck feed`); and, when all is done and the application has stopped, one that judges the whole output
@@ -19,15 +20,25 @@ use crate::target::Target;
 
 /// How long a case waits for the next thing to happen. The longest healthy wait is for the session of a member that
 /// was killed.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
-const STOP_GRACE: Duration = Duration::from_secs(40);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(40);
 
 /// A killed member is gone soon, so that its partitions move; the broker's least session is six seconds.
 const CLASSIC: &[&str] = &[
     "consumer.session.timeout.ms=6000",
     "consumer.heartbeat.interval.ms=500",
 ];
+
+/// The same of the streams protocol (KIP-1071), in which the broker says it.
+pub(super) const SHORT_SESSIONS: &[(&str, &str)] = &[
+    ("group.streams.session.timeout.ms", "6000"),
+    ("group.streams.min.session.timeout.ms", "6000"),
+    ("group.streams.heartbeat.interval.ms", "500"),
+    ("group.streams.min.heartbeat.interval.ms", "500"),
+];
+
+const STREAMS: &[&str] = &["group.protocol=streams"];
 
 /// The suite.
 #[derive(Debug)]
@@ -56,6 +67,8 @@ struct Plan {
     per_second: u32,
     /// Settings of the application beyond those in `StreamsApp`.
     settings: &'static [&'static str],
+    /// Properties of the broker.
+    broker: &'static [(&'static str, &'static str)],
     /// What strikes, at equal shares of the output.
     faults: &'static [Fault],
 }
@@ -69,6 +82,7 @@ const PLANS: &[Plan] = &[
         records: 500,
         per_second: 1000,
         settings: CLASSIC,
+        broker: &[],
         faults: &[],
     },
     Plan {
@@ -77,6 +91,7 @@ const PLANS: &[Plan] = &[
         records: 6000,
         per_second: 300,
         settings: CLASSIC,
+        broker: &[],
         faults: ALL_FAULTS,
     },
     Plan {
@@ -85,6 +100,34 @@ const PLANS: &[Plan] = &[
         records: 12_000,
         per_second: 600,
         settings: CLASSIC,
+        broker: &[],
+        faults: ALL_FAULTS,
+    },
+    Plan {
+        case: "word-count-streams-group",
+        topology: "word-count",
+        records: 500,
+        per_second: 1000,
+        settings: STREAMS,
+        broker: SHORT_SESSIONS,
+        faults: &[],
+    },
+    Plan {
+        case: "word-count-streams-group-killed",
+        topology: "word-count",
+        records: 6000,
+        per_second: 300,
+        settings: STREAMS,
+        broker: SHORT_SESSIONS,
+        faults: ALL_FAULTS,
+    },
+    Plan {
+        case: "windowed-join-streams-group-killed",
+        topology: "windowed-join",
+        records: 12_000,
+        per_second: 600,
+        settings: STREAMS,
+        broker: SHORT_SESSIONS,
         faults: ALL_FAULTS,
     },
 ];
@@ -113,7 +156,7 @@ impl Suite for Streams {
 }
 
 fn run_plan(session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let broker = session.launcher.start(session.target.kind(), &[])?;
+    let broker = session.launcher.start(session.target.kind(), plan.broker)?;
     let bench = Bench {
         session,
         plan,
@@ -280,7 +323,7 @@ impl Stage {
 }
 
 /// Waits until what the process printed is as wanted. Fails when it ended badly or nothing new came for too long.
-fn await_process(
+pub(super) fn await_process(
     process: &mut Managed,
     what: &str,
     mut said: impl FnMut(&str) -> bool,
@@ -315,7 +358,7 @@ fn await_process(
 }
 
 /// The number in the last line `name<tab>number`.
-fn number(log: &str, name: &str) -> Option<u64> {
+pub(super) fn number(log: &str, name: &str) -> Option<u64> {
     log.lines()
         .rev()
         .filter_map(|line| line.split_once('\t'))

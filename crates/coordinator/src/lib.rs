@@ -1,5 +1,5 @@
 //! Kafka's coordinators as sans-I/O state machines: groups here, transactions in [`transaction`], the state of share
-//! partitions in [`share_state`]. What they have in common is [`StateMachine`].
+//! partitions in [`share_state`]; [`share_partition`] delivers their records. What they have in common is [`StateMachine`].
 //!
 //! A [`Shard`] is the coordinator of one partition of `__consumer_offsets`: every group whose id hashes to
 //! that partition ([`partition_for`]), with its members and its committed offsets. It does no I/O. The
@@ -51,6 +51,7 @@ mod offsets;
 mod partition;
 mod record;
 mod shard;
+pub mod share_partition;
 pub mod share_state;
 mod streams;
 mod timer;

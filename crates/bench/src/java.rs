@@ -23,6 +23,8 @@ pub(crate) struct ProduceLoad<'a> {
     pub(crate) record_bytes: u32,
     /// `batch.size`.
     pub(crate) batch_bytes: u32,
+    /// How long each transaction lasts; none when `None`.
+    pub(crate) transaction_ms: Option<u32>,
 }
 
 /// The last line of `ProducerPerformance`.
@@ -72,6 +74,10 @@ pub(crate) fn produce(
     command
         .arg("--command-property")
         .arg(format!("batch.size={}", load.batch_bytes));
+    if let Some(transaction_ms) = load.transaction_ms {
+        command.args(["--transactional-id", "bench", "--transaction-duration-ms"]);
+        command.arg(transaction_ms.to_string());
+    }
     run(&mut command, parse_produce)
 }
 
@@ -86,6 +92,29 @@ pub(crate) fn consume(
     command.args(["--topic", topic, "--timeout", "60000"]);
     command.arg("--num-records").arg(records.to_string());
     run(&mut command, parse_consume)
+}
+
+/// The time of a record through the loop, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LoopFigures {
+    /// The median.
+    pub(crate) p50_us: f64,
+    /// The 99th percentile.
+    pub(crate) p99_us: f64,
+}
+
+/// Runs `ExactlyOnceLoop`, which is our own, at 500 records a second.
+pub(crate) fn exactly_once_loop(
+    hall: &Hall,
+    broker: &Running,
+    warm_up: u32,
+    records: u32,
+) -> Result<LoopFigures> {
+    let classes = hall.kafka.compile_runner()?;
+    let mut command = hall.kafka.java_with(&[&classes], &TOOL_JVM);
+    command.arg("ExactlyOnceLoop").arg(broker.bootstrap());
+    command.args([warm_up.to_string(), records.to_string(), "500".to_owned()]);
+    Ok(run(&mut command, parse_loop)?.figures)
 }
 
 /// Runs a tool and reads its last line of figures.
@@ -142,6 +171,19 @@ fn parse_consume(line: &str) -> Option<ConsumeFigures> {
         .flatten()
 }
 
+/// `records 15000 p50-us 4321.0 p99-us 9876.5`
+fn parse_loop(line: &str) -> Option<LoopFigures> {
+    let mut words = line.strip_prefix("records ")?.split(' ').skip(1);
+    let mut figure = |name: &str| -> Option<f64> {
+        (words.next()? == name).then_some(())?;
+        words.next()?.parse().ok()
+    };
+    Some(LoopFigures {
+        p50_us: figure("p50-us")?,
+        p99_us: figure("p99-us")?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +201,17 @@ mod tests {
             p99_ms: 3.0,
         };
         assert_eq!(parse_produce(last), Some(expected));
+    }
+
+    #[test]
+    fn the_line_of_the_loop_is_read() {
+        let expected = LoopFigures {
+            p50_us: 4_321.0,
+            p99_us: 9_876.5,
+        };
+        let line = "records 15000 p50-us 4321.0 p99-us 9876.5";
+        assert_eq!(parse_loop(line), Some(expected));
+        assert_eq!(parse_loop("records 15000 p99-us 1.0 p50-us 2.0"), None);
     }
 
     #[test]

@@ -560,8 +560,24 @@ pub fn list_offset(
 /// # Errors
 /// When the conversation fails.
 pub fn find_coordinator(connection: &mut Connection, group: &str) -> Result<ErrorCode> {
+    find_coordinator_of(connection, 0, group)
+}
+
+/// Asks for the coordinator of a transactional id.
+///
+/// # Errors
+/// When the conversation fails.
+pub fn find_transaction_coordinator(
+    connection: &mut Connection,
+    transactional_id: &str,
+) -> Result<ErrorCode> {
+    find_coordinator_of(connection, 1, transactional_id)
+}
+
+fn find_coordinator_of(connection: &mut Connection, key_type: i8, key: &str) -> Result<ErrorCode> {
     let request = FindCoordinatorRequest {
-        coordinator_keys: vec![group.to_owned()],
+        key_type,
+        coordinator_keys: vec![key.to_owned()],
         ..Default::default()
     };
     let answer = connection.call(4, &request)?;

@@ -73,6 +73,7 @@ pub(crate) fn restart(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> 
         records,
         record_bytes: 1_024,
         batch_bytes: 65_536,
+        transaction_ms: None,
     };
     java::produce(hall, &broker, load)?;
     let begin = std::time::Instant::now();

@@ -1,10 +1,13 @@
 //! The experiments, one file a kind.
 
+mod compaction;
 mod connections;
+mod group;
 mod lifecycle;
 mod partitions;
 mod request_latency;
 mod throughput;
+mod transactions;
 
 use anyhow::{Context, Result};
 
@@ -30,6 +33,16 @@ pub(crate) enum Scenario {
     Partitions,
     /// 2,000 idle connections.
     Connections,
+    /// `ProducerPerformance` with transactions of 100 ms and 10 ms.
+    Transactions,
+    /// One producer that commits transactions of one record.
+    CommitLatency,
+    /// Consume, transform and produce, exactly once.
+    ExactlyOnce,
+    /// A group of 500 members.
+    Group,
+    /// What the log cleaner costs.
+    Compaction,
 }
 
 /// Every scenario, in the order of the table.
@@ -42,6 +55,11 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Restart,
     Scenario::Partitions,
     Scenario::Connections,
+    Scenario::Transactions,
+    Scenario::CommitLatency,
+    Scenario::ExactlyOnce,
+    Scenario::Group,
+    Scenario::Compaction,
 ];
 
 const BOTH: &[Contender] = &[Contender::Kafka, Contender::Affluent];
@@ -86,6 +104,11 @@ impl Scenario {
             Scenario::Restart => "restart",
             Scenario::Partitions => "partitions",
             Scenario::Connections => "connections",
+            Scenario::Transactions => "transactions",
+            Scenario::CommitLatency => "commit-latency",
+            Scenario::ExactlyOnce => "exactly-once",
+            Scenario::Group => "group-500",
+            Scenario::Compaction => "compaction",
         }
     }
 
@@ -95,10 +118,16 @@ impl Scenario {
             Scenario::Throughput
             | Scenario::SmallBatches
             | Scenario::LatencyAtRate
-            | Scenario::LatencySingle => ALL_THREE,
-            Scenario::Start | Scenario::Restart | Scenario::Partitions | Scenario::Connections => {
-                BOTH
-            }
+            | Scenario::LatencySingle
+            | Scenario::Transactions => ALL_THREE,
+            Scenario::Start
+            | Scenario::Restart
+            | Scenario::Partitions
+            | Scenario::Connections
+            | Scenario::CommitLatency
+            | Scenario::ExactlyOnce
+            | Scenario::Group
+            | Scenario::Compaction => BOTH,
         }
     }
 
@@ -113,6 +142,11 @@ impl Scenario {
             Scenario::Restart => lifecycle::RESTART_MEASUREMENTS,
             Scenario::Partitions => partitions::MEASUREMENTS,
             Scenario::Connections => connections::MEASUREMENTS,
+            Scenario::Transactions => transactions::THROUGHPUT_MEASUREMENTS,
+            Scenario::CommitLatency => transactions::COMMIT_MEASUREMENTS,
+            Scenario::ExactlyOnce => transactions::LOOP_MEASUREMENTS,
+            Scenario::Group => group::MEASUREMENTS,
+            Scenario::Compaction => compaction::MEASUREMENTS,
         }
     }
 
@@ -127,6 +161,11 @@ impl Scenario {
             Scenario::Restart => lifecycle::restart(hall, contender),
             Scenario::Partitions => partitions::run(hall, contender),
             Scenario::Connections => connections::run(hall, contender),
+            Scenario::Transactions => transactions::throughput(hall, contender),
+            Scenario::CommitLatency => transactions::commit_latency(hall, contender),
+            Scenario::ExactlyOnce => transactions::exactly_once(hall, contender),
+            Scenario::Group => group::run(hall, contender),
+            Scenario::Compaction => compaction::run(hall, contender),
         }
     }
 }

@@ -108,6 +108,7 @@ pub(crate) fn large(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
         records: hall.size(2_000_000, 100_000),
         record_bytes: 1_024,
         batch_bytes: 65_536,
+        transaction_ms: None,
     };
     let warm_up = ProduceLoad {
         topic: WARM_UP_TOPIC,
@@ -170,6 +171,7 @@ pub(crate) fn small(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
         records: hall.size(6_000_000, 400_000),
         record_bytes: 100,
         batch_bytes: 16_384,
+        transaction_ms: None,
     };
     let warm_up = ProduceLoad {
         topic: WARM_UP_TOPIC,

@@ -34,7 +34,7 @@ base::config_keys! {
         ]
             "How often members are told to send a heartbeat, in milliseconds. It bounds how fast a new \
              assignment reaches them.";
-        INT "consumer.assignment.interval.ms" = "1000" [
+        INT "consumer.assignment.interval.ms" = "100" [
             at_least(0), synonyms(&[Synonym::same("group.consumer.assignment.interval.ms")]),
         ]
             "The least time between two computed assignments, in milliseconds; changes in between are \

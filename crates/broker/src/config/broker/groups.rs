@@ -52,11 +52,12 @@ base::config_keys! {
         ]
             "Which way a group may change between the classic and the consumer protocol while it \
              has members.";
-        INT "group.consumer.assignment.interval.ms" = "1000" [
+        INT "group.consumer.assignment.interval.ms" = "100" [
             at_least(0),
             cluster_wide,
         ]
-            "The least time between two computed assignments, in milliseconds.";
+            "The least time between two computed assignments, in milliseconds. Differs: Apache Kafka's default is \
+             1000; an assignment costs little here, and a large group is stable a second sooner.";
         INT "group.consumer.min.assignment.interval.ms" = "0" [
             at_least(0),
         ]

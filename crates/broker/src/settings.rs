@@ -1,7 +1,7 @@
 //! From a topic's settings to what storage and validation want to know.
 
 use base::PartitionIndex;
-use storage::{CleanerConfig, CleanupPolicy, LogConfig};
+use storage::{CleanerConfig, CleanupPolicy, LogConfig, RemoteLogConfig};
 use wire::record_batch::Compression;
 use wire::record_validate::{
     DECOMPRESSED_MAX_BYTES_DEFAULT, Origin, TargetCompression, TimestampRule, ValidationRules,
@@ -39,6 +39,15 @@ pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
         },
         flush_messages: settings.flush_messages,
         flush_ms: settings.flush_ms,
+        remote: RemoteLogConfig {
+            enabled: settings.remote.enabled,
+            copy_disabled: settings.remote.copy_disabled,
+            delete_on_disable: settings.remote.delete_on_disable,
+            local_retention_ms: settings.remote.local_retention_ms,
+            local_retention_bytes: settings.remote.local_retention_bytes,
+            copy_lag_ms: settings.remote.copy_lag_ms,
+            copy_lag_bytes: settings.remote.copy_lag_bytes,
+        },
         preallocate: settings.preallocate,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cleaner::CleanerConfig;
 use crate::fault::FaultHook;
+use crate::tier::TierOptions;
 
 /// How an append becomes durable (`flush.policy`, a config of Affluent; Apache Kafka behaves as `Os`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -63,8 +64,43 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`; only with [`FlushPolicy::Interval`].
     pub flush_ms: i64,
+    /// Tiered storage.
+    pub remote: RemoteLogConfig,
     /// `preallocate`: reserve `segment_bytes` on disk when a segment is created.
     pub preallocate: bool,
+}
+
+/// What a topic says of its remote part (KIP-405).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteLogConfig {
+    /// `remote.storage.enable`.
+    pub enabled: bool,
+    /// `remote.log.copy.disable`: nothing more is copied, and local segments stay as long as the whole log says.
+    pub copy_disabled: bool,
+    /// `remote.log.delete.on.disable`: with `enabled` off, what is remote is deleted.
+    pub delete_on_disable: bool,
+    /// `local.retention.ms`; -2 follows `retention.ms`, -1 is no limit.
+    pub local_retention_ms: i64,
+    /// `local.retention.bytes`; -2 follows `retention.bytes`, -1 is no limit.
+    pub local_retention_bytes: i64,
+    /// `remote.copy.lag.ms`; -1 follows the local retention.
+    pub copy_lag_ms: i64,
+    /// `remote.copy.lag.bytes`; -1 follows the local retention.
+    pub copy_lag_bytes: i64,
+}
+
+impl Default for RemoteLogConfig {
+    fn default() -> RemoteLogConfig {
+        RemoteLogConfig {
+            enabled: false,
+            copy_disabled: false,
+            delete_on_disable: false,
+            local_retention_ms: -2,
+            local_retention_bytes: -2,
+            copy_lag_ms: 0,
+            copy_lag_bytes: -1,
+        }
+    }
 }
 
 impl Default for LogConfig {
@@ -89,12 +125,43 @@ impl Default for LogConfig {
             flush_policy: FlushPolicy::Ack,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            remote: RemoteLogConfig::default(),
             preallocate: false,
         }
     }
 }
 
 impl LogConfig {
+    /// Whether closed segments are copied to the remote store.
+    #[must_use]
+    pub fn copies_to_remote(&self) -> bool {
+        self.remote.enabled && !self.remote.copy_disabled
+    }
+
+    /// `LogConfig.localRetentionMs`: -1 for no limit.
+    #[must_use]
+    pub fn local_retention_ms(&self) -> i64 {
+        follow(self.remote.local_retention_ms, -2, self.retention_ms)
+    }
+
+    /// `LogConfig.localRetentionBytes`: -1 for no limit.
+    #[must_use]
+    pub fn local_retention_bytes(&self) -> i64 {
+        follow(self.remote.local_retention_bytes, -2, self.retention_bytes)
+    }
+
+    /// `LogConfig.remoteCopyLagMs` (KIP-1241): 0 for none, negative for ever.
+    #[must_use]
+    pub fn copy_lag_ms(&self) -> i64 {
+        follow(self.remote.copy_lag_ms, -1, self.local_retention_ms())
+    }
+
+    /// `LogConfig.remoteCopyLagBytes` (KIP-1241): 0 for none, negative for ever.
+    #[must_use]
+    pub fn copy_lag_bytes(&self) -> i64 {
+        follow(self.remote.copy_lag_bytes, -1, self.local_retention_bytes())
+    }
+
     /// The age at which a segment is closed (`LogConfig.maxSegmentMs`): records that must be compacted by
     /// `max.compaction.lag.ms` must not lie in the active segment for longer.
     #[must_use]
@@ -105,6 +172,11 @@ impl LogConfig {
             self.segment_ms
         }
     }
+}
+
+/// The value, or the one it follows when it says so.
+fn follow(value: i64, says_so: i64, followed: i64) -> i64 {
+    if value == says_so { followed } else { value }
 }
 
 /// The settings of a data directory.
@@ -138,6 +210,8 @@ pub struct StorageOptions {
     pub cold_read_pipes: usize,
     /// Compaction.
     pub cleaner: CleanerConfig,
+    /// The remote store; none where `remote.log.storage.system.enable` is off.
+    pub tier: Option<TierOptions>,
     /// Segment file handles kept open.
     pub open_files: usize,
     /// Bring partitions online even when a damaged journal leaves their completeness unproven. Loses what
@@ -166,6 +240,7 @@ impl StorageOptions {
             producer_id_expiration_ms: 86_400_000,
             cold_read_pipes: 32,
             cleaner: CleanerConfig::default(),
+            tier: None,
             open_files: 2_048,
             allow_unclean_recovery: false,
             fault_hook: None,

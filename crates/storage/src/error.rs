@@ -182,6 +182,15 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// The offset lies below the local log start: read it with [`crate::PartitionLog::read_remote`].
+    #[error("offset {} is in the remote store", .0.next_offset)]
+    Tiered(Box<crate::ReadResult>),
+    /// The remote store did not answer in time; what was asked of it goes on being read.
+    #[error("the remote store has not answered in time")]
+    RemotePending,
+    /// The remote store cannot be read; trying again may help.
+    #[error("the remote store cannot be read")]
+    Remote(#[source] Arc<io::Error>),
     /// `KAFKA_STORAGE_ERROR`.
     #[error("the storage cannot read")]
     Storage(#[source] StorageError),

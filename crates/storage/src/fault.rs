@@ -22,6 +22,8 @@ pub enum IoOp {
     CleanerWrite,
     /// Each step that puts a cleaned segment in the place of those it was made of.
     CleanerSwap,
+    /// Local segments that are in the remote store as well, before each step of their removal.
+    LocalRetention,
 }
 
 /// Decides, before each I/O, whether it fails instead.

@@ -17,6 +17,7 @@
 //! - [`wal::Wal`] and [`store::SegmentStore`] are the two seams that a cluster engine implements
 //!   differently; each comes with a conformance suite.
 //! - [`cold`] reads what lies in segments but not in the page cache.
+//! - [`tier`] copies closed segments to a remote store and reads them there (KIP-405).
 //! - [`inspect`] reads a data directory offline.
 //!
 //! **Invariants**
@@ -26,7 +27,8 @@
 //!   have covered is cut.
 //! - *A failed sync ends the journal.* It is never retried; the storage answers [`StorageError::Failed`].
 //!
-//! **API boundary:** nothing here knows requests, groups or replication.
+//! **API boundary:** nothing here knows requests, groups, replication or a network: [`tier::RemoteStore`] and
+//! [`tier::RemoteManifest`] are given from outside.
 
 mod aligned;
 pub mod cleaner;
@@ -42,11 +44,12 @@ pub mod lsn;
 mod manager;
 pub mod metrics;
 pub mod store;
+pub mod tier;
 pub mod wal;
 
 pub use cleaner::{CleanReport, CleanerConfig, CleanerReport};
 pub use cold::{ColdPipe, ColdReads};
-pub use config::{CleanupPolicy, FlushPolicy, LogConfig, StorageOptions};
+pub use config::{CleanupPolicy, FlushPolicy, LogConfig, RemoteLogConfig, StorageOptions};
 pub use error::{AppendError, ReadError, StorageError};
 pub use fault::{FaultHook, IoOp};
 pub use log::epoch::EpochEndOffset;
@@ -58,7 +61,8 @@ pub use log::{
 pub use lsn::Lsn;
 pub use manager::{
     OfflinePartition, PartitionSpec, QueuedWrites, RecoveryReport, RetentionReport, Storage,
-    StorageStatus, Volume,
+    StorageStatus, TierReport, Volume,
 };
 pub use metrics::StorageMetrics;
+pub use tier::{TierConfig, TierOptions};
 pub use wal::WhenToWrite;

@@ -79,6 +79,25 @@ impl EpochCache {
         true
     }
 
+    /// Takes in older entries than there are, ascending: those of the remote part, for a file that was lost.
+    pub fn extend_below(&mut self, older: impl Iterator<Item = EpochEntry>) {
+        let first = self.entries.first().copied();
+        let mut below = EpochCache::default();
+        for entry in older {
+            let comes_before = first.is_none_or(|first| {
+                entry.epoch <= first.epoch && entry.start_offset < first.start_offset
+            });
+            if comes_before {
+                below.assign(entry.epoch, entry.start_offset);
+            }
+        }
+        let Some(latest) = below.latest() else { return };
+        // What is known of the first epoch may be its end only.
+        let known = first.is_some_and(|first| first.epoch == latest);
+        self.entries.splice(0..usize::from(known), below.entries);
+        self.changed = true;
+    }
+
     /// The log now starts at `log_start`: older epochs go, the one it lies in begins there.
     pub fn truncate_from_start(&mut self, log_start: i64) {
         let covering = self
@@ -183,6 +202,26 @@ impl EpochCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn older_epochs_come_before_those_there_are() {
+        let entry = |epoch, start_offset| EpochEntry {
+            epoch,
+            start_offset,
+        };
+        let mut cache = EpochCache::default();
+        cache.assign(3, 30);
+        cache.assign(4, 40);
+        let remote = [entry(1, 0), entry(1, 10), entry(2, 20), entry(3, 25)];
+        cache.extend_below(remote.into_iter());
+        assert_eq!(
+            cache.entries(),
+            [entry(1, 0), entry(2, 20), entry(3, 25), entry(4, 40)]
+        );
+        let known = cache.clone();
+        cache.extend_below(remote.into_iter());
+        assert_eq!(cache, known);
+    }
 
     fn cache(entries: &[(i32, i64)]) -> EpochCache {
         let mut cache = EpochCache::default();

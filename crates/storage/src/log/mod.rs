@@ -8,6 +8,8 @@
 //! `flush.policy=ack` takes only `state` and never waits for a disk.
 //!
 //! **Invariants**
+//! - The segments hold what begins at the *local log start*. Without a remote part that is at or below the log start; offsets
+//!   between the two are in remote segments ([`crate::tier`]).
 //! - `log_start <= segments.end == flushed <= high_watermark <= log_end`.
 //! - The tail begins at `flushed` and has no gaps; the order of a partition's frames in the journal is offset order.
 //! - Segments hold only what is durable in the journal (or what was acknowledged without it).
@@ -22,6 +24,7 @@ mod offsets;
 pub mod producer;
 mod read;
 mod recover;
+mod remote;
 mod replay;
 mod retention;
 mod snapshot;
@@ -44,6 +47,7 @@ use crate::io::{Faults, LockExt};
 use crate::lsn::Lsn;
 use crate::metrics::{StorageMetrics, sub};
 use crate::store::{LocalDir, LogName};
+use crate::tier::Tier;
 use crate::wal::{DurableListener, Wal};
 
 pub use append::{AppendBatch, AppendOrigin, Appended};
@@ -57,6 +61,7 @@ pub use offsets::TimestampOffset;
 use producer::{AbortedTxn, ProducerDescription, ProducerStates};
 pub use read::{ReadLimit, ReadResult};
 pub(crate) use recover::{LogRecovery, RecoveryInput, recover as recover_log};
+pub(crate) use remote::RemoteList;
 pub use retention::DeletedRecords;
 pub(crate) use retention::RetentionPlan;
 use verification::Verifications;
@@ -77,6 +82,8 @@ pub(crate) struct LogContext {
     pub(crate) room: Notify,
     /// A segment could not be written for want of space, or there is hardly any left.
     pub(crate) disk_full: AtomicBool,
+    /// The remote store, if there is one.
+    pub(crate) tier: Option<Arc<Tier>>,
     /// Set once, when segment I/O failed.
     pub(crate) failed: Mutex<Option<StorageError>>,
 }
@@ -164,6 +171,8 @@ pub struct PartitionLog {
     /// How often compaction replaced segments. It moves before the files do: who finds it unchanged after reading has read
     /// what the views that it began with describe.
     pub(crate) swaps: AtomicU64,
+    /// The finished remote segments, by offset.
+    pub(crate) remote: Mutex<RemoteList>,
     waiters: Mutex<Waiters>,
 }
 
@@ -230,6 +239,7 @@ impl PartitionLog {
             queued: AtomicBool::new(false),
             changed: AtomicBool::new(found.changed),
             swaps: AtomicU64::new(0),
+            remote: Mutex::new(found.remote),
             waiters: Mutex::default(),
         })
     }

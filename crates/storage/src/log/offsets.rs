@@ -1,6 +1,8 @@
 //! Offsets by timestamp (`ListOffsets`).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use base::{LeaderEpoch, Offset};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,6 +13,7 @@ use crate::error::ReadError;
 use crate::io::LockExt;
 use crate::log::index::{SegmentError, SegmentReader, SegmentView};
 use crate::log::{PartitionLog, ReadLimit, TailBatch};
+use crate::tier::RemoteSegment;
 
 /// The most one batch may decompress to here; one that holds more finds no offset.
 const DECOMPRESSED_MAX: usize = 256 << 20;
@@ -44,6 +47,50 @@ impl PartitionLog {
         timestamp_ms: i64,
         limit: ReadLimit,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        self.offset_for_timestamp_by(timestamp_ms, limit, None)
+    }
+
+    /// As [`PartitionLog::offset_for_timestamp`], waiting for the remote store until `deadline` at the latest. What is only there is
+    /// searched first.
+    ///
+    /// # Errors
+    /// [`ReadError::RemotePending`] and [`ReadError::Remote`] as well.
+    pub fn offset_for_timestamp_by(
+        &self,
+        timestamp_ms: i64,
+        limit: ReadLimit,
+        deadline: Option<Instant>,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        loop {
+            let local = self.local_log_start_offset();
+            let found = self.search_whole(timestamp_ms, limit, deadline);
+            // What local retention took meanwhile was looked for in neither part.
+            if self.local_log_start_offset() == local {
+                return found;
+            }
+        }
+    }
+
+    fn search_whole(
+        &self,
+        timestamp_ms: i64,
+        limit: ReadLimit,
+        deadline: Option<Instant>,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let log_start = self.log_start_offset().0;
+        let older = self.only_remote();
+        for segment in older
+            .iter()
+            .filter(|segment| segment.view.largest_timestamp() >= timestamp_ms)
+        {
+            let found = self.with_remote(segment, deadline, |reader| {
+                first_at(reader, timestamp_ms, log_start)
+            })?;
+            if let Some((offset, timestamp)) = found {
+                // What was copied lies below the last stable offset.
+                return Ok(self.answer(offset, timestamp, i64::MAX));
+            }
+        }
         self.undisturbed(|swaps| self.search_timestamp(timestamp_ms, limit, swaps))
     }
 
@@ -72,17 +119,7 @@ impl PartitionLog {
             .filter(|s| s.largest_timestamp() >= timestamp_ms && s.next_offset > log_start);
         for view in candidates {
             let found = self.with_reader(*view, swaps, |reader| {
-                // A batch whose largest timestamp is late enough may hold no such record: compaction emptied it.
-                let mut from = log_start;
-                while let Some((position, header)) = reader.find_timestamp(timestamp_ms, from)? {
-                    let batch = reader.batch_at(position)?;
-                    let found = find_record(&batch, &Search::From(timestamp_ms), log_start);
-                    if found.is_some() {
-                        return Ok(found);
-                    }
-                    from = header.next_offset();
-                }
-                Ok(None)
+                first_at(reader, timestamp_ms, log_start)
             })?;
             if let Some((offset, timestamp)) = found {
                 return Ok(self.answer(offset, timestamp, end));
@@ -99,18 +136,55 @@ impl PartitionLog {
     /// # Errors
     /// [`ReadError::Corrupt`] and I/O errors.
     pub fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        self.undisturbed(|swaps| self.search_max_timestamp(swaps))
+        self.max_timestamp_offset_by(None)
     }
 
-    fn search_max_timestamp(&self, swaps: u64) -> Result<Option<TimestampOffset>, ReadError> {
+    /// As [`PartitionLog::max_timestamp_offset`], waiting for the remote store until `deadline` at the latest.
+    ///
+    /// Differs: Apache Kafka looks only at what is local.
+    ///
+    /// # Errors
+    /// [`ReadError::RemotePending`] and [`ReadError::Remote`] as well.
+    pub fn max_timestamp_offset_by(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let mut older: Option<Arc<RemoteSegment>> = None;
+        for segment in self.only_remote() {
+            let beaten = older.as_ref().map_or(-1, |older| older.view.max_timestamp);
+            if segment.view.max_timestamp > beaten {
+                older = Some(segment);
+            }
+        }
+        let floor = older.as_ref().map_or(-1, |older| older.view.max_timestamp);
+        let local = self.undisturbed(|swaps| self.search_max_timestamp(floor, swaps))?;
+        let (None, Some(older)) = (local, older) else {
+            return Ok(local);
+        };
+        let batch = self.with_remote(&older, deadline, |reader| {
+            let found = reader.find_offset(older.view.max_timestamp_offset)?;
+            found
+                .map(|(position, _)| reader.batch_at(position))
+                .transpose()
+        })?;
+        let found = batch.and_then(|batch| find_record(&batch, &Search::Max, i64::MIN));
+        Ok(found.and_then(|(offset, timestamp)| self.answer(offset, timestamp, i64::MAX)))
+    }
+
+    /// The first record with the largest timestamp of the local part, if that is above `floor`.
+    fn search_max_timestamp(
+        &self,
+        floor: i64,
+        swaps: u64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let (segments, _, end) = self.searchable(ReadLimit::HighWatermark, |_| false)?;
         let mut best: Option<SegmentView> = None;
-        for view in segments.iter().filter(|view| view.max_timestamp >= 0) {
+        for view in segments.iter().filter(|view| view.max_timestamp > floor) {
             if best.is_none_or(|best| view.max_timestamp > best.max_timestamp) {
                 best = Some(*view);
             }
         }
-        let floor = best.map_or(-1, |view| view.max_timestamp);
+        let floor = best.map_or(floor, |view| view.max_timestamp);
         let tail = self.largest_in_tail(end, floor);
         let batch = match (tail, best) {
             (Some(tail), _) => Some(whole(&tail.batch)),
@@ -195,6 +269,25 @@ impl PartitionLog {
         }
         Ok(None)
     }
+}
+
+/// The first record of a segment at or after a time, from an offset on.
+fn first_at(
+    reader: &mut SegmentReader<'_>,
+    timestamp_ms: i64,
+    log_start: i64,
+) -> Result<Option<(i64, i64)>, SegmentError> {
+    // A batch whose largest timestamp is late enough may hold no such record: compaction emptied it.
+    let mut from = log_start;
+    while let Some((position, header)) = reader.find_timestamp(timestamp_ms, from)? {
+        let batch = reader.batch_at(position)?;
+        let found = find_record(&batch, &Search::From(timestamp_ms), log_start);
+        if found.is_some() {
+            return Ok(found);
+        }
+        from = header.next_offset();
+    }
+    Ok(None)
 }
 
 fn find_record(batch: &Bytes, search: &Search, from_offset: i64) -> Option<(i64, i64)> {

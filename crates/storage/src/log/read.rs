@@ -65,8 +65,8 @@ impl PartitionLog {
     /// An offset between the limit and the log end offset finds no records, as in `UnifiedLog.read`.
     ///
     /// # Errors
-    /// [`ReadError::OffsetOutOfRange`] below the log start or above the log end offset; [`ReadError::Corrupt`] when the
-    /// segment's bytes are not batches.
+    /// [`ReadError::OffsetOutOfRange`] below the log start or above the log end offset; [`ReadError::Tiered`] for an offset that is
+    /// only in the remote store, with everything but the records; [`ReadError::Corrupt`] when the segment's bytes are not batches.
     pub fn read(
         &self,
         offset: Offset,
@@ -158,6 +158,9 @@ impl PartitionLog {
             next_offset: Offset(offset),
             aborted_transactions: Vec::new(),
         };
+        if offset < end && offset < local_log_start(&state) && self.is_remote(offset) {
+            return Ok(Err(ReadError::Tiered(Box::new(result))));
+        }
         match place(&state, offset, end) {
             Place::Nothing => {}
             Place::Tail => self.read_tail(&state, end, max_bytes, at_least_one, &mut result),
@@ -287,7 +290,7 @@ impl PartitionLog {
 
 /// The aborted transactions that overlap a range, by first offset. `aborted` ascends by last offset: what ended
 /// before the range is skipped without a look.
-fn aborted_between(aborted: &[AbortedTxn], from: i64, upper: i64) -> Vec<AbortedTxn> {
+pub(crate) fn aborted_between(aborted: &[AbortedTxn], from: i64, upper: i64) -> Vec<AbortedTxn> {
     let first = aborted.partition_point(|txn| txn.last_offset.0 < from);
     let mut overlapping: Vec<AbortedTxn> = aborted
         .iter()
@@ -297,6 +300,14 @@ fn aborted_between(aborted: &[AbortedTxn], from: i64, upper: i64) -> Vec<Aborted
         .collect();
     overlapping.sort_by_key(|txn| txn.first_offset);
     overlapping
+}
+
+/// The first offset of the segments: below it, if at all, records are in the remote store.
+pub(crate) fn local_log_start(state: &State) -> i64 {
+    state
+        .segments
+        .first()
+        .map_or(state.flushed, |segment| segment.base)
 }
 
 /// Where `offset` is.

@@ -17,7 +17,6 @@ use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 
 use crate::config::{FlushPolicy, LogConfig};
 use crate::io::be;
-use crate::log::LogCheckpoint;
 use crate::log::append::marker_of;
 use crate::log::epoch::EpochCache;
 use crate::log::flush::Active;
@@ -25,6 +24,7 @@ use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
 };
 use crate::log::producer::{AbortedTxn, ProducerStates};
+use crate::log::{LogCheckpoint, RemoteList};
 use crate::lsn::Lsn;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
 use crate::wal::scan::{JournalScan, ScannedFrame};
@@ -46,6 +46,8 @@ pub(crate) struct RecoveryInput<'a> {
     pub(crate) allow_unclean: bool,
     /// Up to here compaction has been over the log.
     pub(crate) cleaned: i64,
+    /// What is in the remote store.
+    pub(crate) remote: &'a RemoteList,
 }
 
 /// What was found.
@@ -59,6 +61,8 @@ pub(crate) struct LogRecovery {
     pub(crate) producers: ProducerStates,
     pub(crate) epochs: EpochCache,
     pub(crate) aborted: Vec<AbortedTxn>,
+    /// Filled in by the caller.
+    pub(crate) remote: RemoteList,
     pub(crate) changed: bool,
     /// Base offset and CRC field of the batches read, ascending.
     pub(crate) scanned: Vec<(i64, u32)>,
@@ -87,6 +91,11 @@ pub(crate) fn recover(input: &RecoveryInput<'_>) -> LogRecovery {
     if let Some(checkpoint) = input.checkpoint {
         found.log_start = checkpoint.log_start;
         found.log_end = checkpoint.recovery_point;
+    }
+    if input.checkpoint.is_none()
+        && let Some(first) = input.remote.all().first()
+    {
+        found.log_start = first.view.base;
     }
     let moved = input
         .frames
@@ -137,6 +146,7 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
     if input.checkpoint.is_some() {
         let known = |base: &i64| synced.iter().any(|segment| segment.base == *base);
         let oldest_synced = synced.first().map_or(i64::MIN, |segment| segment.base);
+        remove_forgotten(input, &bases, oldest_synced)?;
         bases.retain(|base| known(base) || *base > oldest_synced);
     }
     let gone = |base: i64, next: Option<i64>| {
@@ -164,7 +174,8 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
         apply_removed(input, found, found.log_end);
         return Ok(());
     };
-    if first > found.log_start {
+    let covered = covers(input.remote, found.log_start, first);
+    if first > found.log_start && !covered {
         if input.checkpoint.is_some() && !input.allow_unclean {
             return Err(Unusable(format!(
                 "its first segment begins at offset {first}, but offsets from {} on were not deleted",
@@ -174,10 +185,35 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
         found.log_start = first;
     }
     load_states(input, found, &kept)?;
+    found.epochs.extend_below(input.remote.epochs());
     apply_removed(input, found, first);
     scan_from_point(input, found, &kept, synced)?;
     found.epochs.truncate_from_end(found.log_end);
     found.aborted = load_aborted(input, &found.segments)?;
+    Ok(())
+}
+
+/// Whether the remote segments hold everything from `from` up to `to`.
+fn covers(remote: &RemoteList, from: i64, to: i64) -> bool {
+    let first = remote.all().first();
+    first.is_some_and(|first| first.view.base <= from) && remote.end().is_some_and(|end| end >= to)
+}
+
+/// Files that local retention had taken out of the checkpoint, but not yet removed, when the process ended.
+fn remove_forgotten(
+    input: &RecoveryInput<'_>,
+    bases: &[i64],
+    oldest_synced: i64,
+) -> io::Result<()> {
+    let Some(remote_end) = input.remote.end() else {
+        return Ok(());
+    };
+    for base in bases {
+        if *base < oldest_synced.min(remote_end) {
+            let delay = std::time::Duration::ZERO;
+            input.store.remove(input.name, *base, delay)?;
+        }
+    }
     Ok(())
 }
 
@@ -679,6 +715,8 @@ fn put_index(
         if !same {
             let path = input.store.path(input.name, view.base, part);
             crate::io::write_atomic(&path, &content, false)?;
+            // What was read through is the old file: entries written to that would be lost.
+            input.store.replaced(input.name, view.base);
         }
     }
     Ok(())

@@ -11,11 +11,13 @@ use base::Offset;
 
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
+use crate::fault::IoOp;
 use crate::io::LockExt;
 use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
 };
-use crate::log::{LogState, PartitionLog, State};
+use crate::log::read::local_log_start;
+use crate::log::{LogState, PartitionLog, RemoteList, State};
 use crate::lsn::Lsn;
 use crate::metrics::add;
 use crate::store::{SegmentPart, SegmentStore};
@@ -37,6 +39,32 @@ pub(crate) struct RetentionPlan {
     pub(crate) bytes: u64,
     /// When the new log start is durable; `None` when only a checkpoint can make it so.
     pub(crate) lsn: Option<Lsn>,
+    /// The segments may be in the remote store, so the log start says nothing of them: the checkpoint must forget them before
+    /// they go.
+    pub(crate) tiered: bool,
+}
+
+/// How much of a log retention leaves.
+struct Cut {
+    /// Local segments to remove, from the first.
+    count: usize,
+    /// The log start offset.
+    log_start: i64,
+}
+
+/// Limits on age and size; negative for none.
+#[derive(Clone, Copy)]
+struct Limits {
+    ms: i64,
+    bytes: i64,
+}
+
+/// What a topic's retention says of all of its log; none for a topic that deletes nothing.
+fn retention(config: &LogConfig) -> Option<Limits> {
+    config.cleanup_policy.delete.then_some(Limits {
+        ms: config.retention_ms,
+        bytes: config.retention_bytes,
+    })
 }
 
 impl PartitionLog {
@@ -70,6 +98,16 @@ impl PartitionLog {
             log_start_offset: target,
             lsn: lsn.unwrap_or(Lsn::ZERO),
         })
+    }
+
+    /// Moves the log start offset up to the local log start: nothing of the log is remote any more.
+    pub(crate) fn leave_remote(&self) {
+        let mut state = self.state.locked();
+        let local = local_log_start(&state);
+        if state.status == LogState::Online && local > self.log_start_offset().0 {
+            // A full disk keeps the frame out of the journal; the next checkpoint says it then.
+            let _lsn = self.move_start(&mut state, local);
+        }
     }
 
     fn move_start(&self, state: &mut State, log_start: i64) -> Option<Lsn> {
@@ -106,8 +144,15 @@ impl PartitionLog {
             return Ok(RetentionPlan::default());
         }
         let config = Arc::clone(&state.config);
-        let count = self.expired(&state, &config, now_ms);
-        if count == 0 {
+        let remote = self.remote_list();
+        let tiered = remote.end().is_some();
+        let Cut { count, log_start } = if tiered {
+            self.cut_tiered(&state, &config, &remote, now_ms)
+        } else {
+            self.cut(&state, &config, now_ms)
+        };
+        let moved = log_start > self.log_start_offset().0;
+        if count == 0 && !moved {
             return Ok(RetentionPlan::default());
         }
         if count == state.segments.len() {
@@ -118,39 +163,111 @@ impl PartitionLog {
         state.hints.clear();
         let bases: Vec<i64> = gone.iter().map(|segment| segment.base).collect();
         io.dirty.retain(|base| !bases.contains(base));
-        // What lies between two segments was compacted away.
-        let log_start = match state.segments.first() {
-            Some(next) => next.base,
-            None => gone.last().map_or(0, |segment| segment.next_offset),
-        };
-        let lsn = if log_start > self.log_start_offset().0 {
+        let lsn = if moved {
             self.move_start(&mut state, log_start)
         } else {
             // An earlier deletion of records moved it; that one may still be on its way to disk.
             Some(self.context.wal.last_lsn())
         };
+        if tiered {
+            let local = local_log_start(&state);
+            state.aborted.retain(|txn| txn.last_offset.0 >= local);
+            self.changed.store(true, Ordering::Release);
+        }
         let bytes = gone.iter().map(|segment| segment.size).sum();
-        Ok(RetentionPlan { bases, bytes, lsn })
+        Ok(RetentionPlan {
+            bases,
+            bytes,
+            lsn,
+            tiered,
+        })
     }
 
-    /// How many segments, from the first, have expired (`UnifiedLog.deleteOldSegments`).
-    fn expired(&self, state: &State, config: &LogConfig, now_ms: i64) -> usize {
+    fn cut(&self, state: &State, config: &LogConfig, now_ms: i64) -> Cut {
+        let segments = &state.segments;
+        let limits = retention(config);
+        let count = self.expired(segments, limits, state.tail.is_empty(), now_ms);
+        // What lies between two segments was compacted away.
+        let log_start = match segments.get(count) {
+            _ if count == 0 => i64::MIN,
+            Some(next) => next.base,
+            None => segments.last().map_or(0, |segment| segment.next_offset),
+        };
+        Cut { count, log_start }
+    }
+
+    /// The whole log is the remote segments and the local ones behind them; what of it has expired is below the new log start. Local
+    /// segments that are remote as well go by the local retention.
+    fn cut_tiered(
+        &self,
+        state: &State,
+        config: &LogConfig,
+        remote: &RemoteList,
+        now_ms: i64,
+    ) -> Cut {
+        let old_start = self.log_start_offset().0;
+        let remote_end = remote.end().unwrap_or(i64::MIN);
+        let tail_is_empty = state.tail.is_empty();
+        let local = &state.segments;
+        let only_local = local.iter().filter(|view| view.next_offset > remote_end);
+        let remote = remote.all().iter().map(|segment| &segment.view);
+        let whole: Vec<SegmentView> = remote
+            .filter(|view| view.next_offset > old_start)
+            .chain(only_local)
+            .copied()
+            .collect();
+        let gone = self.expired(&whole, retention(config), tail_is_empty, now_ms);
+        let log_start = match whole.get(gone) {
+            _ if gone == 0 => old_start,
+            Some(kept) => kept.base.max(old_start),
+            None => whole.last().map_or(old_start, |last| last.next_offset),
+        };
+        let below_start = local
+            .iter()
+            .take_while(|view| view.next_offset <= log_start)
+            .count();
+        let copied = local
+            .iter()
+            .take_while(|view| view.next_offset <= remote_end)
+            .count()
+            .min(local.len().saturating_sub(1));
+        let limits = config.copies_to_remote().then(|| Limits {
+            ms: config.local_retention_ms(),
+            bytes: config.local_retention_bytes(),
+        });
+        let expired = self.expired(local, limits, tail_is_empty, now_ms);
+        let mut count = below_start.max(expired.min(copied));
+        if count == local.len() && gone < whole.len() {
+            // The active segment goes only when all of the log has expired.
+            count -= 1;
+        }
+        Cut { count, log_start }
+    }
+
+    /// How many segments, from the first, have expired (`UnifiedLog.deleteOldSegments`). Without limits only those below the log
+    /// start have.
+    fn expired(
+        &self,
+        segments: &[SegmentView],
+        limits: Option<Limits>,
+        tail_is_empty: bool,
+        now_ms: i64,
+    ) -> usize {
         let log_start = self.log_start_offset().0;
-        let total: u64 = state.segments.iter().map(|segment| segment.size).sum();
-        let limit = u64::try_from(config.retention_bytes).ok();
+        let total: u64 = segments.iter().map(|segment| segment.size).sum();
+        let limit = limits.and_then(|limits| u64::try_from(limits.bytes).ok());
         let too_large = limit.is_some_and(|limit| total >= limit);
         let mut excess = limit.map_or(0, |limit| total.saturating_sub(limit));
         let mut count = 0;
-        for (index, segment) in state.segments.iter().enumerate() {
-            let next = state.segments.get(index + 1);
+        for (index, segment) in segments.iter().enumerate() {
+            let next = segments.get(index + 1);
             let last = next.is_none();
             let below_start = next.is_some_and(|next| next.base <= log_start);
-            let by_time = config.retention_ms >= 0
-                && now_ms.saturating_sub(segment.largest_timestamp()) > config.retention_ms
-                && (!last || (segment.size > 0 && state.tail.is_empty()));
+            let by_time = limits.is_some_and(|limits| {
+                limits.ms >= 0 && now_ms.saturating_sub(segment.largest_timestamp()) > limits.ms
+            }) && (!last || (segment.size > 0 && tail_is_empty));
             let by_size = too_large && excess >= segment.size && !last;
-            let deletes = config.cleanup_policy.delete && (by_time || by_size);
-            if !(below_start || deletes) {
+            if !(below_start || by_time || by_size) {
                 break;
             }
             excess = excess.saturating_sub(segment.size);
@@ -164,6 +281,12 @@ impl PartitionLog {
         let delay = self.config().file_delete_delay_ms;
         let delay = Duration::from_millis(u64::try_from(delay).unwrap_or(0));
         for base in &plan.bases {
+            if plan.tiered {
+                self.context
+                    .faults
+                    .check(IoOp::LocalRetention)
+                    .map_err(|error| StorageError::io("remove a segment of", self.dir(), error))?;
+            }
             self.context
                 .store
                 .remove(&self.name, *base, delay)

@@ -110,6 +110,13 @@ impl Inner {
             report.failures.push(base::ErrorChain(&error).to_string());
             return report;
         }
+        if plans.iter().any(|(_, plan)| plan.tiered) {
+            // Their log starts need not have moved: the checkpoint itself must not miss them.
+            if let Err(error) = self.checkpoint_starts(&plans) {
+                report.failures.push(base::ErrorChain(&error).to_string());
+                return report;
+            }
+        }
         for (log, plan) in plans {
             report.segments += plan.bases.len() as u64;
             report.bytes += plan.bytes;
@@ -157,9 +164,14 @@ impl Inner {
         plans: &[(Arc<PartitionLog>, RetentionPlan)],
     ) -> Result<(), StorageError> {
         let mut saved = self.checkpoints.locked();
-        for (log, _) in plans {
+        for (log, plan) in plans {
             if let Some(entry) = saved.get_mut(&(log.topic_id(), log.partition())) {
                 entry.log_start = log.log_start_offset().0;
+                if plan.tiered {
+                    entry
+                        .segments
+                        .retain(|segment| !plan.bases.contains(&segment.base));
+                }
             }
         }
         self.put_saved(&saved)

@@ -6,12 +6,14 @@
 //!            ballast       free space kept back, given up when the disk is full
 //!            journal/      the ring of journal files
 //!            logs/         one directory per partition
+//!            remote-log-index-cache/   indexes of remote segments; emptied at each start
 //! ```
 
 mod checkpoint_file;
 mod cleaning;
 mod maintenance;
 mod open;
+mod tiering;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 pub(crate) use checkpoint_file::CheckpointFile;
 pub use maintenance::RetentionReport;
 pub use open::{OfflinePartition, RecoveryReport};
+pub use tiering::TierReport;
 
 use crate::cold::ColdReads;
 use crate::config::{LogConfig, StorageOptions};
@@ -130,6 +133,7 @@ struct Inner {
     wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
     cleaner: cleaning::Cleaner,
+    tiering: tiering::Tiering,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -217,6 +221,7 @@ impl Storage {
             partition,
         })?;
         log.set_status(LogState::Deleted);
+        inner.discard_remote(&log);
         // Whoever writes segments is waited for; from then on the status keeps them out.
         let _io = log.io.locked();
         let store = &inner.context.store;
@@ -386,6 +391,22 @@ impl Storage {
     /// last checkpoint holds is touched: see [`Storage::checkpoint`].
     pub fn run_cleaner(&self) -> crate::cleaner::CleanerReport {
         self.inner.run_cleaner()
+    }
+
+    /// One round of tiered storage, as its thread does by itself: copies what is to be copied, deletes what lies below the log starts
+    /// and what nothing refers to. Blocks. Takes a checkpoint first, since only what one holds is touched.
+    pub fn run_tiering(&self) -> TierReport {
+        let mut report = TierReport::default();
+        if let Err(error) = self.checkpoint() {
+            report.failures.push(base::ErrorChain(&error).to_string());
+            return report;
+        }
+        self.inner.run_tiering(true)
+    }
+
+    /// Replaces the settings of tiered storage; without a remote store nothing happens.
+    pub fn set_tiering(&self, config: crate::tier::TierConfig) {
+        self.inner.set_tiering(config);
     }
 
     /// Replaces the cleaner's settings; threads begin and end as they say.
@@ -610,6 +631,7 @@ impl Inner {
     }
 
     fn stop_threads(&self) {
+        self.stop_tiering();
         *self.stop.locked() = true;
         self.wake.notify_all();
         self.context.flusher.stop();

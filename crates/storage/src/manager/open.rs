@@ -16,15 +16,19 @@ use crate::config::{FlushPolicy, StorageOptions};
 use crate::error::StorageError;
 use crate::flusher::Flusher;
 use crate::io::{Faults, LockExt, is_disk_full};
-use crate::log::{LogCheckpoint, LogContext, LogState, PartitionLog, RecoveryInput, recover_log};
+use crate::log::{
+    LogCheckpoint, LogContext, LogState, PartitionLog, RecoveryInput, RemoteList, recover_log,
+};
 use crate::lsn::Lsn;
 use crate::manager::cleaning::Cleaner;
+use crate::manager::tiering::Tiering;
 use crate::manager::{
     CheckpointFile, Handle, Inner, LogKey, PartitionSpec, Storage, checkpoint_path, hex,
     journal_dir, logs_dir,
 };
 use crate::metrics::StorageMetrics;
 use crate::store::{LocalDir, LogName};
+use crate::tier::Tier;
 use crate::wal::Wal;
 use crate::wal::journal::{JournalOptions, LocalJournal, spawn};
 use crate::wal::scan::{JournalScan, ScanStart, ScannedFrame, scan};
@@ -108,7 +112,8 @@ pub(super) fn open(
     )
     .map_err(|error| StorageError::io("open", &journal_path, error))?;
     let journal = Arc::new(journal);
-    let context = log_context(&options, &journal, clock, metrics, faults)?;
+    let tier = open_tier(&options, &metrics)?;
+    let context = log_context(&options, &journal, clock, metrics, faults, tier)?;
     let cold_reads = ColdReads::new(options.cold_read_pipes, Arc::clone(&context.metrics));
     let cleaner = Cleaner::new(options.cleaner.clone());
     let inner = Inner {
@@ -128,6 +133,7 @@ pub(super) fn open(
         wake: Condvar::new(),
         threads: Mutex::default(),
         cleaner,
+        tiering: Tiering::default(),
         _lock: lock,
     };
     let trimmed = inner.recover(partitions, checkpoint, &scan, &mut report)?;
@@ -147,6 +153,7 @@ fn log_context(
     clock: Arc<dyn Clock>,
     metrics: Arc<StorageMetrics>,
     faults: Faults,
+    tier: Option<Arc<Tier>>,
 ) -> Result<Arc<LogContext>, StorageError> {
     Ok(Arc::new(LogContext {
         store: Arc::new(open_store(options)?),
@@ -159,8 +166,24 @@ fn log_context(
         tail_limit: options.tail_bytes,
         room: Notify::new(),
         disk_full: AtomicBool::new(false),
+        tier,
         failed: Mutex::new(None),
     }))
+}
+
+/// The remote side, if there is one.
+fn open_tier(
+    options: &StorageOptions,
+    metrics: &Arc<StorageMetrics>,
+) -> Result<Option<Arc<Tier>>, StorageError> {
+    let Some(tier) = &options.tier else {
+        return Ok(None);
+    };
+    let dir = options.data_dir.join("remote-log-index-cache");
+    let opened = Tier::new(tier, &dir, metrics);
+    opened
+        .map(|tier| Some(Arc::new(tier)))
+        .map_err(|error| StorageError::io("empty", dir, error))
 }
 
 /// The segments' directory; what a deletion left behind goes now.
@@ -298,15 +321,14 @@ impl Inner {
         let trimmed = checkpoint.as_ref().map_or(Lsn::ZERO, |file| file.trimmed);
         let mut frames: HashMap<LogKey, Vec<ScannedFrame>> = HashMap::new();
         for frame in &scan.frames {
-            frames
-                .entry((frame.topic_id, frame.partition))
-                .or_default()
-                .push(*frame);
+            let key = (frame.topic_id, frame.partition);
+            frames.entry(key).or_default().push(*frame);
         }
         let saved = checkpoint.map(|file| file.logs).unwrap_or_default();
         let by_key = |log: LogCheckpoint| ((log.topic_id, log.partition), log);
         let mut saved: HashMap<LogKey, LogCheckpoint> = saved.into_iter().map(by_key).collect();
         let dirs = self.list_dirs()?;
+        let mut remote = self.remote_lists(&specs)?;
         let mut opened = Vec::with_capacity(specs.len());
         let mut expected = HashSet::new();
         for spec in specs {
@@ -318,7 +340,17 @@ impl Inner {
             if there {
                 self.complete_cleaning(&name, saved.get_mut(&key))?;
             }
-            let one = self.open_log(spec, name, there, saved.get(&key), &frames, scan, report)?;
+            let remote = remote.remove(&key).unwrap_or_default();
+            let one = self.open_log(
+                spec,
+                name,
+                there,
+                saved.get(&key),
+                &frames,
+                remote,
+                scan,
+                report,
+            )?;
             opened.push(one);
         }
         report.strays = dirs
@@ -343,18 +375,29 @@ impl Inner {
             .logs
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = logs;
-        if scan.torn.is_some() || !scan.damage.is_empty() || !report.offline.is_empty() {
-            // What recovery decided about the old frames must never be decided again.
-            if !scan.damage.is_empty() || !report.offline.is_empty() {
-                let kept = self.journal.dir().join("kept");
-                self.journal
-                    .set_aside(&kept)
-                    .map_err(|error| StorageError::io("move journal files to", kept, error))?;
-            }
-            self.checkpoint(false)?;
+        if self.settle_damage(scan, report)? {
             return Ok(self.durable.borrow().durable);
         }
         Ok(trimmed)
+    }
+
+    /// What recovery decided about damage must never be decided again. Returns whether there was any.
+    fn settle_damage(
+        &self,
+        scan: &JournalScan,
+        report: &RecoveryReport,
+    ) -> Result<bool, StorageError> {
+        if scan.torn.is_none() && scan.damage.is_empty() && report.offline.is_empty() {
+            return Ok(false);
+        }
+        if !scan.damage.is_empty() || !report.offline.is_empty() {
+            let kept = self.journal.dir().join("kept");
+            self.journal
+                .set_aside(&kept)
+                .map_err(|error| StorageError::io("move journal files to", kept, error))?;
+        }
+        self.checkpoint(false)?;
+        Ok(true)
     }
 
     /// Begins a journal file and says so in the checkpoint, before anything is appended: from here on the storage is not
@@ -403,6 +446,7 @@ impl Inner {
         there: bool,
         saved: Option<&LogCheckpoint>,
         frames: &[ScannedFrame],
+        remote: RemoteList,
         scan: &JournalScan,
         report: &mut RecoveryReport,
     ) -> Result<Opened, StorageError> {
@@ -410,7 +454,7 @@ impl Inner {
         if there && saved.is_none() {
             set_aside_stray(&self.context.store, &name)?;
         }
-        if !there && saved.is_none() && frames.is_empty() {
+        if !there && saved.is_none() && frames.is_empty() && remote.end().is_none() {
             let log = PartitionLog::empty(name, Arc::clone(&self.context), spec.config);
             return Ok(Opened {
                 log,
@@ -431,17 +475,17 @@ impl Inner {
             now_ms: self.context.clock.now_ms(),
             allow_unclean: self.options.allow_unclean_recovery,
             cleaned,
+            remote: &remote,
         });
+        let remote_end = remote.end();
+        found.remote = remote;
         report.scanned_bytes += found.scanned_bytes;
         report.cut_bytes += found.cut_bytes;
         let scanned = std::mem::take(&mut found.scanned);
         // What compaction has been over is not compared with the journal.
         let scan_from = found.scan_from.max(cleaned);
         let usable = found.offline.is_none();
-        if let Some(reason) = &found.offline {
-            tracing::error!(topic = %spec.topic, partition = %name.partition, %reason,
-                "partition is offline; its bytes are kept");
-        }
+        tell_offline(&name, found.offline.as_deref());
         found.changed |= !frames.is_empty() || !usable;
         let log = PartitionLog::build(name, Arc::clone(&self.context), spec.config, found);
         let mut last_lsn = Lsn::ZERO;
@@ -451,6 +495,7 @@ impl Inner {
             report.replayed_bytes += replayed.bytes;
             report.dropped_frames += replayed.dropped;
             last_lsn = replayed.last_lsn;
+            check_against_remote(&log, remote_end);
         }
         let unexplained = if scan.damage.is_empty() {
             0
@@ -499,6 +544,24 @@ impl Inner {
     }
 }
 
+fn tell_offline(name: &LogName, reason: Option<&str>) {
+    if let Some(reason) = reason {
+        tracing::error!(topic = %name.topic, partition = %name.partition, %reason,
+            "partition is offline; its bytes are kept");
+    }
+}
+
+/// A log that ends before its remote part does would give offsets away twice.
+fn check_against_remote(log: &PartitionLog, remote_end: Option<i64>) {
+    let log_end = log.log_end_offset().0;
+    if let Some(remote_end) = remote_end.filter(|end| *end > log_end) {
+        log.offline(format!(
+            "it ends at offset {log_end}, but its part in the remote store goes on to {remote_end}: local \
+             files were lost"
+        ));
+    }
+}
+
 /// How many batches of the segments have no frame in the journal.
 fn unexplained(scanned: &[(i64, u32)], frames: &[ScannedFrame]) -> u64 {
     let framed: HashSet<i64> = frames.iter().map(|frame| frame.offset).collect();
@@ -534,5 +597,6 @@ fn start_threads(inner: &Arc<Inner>) -> Result<(), StorageError> {
         .map_err(failed)?,
     ];
     *inner.threads.locked() = threads;
+    inner.start_tier_thread()?;
     inner.start_cleaner_threads()
 }

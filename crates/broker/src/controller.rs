@@ -576,6 +576,8 @@ impl Server {
         if let Err(error) = self.storage().set_cleaner(cleaner) {
             tracing::warn!(error = %ErrorChain(&error), "the log cleaner goes on as it was");
         }
+        self.storage()
+            .set_tiering(crate::tiering::tier_config(&self.settings()));
         let expiration_ms = self.settings().producer_id_expiration.as_millis();
         self.storage()
             .set_producer_id_expiration_ms(i64::try_from(expiration_ms).unwrap_or(i64::MAX));

@@ -44,6 +44,9 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Corrupt { .. } => ErrorCode::KafkaStorageError,
         ReadError::Storage(error) => of_storage(error),
+        ReadError::RemotePending => ErrorCode::RequestTimedOut,
+        // Clients try again, after having looked for another leader.
+        ReadError::Tiered(_) | ReadError::Remote(_) => ErrorCode::KafkaStorageError,
         _ => ErrorCode::UnknownServerError,
     }
 }

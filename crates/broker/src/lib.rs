@@ -48,6 +48,7 @@ mod share;
 mod start;
 mod tasks;
 mod telemetry;
+mod tiering;
 mod topics;
 mod transactions;
 

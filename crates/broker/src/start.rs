@@ -11,7 +11,7 @@ use base::config::ConfigError;
 use base::{Clock, NodeId, PartitionIndex, Uuid};
 use metastore::{EmbeddedStore, Metadata, MetadataError, MetadataImage};
 use security::AllowEveryone;
-use storage::{PartitionSpec, Storage, StorageError, StorageMetrics, StorageOptions};
+use storage::{PartitionSpec, Storage, StorageError, StorageMetrics, StorageOptions, TierOptions};
 use tokio::sync::{Mutex, watch};
 
 use crate::accept::{ConnectionCounts, accept};
@@ -29,6 +29,7 @@ use crate::settings::{cleaner_config, log_config};
 use crate::share::persister::Persister;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
+use crate::tiering;
 use crate::topics::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use crate::transactions::Transactions;
 
@@ -84,6 +85,9 @@ pub enum StartError {
     /// The records cannot be read.
     #[error("the storage cannot be opened")]
     Storage(#[source] StorageError),
+    /// The remote store cannot be used.
+    #[error("tiered storage cannot be used; see remote.log.storage.url and the keys beside it")]
+    Tier(#[source] tier::OpenError),
     /// Metadata and storage disagree.
     #[error("topic '{topic}' cannot be restored: {reason}")]
     Topic {
@@ -261,7 +265,8 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         tracing::warn!(%error, "a dynamic broker config is not valid any more; it has no effect");
     }
     let settings = BrokerSettings::resolve(&configs);
-    let storage = open_storage(&options, &configs, &settings, &image)?;
+    let tier = tiering::open(&configs, &settings, &metadata).map_err(StartError::Tier)?;
+    let storage = open_storage(&options, &configs, &settings, &image, tier)?;
     let quotas = QuotaManager::new(Arc::clone(&options.clock), &settings);
     quotas.update(image.client_quotas());
     let client_telemetry = ClientTelemetry::new(Arc::clone(&options.clock));
@@ -319,6 +324,7 @@ fn open_storage(
     configs: &BrokerConfigs,
     settings: &BrokerSettings,
     image: &MetadataImage,
+    tier: Option<TierOptions>,
 ) -> Result<Arc<Storage>, StartError> {
     let mut partitions = Vec::new();
     for topic in image.topics() {
@@ -345,6 +351,7 @@ fn open_storage(
         checkpoint_bytes: settings.journal_checkpoint_bytes,
         checkpoint_interval_ms: milliseconds(settings.journal_checkpoint_interval),
         cleaner: cleaner_config(settings),
+        tier,
         ..defaults
     };
     let (storage, report) = Storage::open(storage_options, Arc::clone(&options.clock), partitions)

@@ -27,6 +27,11 @@ pub(super) const EDGES: &[Edge] = &[
         "wire",
         "segments hold record batches as they came over the wire",
     ),
+    (
+        "tier",
+        "storage",
+        "the remote store whose trait is declared there",
+    ),
     ("coordinator", "base", "clock, ids"),
     (
         "coordinator",
@@ -46,6 +51,11 @@ pub(super) const EDGES: &[Edge] = &[
         "topics and configurations are resources there",
     ),
     ("broker", "storage", "partitions append and read"),
+    (
+        "broker",
+        "tier",
+        "the remote store that the configuration names",
+    ),
     ("broker", "coordinator", "groups are its state machines"),
     ("client", "base", "ids, error chain"),
     (

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::consumer_group_settings::ConsumerGroupSettings;
 use super::layers::{BrokerConfigs, parse_connection_overrides};
+use super::remote_settings::RemoteLogSettings;
 use super::share_settings::ShareSettings;
 use super::streams_group_settings::StreamsGroupSettings;
 
@@ -129,6 +130,8 @@ pub struct BrokerSettings {
     pub producer_id_expiration_check_interval: Duration,
     /// Transactions.
     pub transactions: TransactionSettings,
+    /// Tiered storage.
+    pub remote_log: RemoteLogSettings,
 }
 
 /// The keys of transactions that have an effect, resolved.
@@ -295,6 +298,7 @@ impl BrokerSettings {
             producer_id_expiration_check_interval: read
                 .ms("producer.id.expiration.check.interval.ms"),
             transactions: TransactionSettings::resolve(&read),
+            remote_log: RemoteLogSettings::resolve(configs),
         }
     }
 }

@@ -23,6 +23,7 @@ mod consumer_group_settings;
 mod describe;
 mod group;
 mod layers;
+mod remote_settings;
 mod rules;
 mod settings;
 mod share_settings;
@@ -45,6 +46,7 @@ pub use describe::{
     describe_broker_default, describe_client_metrics, describe_group, describe_topic,
 };
 pub use layers::{BrokerConfigs, Loaded};
+pub use remote_settings::{RemoteLogSettings, RemoteStoreSettings};
 pub use settings::{CompressionSetting, FlushPolicy, RemoteSettings, TimestampType, TopicSettings};
 pub use share_settings::{Bounded, ShareAutoOffsetReset, ShareGroupSettings, ShareSettings};
 pub use streams_group_settings::StreamsGroupSettings;

@@ -4,9 +4,6 @@ use base::config::{ConfigSection, Rule, Synonym};
 
 use super::rules;
 
-/// What tiered storage says of keys that wait for it.
-pub(super) const NO_TIERING: &str = "tiered storage is not part of this release";
-
 /// The sections in the order of the reference page.
 pub(super) fn sections() -> Vec<&'static ConfigSection> {
     vec![
@@ -263,33 +260,29 @@ base::config_keys! {
         LONG "local.retention.ms" = "-2" [
             at_least(-2),
             synonyms(&[Synonym::same("log.local.retention.ms")]),
-            inert(NO_TIERING),
         ]
             "How long copied segments also stay on the local disk, in milliseconds; -2 for as long as \
              `retention.ms`, -1 for no limit.";
         LONG "local.retention.bytes" = "-2" [
             at_least(-2),
             synonyms(&[Synonym::same("log.local.retention.bytes")]),
-            inert(NO_TIERING),
         ]
             "How many bytes of a partition stay on the local disk beside the remote copy; -2 for as many \
              as `retention.bytes`, -1 for no limit.";
-        BOOLEAN "remote.log.copy.disable" = "false" [inert(NO_TIERING)]
+        BOOLEAN "remote.log.copy.disable" = "false" []
             "Whether a tiered topic stops copying and its remote part becomes read-only.";
-        BOOLEAN "remote.log.delete.on.disable" = "false" [inert(NO_TIERING)]
+        BOOLEAN "remote.log.delete.on.disable" = "false" []
             "Whether switching `remote.storage.enable` off deletes the remote part. Without it, \
              switching off is refused.";
         LONG "remote.copy.lag.ms" = "0" [
             at_least(-1),
             synonyms(&[Synonym::same("log.remote.copy.lag.ms")]),
-            inert(NO_TIERING),
         ]
             "How long a closed segment waits before it is copied, in milliseconds; -1 for as long as it \
              stays local.";
         LONG "remote.copy.lag.bytes" = "-1" [
             at_least(-1),
             synonyms(&[Synonym::same("log.remote.copy.lag.bytes")]),
-            inert(NO_TIERING),
         ]
             "How many bytes behind the end a closed segment has to lie before it is copied; -1 for as \
              many as stay local.";

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use security::{Operation, ResourceType};
-use storage::{AbortedTxn, ReadLimit, ReadResult};
+use storage::{AbortedTxn, ReadError, ReadLimit, ReadResult};
 use wire::messages::fetch_response::EpochEndOffset;
 use wire::{ErrorCode, Records};
 
+use super::remote::RemotePart;
 use super::session::FetchedPartition;
 use crate::errors;
 use crate::request::RequestContext;
@@ -25,10 +26,12 @@ pub(crate) struct PartitionRead {
     /// For readers of committed records only.
     pub(crate) aborted_transactions: Vec<AbortedTxn>,
     pub(crate) records: Records,
+    /// The records are in the remote store and still have to be read.
+    pub(crate) remote: Option<RemotePart>,
 }
 
 impl PartitionRead {
-    fn failed(error: ErrorCode) -> PartitionRead {
+    pub(super) fn failed(error: ErrorCode) -> PartitionRead {
         PartitionRead {
             error,
             high_watermark: -1,
@@ -37,6 +40,7 @@ impl PartitionRead {
             diverging_epoch: None,
             aborted_transactions: Vec::new(),
             records: Records::empty(),
+            remote: None,
         }
     }
 }
@@ -48,8 +52,17 @@ pub(crate) struct Pass {
     pub(crate) partitions: Vec<PartitionRead>,
     /// Bytes of records.
     pub(crate) bytes: usize,
+    /// Bytes that are left to the remote store.
+    remote_bytes: usize,
     /// Something must be told at once: an error or a diverging epoch.
     pub(crate) urgent: bool,
+}
+
+impl Pass {
+    /// Whether records have to be read from the remote store.
+    pub(crate) fn is_partly_remote(&self) -> bool {
+        self.partitions.iter().any(|read| read.remote.is_some())
+    }
 }
 
 /// A partition of the fetch, found or not.
@@ -101,13 +114,15 @@ pub(crate) fn read_all(
         ..Pass::default()
     };
     for (wanted, resolved) in wanted.iter().zip(resolved) {
-        let room = max_bytes.saturating_sub(pass.bytes);
+        let taken = pass.bytes + pass.remote_bytes;
+        let room = max_bytes.saturating_sub(taken);
         let room = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
         let read = match resolved {
-            Ok(partition) => read_one(partition, wanted, (room, limit), pass.bytes == 0),
+            Ok(partition) => read_one(partition, wanted, (room, limit), taken == 0),
             Err(error) => PartitionRead::failed(*error),
         };
         pass.bytes += read.records.len();
+        pass.remote_bytes += read.remote.map_or(0, |part| part.max_bytes.max(1));
         pass.urgent |= read.error.is_error() || read.diverging_epoch.is_some();
         pass.partitions.push(read);
     }
@@ -135,11 +150,21 @@ fn read_one(
     let offset = Offset(wanted.fetch_offset);
     match partition.log.read(offset, max_bytes, limit, at_least_one) {
         Ok(read) => of_read(read, diverging),
+        Err(ReadError::Tiered(read)) => {
+            let wants_records = max_bytes > 0 || at_least_one;
+            PartitionRead {
+                remote: wants_records.then_some(RemotePart {
+                    max_bytes,
+                    at_least_one,
+                }),
+                ..of_read(*read, diverging)
+            }
+        }
         Err(error) => PartitionRead::failed(errors::of_read(&error)),
     }
 }
 
-fn of_read(read: ReadResult, diverging_epoch: Option<EpochEndOffset>) -> PartitionRead {
+pub(super) fn of_read(read: ReadResult, diverging_epoch: Option<EpochEndOffset>) -> PartitionRead {
     PartitionRead {
         error: ErrorCode::None,
         high_watermark: read.high_watermark.0,
@@ -148,6 +173,7 @@ fn of_read(read: ReadResult, diverging_epoch: Option<EpochEndOffset>) -> Partiti
         diverging_epoch,
         aborted_transactions: read.aborted_transactions,
         records: read.records,
+        remote: None,
     }
 }
 

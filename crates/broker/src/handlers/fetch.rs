@@ -15,6 +15,7 @@ use wire::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse,
 use wire::messages::{FetchRequest, FetchResponse};
 
 use crate::fetch::read::{PartitionRead, Pass, Resolved, read_all, resolve, subscribe};
+use crate::fetch::remote;
 use crate::fetch::session::{
     FINAL_EPOCH, FetchContext, FetchedPartition, Lent, NO_SESSION, PartitionKey, SessionCache,
     SessionRequest,
@@ -296,7 +297,12 @@ async fn read(
             .collect()
     };
     let mut resolved = resolve_all();
-    let pass = read_all(wanted, &resolved, limits.max_bytes, limits.up_to);
+    let mut pass = read_all(wanted, &resolved, limits.max_bytes, limits.up_to);
+    if pass.is_partly_remote() {
+        let max_wait = server.settings().remote_log.fetch_max_wait;
+        remote::complete(&mut pass, wanted, &resolved, limits.up_to, max_wait).await;
+        return pass;
+    }
     if is_enough(&pass, limits) || limits.max_wait.is_zero() {
         return pass;
     }
@@ -306,7 +312,8 @@ async fn read(
         let notify = Arc::new(Notify::new());
         subscribe(&resolved, &notify);
         let pass = read_all(wanted, &resolved, limits.max_bytes, limits.up_to);
-        if is_enough(&pass, limits) {
+        // What became remote meanwhile is for the next fetch.
+        if is_enough(&pass, limits) || pass.is_partly_remote() {
             return pass;
         }
         if tokio::time::timeout_at(deadline, notify.notified())

@@ -1,10 +1,11 @@
 //! ListOffsets (key 2): the offset of a timestamp, or of one of the special ones below zero.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::{LeaderEpoch, Offset, PartitionIndex};
 use security::{Operation, ResourceType};
-use storage::{ReadLimit, TimestampOffset};
+use storage::{PartitionLog, ReadLimit, TimestampOffset};
 use wire::ErrorCode;
 use wire::messages::list_offsets_request::ListOffsetsPartition;
 use wire::messages::list_offsets_response::{
@@ -53,7 +54,9 @@ pub(crate) async fn handle(
                 _ if !allowed => Err(ErrorCode::TopicAuthorizationFailed),
                 None => Err(ErrorCode::UnknownTopicOrPartition),
                 Some(partition) => {
-                    look_up(&partition, &asked, context.api_version, read_committed).await
+                    let timeout = server.settings().remote_log.list_offsets_timeout;
+                    let how = (context.api_version, read_committed, timeout);
+                    look_up(&partition, &asked, how).await
                 }
             };
             partitions.push(answer(asked.partition_index, found));
@@ -72,8 +75,7 @@ pub(crate) async fn handle(
 async fn look_up(
     partition: &Partition,
     asked: &ListOffsetsPartition,
-    version: i16,
-    read_committed: bool,
+    (version, read_committed, remote_timeout): (i16, bool, Duration),
 ) -> Result<Option<TimestampOffset>, ErrorCode> {
     if !partition.is_online() {
         return Err(ErrorCode::KafkaStorageError);
@@ -96,11 +98,13 @@ async fn look_up(
             }));
         }
         EARLIEST => return Ok(Some(earliest(partition))),
-        EARLIEST_LOCAL if version >= 8 => return Ok(Some(earliest(partition))),
+        EARLIEST_LOCAL if version >= 8 => {
+            let offset = log.local_log_start_offset();
+            return Ok(Some(at(&log, offset)));
+        }
         MAX_TIMESTAMP if version >= 7 => MAX_TIMESTAMP,
-        // Nothing is tiered: Kafka answers -1 with its own "none" timestamp.
-        LATEST_TIERED if version >= 9 => return Ok(None),
-        EARLIEST_PENDING_UPLOAD if version >= 11 => return Ok(None),
+        LATEST_TIERED if version >= 9 => return Ok(latest_tiered(&log)),
+        EARLIEST_PENDING_UPLOAD if version >= 11 => return Ok(earliest_pending_upload(&log)),
         timestamp if timestamp < 0 => return Err(ErrorCode::UnsupportedVersion),
         timestamp => timestamp,
     };
@@ -109,12 +113,13 @@ async fn look_up(
     } else {
         ReadLimit::HighWatermark
     };
-    // A search by timestamp reads indexes and batches from disk.
+    // A search by timestamp reads indexes and batches from disk, or from the remote store.
     tokio::task::spawn_blocking(move || {
+        let deadline = Some(Instant::now() + remote_timeout);
         if timestamp == MAX_TIMESTAMP {
-            log.max_timestamp_offset()
+            log.max_timestamp_offset_by(deadline)
         } else {
-            log.offset_for_timestamp(timestamp, limit)
+            log.offset_for_timestamp_by(timestamp, limit, deadline)
         }
     })
     .await
@@ -123,12 +128,37 @@ async fn look_up(
 }
 
 fn earliest(partition: &Partition) -> TimestampOffset {
-    let offset = partition.log.log_start_offset();
+    at(&partition.log, partition.log.log_start_offset())
+}
+
+fn at(log: &PartitionLog, offset: Offset) -> TimestampOffset {
     TimestampOffset {
         offset,
         timestamp_ms: -1,
-        leader_epoch: partition.log.epoch_for_offset(offset),
+        leader_epoch: log.epoch_for_offset(offset),
     }
+}
+
+/// The last offset in the remote store (`UnifiedLog.highestOffsetInRemoteStorage`); none where nothing is, and for a topic that is
+/// not tiered.
+fn latest_tiered(log: &PartitionLog) -> Option<TimestampOffset> {
+    let is_tiered = log.config().remote.enabled;
+    let offset = log.highest_remote_offset().filter(|_| is_tiered)?;
+    Some(at(log, offset))
+}
+
+/// The first offset that is not in the remote store (`UnifiedLog.fetchEarliestPendingUploadOffset`, KIP-1023); none for a topic that
+/// is not tiered.
+fn earliest_pending_upload(log: &PartitionLog) -> Option<TimestampOffset> {
+    if !log.config().remote.enabled {
+        return None;
+    }
+    let start = log.log_start_offset();
+    let offset = match log.highest_remote_offset() {
+        Some(last) => Offset(last.0 + 1).max(start),
+        None => start,
+    };
+    Some(at(log, offset))
 }
 
 fn answer(

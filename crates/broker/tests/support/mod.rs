@@ -80,6 +80,20 @@ impl Running {
     }
 }
 
+/// Why a broker with these properties does not start, as an operator reads it.
+pub(crate) fn start_error(data_dir: &Path, properties: &[(&str, &str)]) -> String {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let options = BrokerOptions {
+        data_dir: data_dir.to_owned(),
+        properties: properties.iter().map(owned).collect(),
+        clock: Arc::new(base::SystemClock::new()),
+        loggers: None,
+    };
+    let error = runtime.block_on(Broker::start(options)).unwrap_err();
+    base::ErrorChain(&error).to_string()
+}
+
 /// Two loggers that log nothing.
 #[derive(Debug, Default)]
 struct Loggers(Mutex<BTreeMap<String, LogLevel>>);

@@ -1,0 +1,59 @@
+//! Tiered storage in the broker: the store that the configuration names, and the manifest in the metadata store.
+//!
+//! What is copied and deleted when is the storage's business ([`storage::tier`]); how objects are stored is `tier`'s. Fetches below the
+//! local log start are in [`crate::fetch`].
+
+mod manifest;
+
+use std::sync::Arc;
+
+use metastore::Metadata;
+use storage::{TierConfig, TierOptions};
+use tier::{ObjectTier, OpenError, StoreOptions, StoreUrl};
+
+use crate::config::{BrokerConfigs, BrokerSettings, RemoteStoreSettings};
+use crate::tiering::manifest::StoredManifest;
+
+/// The settings of tiered storage.
+pub(crate) fn tier_config(settings: &BrokerSettings) -> TierConfig {
+    let remote = &settings.remote_log;
+    TierConfig {
+        task_interval_ms: u64::try_from(remote.task_interval.as_millis()).unwrap_or(u64::MAX),
+        copier_threads: remote.copier_threads,
+        reader_threads: remote.reader_threads,
+        reader_pending_max: remote.reader_pending_max,
+        index_cache_bytes: remote.index_cache_bytes,
+        copy_bytes_per_second: remote.copy_bytes_per_second,
+    }
+}
+
+/// The remote side of the storage; none while the configuration has it switched off.
+///
+/// # Errors
+/// When the store cannot be used as it is configured. A store that is away is no error.
+pub(crate) fn open(
+    configs: &BrokerConfigs,
+    settings: &BrokerSettings,
+    metadata: &Metadata,
+) -> Result<Option<TierOptions>, OpenError> {
+    let Some(store) = RemoteStoreSettings::resolve(configs) else {
+        return Ok(None);
+    };
+    let url = StoreUrl::parse(store.url.as_deref().unwrap_or_default())?;
+    let options = StoreOptions {
+        endpoint: store.endpoint,
+        region: store.region,
+        access_key: store.access_key,
+        secret_key: store.secret_key.map(|secret| secret.expose().to_owned()),
+        path_style: store.path_style,
+    };
+    let opened = ObjectTier::open(&url, &options)?;
+    tracing::info!(%url, "closed segments of tiered topics are copied to the remote store");
+    let cluster_id = metadata.image().cluster_id().unwrap_or_default().to_owned();
+    Ok(Some(TierOptions {
+        store: Arc::new(opened),
+        manifest: Arc::new(StoredManifest::new(Arc::clone(metadata.store()))),
+        root: cluster_id,
+        config: tier_config(settings),
+    }))
+}

@@ -8,10 +8,11 @@ use wire::messages::delete_groups_response::DeletableGroupResult;
 use wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use wire::messages::{
     ConsumerGroupHeartbeatResponse, HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, StreamsGroupHeartbeatResponse, SyncGroupResponse,
-    TxnOffsetCommitResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, ShareGroupHeartbeatResponse,
+    StreamsGroupHeartbeatResponse, SyncGroupResponse, TxnOffsetCommitResponse,
 };
 
+use crate::share_group::{AlteredShareOffsets, DeletedShareOffsets, ShareHeartbeat};
 use crate::streams::StreamsHeartbeat;
 
 /// The broker's name for a request; a coordinator hands it back with the reply and never looks into it.
@@ -137,6 +138,15 @@ pub enum Response {
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     /// To [`Shard::streams_group_heartbeat`](crate::Shard::streams_group_heartbeat).
     StreamsGroupHeartbeat(Box<StreamsHeartbeat>),
+    /// To [`Shard::share_group_heartbeat`](crate::Shard::share_group_heartbeat).
+    ShareGroupHeartbeat(Box<ShareHeartbeat>),
+    /// To [`Shard::alter_share_group_offsets`](crate::Shard::alter_share_group_offsets).
+    AlterShareGroupOffsets(Box<AlteredShareOffsets>),
+    /// To [`Shard::delete_share_group_offsets`](crate::Shard::delete_share_group_offsets) and
+    /// [`Shard::delete_share_group_states`](crate::Shard::delete_share_group_states).
+    DeleteShareGroupOffsets(Box<DeletedShareOffsets>),
+    /// To the reports of what became of states of share partitions: whether it is written down.
+    ShareStatesWritten(ErrorCode),
 }
 
 /// Why records are not in the log.
@@ -257,6 +267,38 @@ impl Response {
                     missing_topics: Vec::new(),
                 }))
             }
+            share @ (Response::ShareGroupHeartbeat(_)
+            | Response::AlterShareGroupOffsets(_)
+            | Response::DeleteShareGroupOffsets(_)
+            | Response::ShareStatesWritten(_)) => share.into_share_error(error),
+        }
+    }
+
+    /// As [`Response::into_error`], for answers about share groups.
+    fn into_share_error(self, error: ErrorCode) -> Response {
+        match self {
+            Response::ShareGroupHeartbeat(_) => {
+                let response = ShareGroupHeartbeatResponse {
+                    error_code: error.code(),
+                    ..Default::default()
+                };
+                Response::ShareGroupHeartbeat(Box::new(ShareHeartbeat {
+                    response,
+                    initialize: None,
+                }))
+            }
+            Response::AlterShareGroupOffsets(mut answer) => {
+                answer.error = Some((error, None));
+                Response::AlterShareGroupOffsets(answer)
+            }
+            Response::DeleteShareGroupOffsets(_) => {
+                Response::DeleteShareGroupOffsets(Box::new(DeletedShareOffsets {
+                    error: Some((error, None)),
+                    ..DeletedShareOffsets::default()
+                }))
+            }
+            Response::ShareStatesWritten(_) => Response::ShareStatesWritten(error),
+            other => other,
         }
     }
 

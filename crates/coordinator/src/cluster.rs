@@ -53,6 +53,17 @@ pub struct StreamsSettings {
     pub acceptable_recovery_lag: i64,
 }
 
+/// What is set on one share group, the broker's values where nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareSettings {
+    /// `share.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `share.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `share.assignment.interval.ms`.
+    pub assignment_interval: Duration,
+}
+
 /// The topics of the cluster and the configs of its groups.
 ///
 /// Called while a request is handled, so an implementation answers from memory.
@@ -77,6 +88,12 @@ pub trait ClusterView: Send + Sync + fmt::Debug + 'static {
 
     /// What is in force for the streams group; none for the values the shard was made with.
     fn streams_settings(&self, group_id: &str) -> Option<StreamsSettings> {
+        let _ = group_id;
+        None
+    }
+
+    /// What is in force for the share group; none for the values the shard was made with.
+    fn share_settings(&self, group_id: &str) -> Option<ShareSettings> {
         let _ = group_id;
         None
     }

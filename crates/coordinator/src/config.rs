@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{ConsumerSettings, StreamsSettings};
+use crate::cluster::{ConsumerSettings, ShareSettings, StreamsSettings};
 use crate::consumer::assignor::Assignor;
 
 /// Which way a live group may change its protocol (`group.consumer.migration.policy`).
@@ -93,6 +93,32 @@ impl Default for StreamsGroupConfig {
     }
 }
 
+/// The part of Kafka's `GroupCoordinatorConfig` that share groups use. Defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareGroupConfig {
+    /// `group.share.max.size`: members a group accepts; the next gets GROUP_MAX_SIZE_REACHED.
+    pub max_size: usize,
+    /// `group.share.initialize.retry.interval.ms`: how long an initialization of share partitions may take before
+    /// it is asked for again.
+    pub initialize_retry_interval: Duration,
+    /// What is in force for groups that have no values of their own: `group.share.*`.
+    pub settings: ShareSettings,
+}
+
+impl Default for ShareGroupConfig {
+    fn default() -> ShareGroupConfig {
+        ShareGroupConfig {
+            max_size: 200,
+            initialize_retry_interval: Duration::from_secs(30),
+            settings: ShareSettings {
+                session_timeout: Duration::from_secs(45),
+                heartbeat_interval: Duration::from_secs(5),
+                assignment_interval: Duration::from_secs(1),
+            },
+        }
+    }
+}
+
 /// Kafka's `GroupCoordinatorConfig`: what all groups and those of the classic protocol use. Defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -119,6 +145,8 @@ pub struct GroupConfig {
     pub consumer: ConsumerGroupConfig,
     /// The streams protocol's own.
     pub streams: StreamsGroupConfig,
+    /// Share groups' own.
+    pub share: ShareGroupConfig,
 }
 
 impl Default for GroupConfig {
@@ -134,6 +162,7 @@ impl Default for GroupConfig {
             commit_timeout: Duration::from_secs(5),
             consumer: ConsumerGroupConfig::default(),
             streams: StreamsGroupConfig::default(),
+            share: ShareGroupConfig::default(),
         }
     }
 }

@@ -20,7 +20,7 @@
 //!
 //! The semantics are those of Apache Kafka 4.3's `GroupMetadataManager`, `ClassicGroup`, `ConsumerGroup` and
 //! `OffsetMetadataManager` for the classic protocol (`group`), the consumer protocol of KIP-848 (`consumer`) and the
-//! streams protocol of KIP-1071 (`streams`); the share protocol (KIP-932) is not here. Places that differ on purpose say
+//! streams protocol of KIP-1071 (`streams`), and share groups of KIP-932 ([`share_group`]). Places that differ on purpose say
 //! "Differs:".
 //!
 //! # Invariants
@@ -51,6 +51,7 @@ mod offsets;
 mod partition;
 mod record;
 mod shard;
+pub mod share_group;
 pub mod share_partition;
 pub mod share_state;
 mod streams;
@@ -61,8 +62,10 @@ pub use action::{
     Action, AppendError, CommitId, CoordinatorRecord, RequestContext, Response, Token,
     TransactionMarker, TransactionalProducer,
 };
-pub use cluster::{ClusterView, ConsumerSettings, StreamsSettings, TopicMetadata};
-pub use config::{ConsumerGroupConfig, GroupConfig, MigrationPolicy, StreamsGroupConfig};
+pub use cluster::{ClusterView, ConsumerSettings, ShareSettings, StreamsSettings, TopicMetadata};
+pub use config::{
+    ConsumerGroupConfig, GroupConfig, MigrationPolicy, ShareGroupConfig, StreamsGroupConfig,
+};
 pub use consumer::MaySee;
 pub use consumer::assignor::Assignor;
 pub use group::{GroupState, MemberIds};

@@ -9,6 +9,7 @@
 //! | OffsetCommit | 1 (0 is read too) | 4; 1 when the request set a retention time |
 //! | GroupMetadata | 2 | 3 |
 //! | those of consumer groups, in [`crate::consumer`] | 3 to 8, 16 | 0 |
+//! | those of share groups, in [`crate::share_group`] | 10 to 15 | 0 |
 //! | those of streams groups, in [`crate::streams`] | 17, 19 to 23 | 0 |
 //!
 //! Source: `GroupCoordinatorRecordHelpers` (`GROUP_METADATA_VALUE_VERSION`, `offsetCommitValueVersion`) and
@@ -23,6 +24,7 @@ use wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
 use crate::action::CoordinatorRecord;
 use crate::consumer::records::{self, ConsumerRecord};
+use crate::share_group::records::{self as share_records, ShareRecord};
 use crate::streams::records::{self as streams_records, StreamsRecord};
 
 const KEY_VERSION: i16 = 0;
@@ -80,6 +82,8 @@ pub(crate) enum Decoded {
     Consumer(String, ConsumerRecord),
     /// Of the streams group with this id.
     Streams(String, StreamsRecord),
+    /// Of the share group with this id.
+    Share(String, ShareRecord),
     Unknown(i16),
 }
 
@@ -143,6 +147,9 @@ pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, Repl
         other => {
             if let Some((group, change)) = records::decode(other, &mut reader, value)? {
                 return Ok(Decoded::Consumer(group, change));
+            }
+            if let Some((group, change)) = share_records::decode(other, &mut reader, value)? {
+                return Ok(Decoded::Share(group, change));
             }
             let streams = streams_records::decode(other, &mut reader, value)?;
             Ok(streams.map_or(Decoded::Unknown(other), |(group, change)| {

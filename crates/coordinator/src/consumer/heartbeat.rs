@@ -234,7 +234,7 @@ impl Shard {
             return Ok(Source::Existing(group_id.into()));
         }
         let Some(classic) = self.group(group_id) else {
-            if self.streams(group_id).is_some() {
+            if self.any_group(group_id).is_some() {
                 return Err(not_found(format!(
                     "Group {group_id} is not a consumer group."
                 )));

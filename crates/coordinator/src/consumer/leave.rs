@@ -190,6 +190,9 @@ impl Shard {
             if let Some(group) = group.as_streams_mut() {
                 group.refresh_due |= names.iter().any(|name| group.requires(name));
             }
+            if let Some(group) = group.as_share_mut() {
+                group.refresh_due |= names.iter().any(|name| group.is_subscribed_to(name));
+            }
             let Some(group) = group.as_consumer_mut() else {
                 continue;
             };

@@ -19,16 +19,19 @@ use crate::shard::Shard;
 use crate::shard::core::Core;
 use crate::shard::effect::Effect;
 use crate::shard::groups::Group;
+use crate::share_group;
+use crate::share_group::records::ShareRecord;
 use crate::streams;
 use crate::streams::records::StreamsRecord;
 
-/// A record of a group that uses, used or will use the consumer or the streams protocol.
+/// A record of a group that uses, used or will use the consumer or the streams protocol, or of a share group.
 #[derive(Clone, Debug)]
 pub(crate) enum LogRecord {
     /// The group as a classic one, when it changes the protocol; none for its tombstone.
     Classic(Option<Box<ClassicGroup>>),
     Consumer(ConsumerRecord),
     Streams(StreamsRecord),
+    Share(ShareRecord),
 }
 
 impl LogRecord {
@@ -41,6 +44,7 @@ impl LogRecord {
             }
             LogRecord::Consumer(change) => encode(group, change),
             LogRecord::Streams(change) => streams::records::encode(group, change),
+            LogRecord::Share(change) => share_group::records::encode(group, change),
         }
     }
 }
@@ -50,6 +54,7 @@ impl LogRecord {
 pub(crate) enum Undo {
     Record(ConsumerRecord),
     Streams(StreamsRecord),
+    Share(ShareRecord),
     /// The whole group as it was; none when there was none.
     Group(Option<Group>),
 }
@@ -161,6 +166,7 @@ impl Shard {
                 LogRecord::Classic(group) => Some(self.apply_classic(id, group)),
                 LogRecord::Consumer(change) => self.apply_consumer(id, change),
                 LogRecord::Streams(change) => self.apply_streams(id, change),
+                LogRecord::Share(change) => self.apply_share(id, change),
             })
             .collect()
     }
@@ -254,6 +260,14 @@ impl Shard {
                         group.apply(change);
                         // What it knows of topics may have been written down only there.
                         group.refresh_due = true;
+                    }
+                }
+                Undo::Share(change) => {
+                    if let Some(group) = self.groups.get_mut(id).and_then(Group::as_share_mut) {
+                        group.apply(change);
+                        // What it knows of topics and states may have been written down only there.
+                        group.refresh_due = true;
+                        group.initializing_since_ms = 0;
                     }
                 }
                 Undo::Group(before) => {

@@ -89,6 +89,7 @@ impl Shard {
             Group::Classic(group) => group.list(),
             Group::Consumer(group) => group.list(),
             Group::Streams(group) => group.list(),
+            Group::Share(group) => group.list(),
         });
         let wanted = listed.filter(|group| {
             passes(&request.types_filter, &group.group_type)

@@ -102,6 +102,11 @@ impl Shard {
             self.core.reply_join_error(join.waiting, "", error);
             return;
         }
+        if self.share_group(&group_id).is_some() {
+            let error = ErrorCode::InconsistentGroupProtocol;
+            self.core.reply_join_error(join.waiting, "", error);
+            return;
+        }
         let is_new_group = self.group(&group_id).is_none();
         if is_new_group && !join.request.member_id.is_empty() {
             let (waiting, member_id) = (join.waiting, &join.request.member_id);

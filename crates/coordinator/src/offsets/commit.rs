@@ -56,6 +56,9 @@ impl Shard {
         version: i16,
         request: &OffsetCommitRequest,
     ) -> Result<(), ErrorCode> {
+        if self.share_group(&request.group_id).is_some() {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
         if let Some(group) = self.consumer(&request.group_id) {
             let committer = Committer {
                 member_id: &request.member_id,

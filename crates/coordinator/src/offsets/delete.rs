@@ -47,6 +47,7 @@ impl Shard {
         }
         let group = self
             .any_group(&request.group_id)
+            .filter(|group| group.as_share().is_none())
             .ok_or(ErrorCode::GroupIdNotFound)?;
         let classic = group.as_classic();
         if classic.is_some_and(|group| !group.is_empty() && !group.uses_consumer_protocol()) {
@@ -84,7 +85,7 @@ impl Shard {
     }
 
     /// Topics were deleted: removes the offsets committed for them, those of a later topic of the same name
-    /// excepted.
+    /// excepted, and what share groups know of their partitions.
     #[must_use]
     pub fn topics_deleted(&mut self, deleted: &[(String, TopicId)]) -> Vec<Action> {
         if self.unavailable().is_some() {
@@ -103,6 +104,8 @@ impl Shard {
             }
         }
         self.append_in_batches(changes);
+        let ids: Vec<Uuid> = deleted.iter().map(|(_, id)| id.0).collect();
+        self.forget_share_states(&ids);
         self.finish()
     }
 

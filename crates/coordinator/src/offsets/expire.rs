@@ -61,6 +61,8 @@ impl Shard {
         let expiry = match group {
             Group::Classic(group) => group.expiry(),
             Group::Consumer(_) | Group::Streams(_) => Expiry::SinceCommit,
+            // It has no offsets of its own, and goes when it is told to.
+            Group::Share(_) => return false,
         };
         let mut all_expired = true;
         for (topic, partitions) in self.offsets.of_group(id).into_iter().flatten() {

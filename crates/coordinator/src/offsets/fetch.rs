@@ -64,7 +64,8 @@ impl Shard {
             Some(Group::Streams(group)) => {
                 group.validate_fetch(member_id, request.member_epoch, in_flight)
             }
-            Some(Group::Classic(_)) | None => Ok(()),
+            // A share group has no offsets here.
+            Some(Group::Classic(_) | Group::Share(_)) | None => Ok(()),
         }
     }
 

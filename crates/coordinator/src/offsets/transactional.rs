@@ -223,6 +223,9 @@ impl Shard {
     }
 
     fn check_txn_commit(&self, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+        if self.share_group(&request.group_id).is_some() {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
         if let Some(group) = self.consumer(&request.group_id) {
             let committer = Committer {
                 member_id: &request.member_id,

@@ -9,6 +9,7 @@ use crate::action::CoordinatorRecord;
 use crate::cluster::ClusterView;
 use crate::consumer::{self, ConsumerGroup};
 use crate::group::ClassicGroup;
+use crate::share_group::{self, ShareGroup};
 use crate::streams::{self, StreamsGroup};
 
 /// A group.
@@ -20,6 +21,8 @@ pub(crate) enum Group {
     Consumer(Box<ConsumerGroup>),
     /// Of the streams protocol (KIP-1071).
     Streams(Box<StreamsGroup>),
+    /// A share group (KIP-932).
+    Share(Box<ShareGroup>),
 }
 
 impl Group {
@@ -28,6 +31,7 @@ impl Group {
             Group::Classic(group) => &group.id,
             Group::Consumer(group) => &group.id,
             Group::Streams(group) => &group.id,
+            Group::Share(group) => &group.id,
         }
     }
 
@@ -37,6 +41,7 @@ impl Group {
             Group::Classic(group) => group.incarnation,
             Group::Consumer(group) => group.incarnation,
             Group::Streams(group) => group.incarnation,
+            Group::Share(group) => group.incarnation,
         }
     }
 
@@ -46,6 +51,7 @@ impl Group {
             Group::Classic(group) => group.durable,
             Group::Consumer(group) => group.durable,
             Group::Streams(group) => group.durable,
+            Group::Share(group) => group.durable,
         }
     }
 
@@ -54,6 +60,7 @@ impl Group {
             Group::Classic(group) => group.durable = true,
             Group::Consumer(group) => group.durable = true,
             Group::Streams(group) => group.durable = true,
+            Group::Share(group) => group.durable = true,
         }
     }
 
@@ -63,6 +70,7 @@ impl Group {
             Group::Classic(group) => group.deleting,
             Group::Consumer(group) => group.deleting,
             Group::Streams(group) => group.deleting,
+            Group::Share(group) => group.deleting,
         }
     }
 
@@ -71,6 +79,7 @@ impl Group {
             Group::Classic(group) => group.deleting = deleting,
             Group::Consumer(group) => group.deleting = deleting,
             Group::Streams(group) => group.deleting = deleting,
+            Group::Share(group) => group.deleting = deleting,
         }
     }
 
@@ -80,6 +89,7 @@ impl Group {
             Group::Classic(group) => group.is_empty(),
             Group::Consumer(group) => group.members.is_empty(),
             Group::Streams(group) => group.members.is_empty(),
+            Group::Share(group) => group.members.is_empty(),
         }
     }
 
@@ -89,48 +99,63 @@ impl Group {
             Group::Classic(group) => group.is_subscribed_to(topic),
             Group::Consumer(group) => group.is_subscribed_to(topic),
             Group::Streams(group) => group.is_subscribed_to(topic),
+            Group::Share(group) => group.is_subscribed_to(topic),
         }
     }
 
     pub(crate) fn as_classic(&self) -> Option<&ClassicGroup> {
         match self {
             Group::Classic(group) => Some(group),
-            Group::Consumer(_) | Group::Streams(_) => None,
+            Group::Consumer(_) | Group::Streams(_) | Group::Share(_) => None,
         }
     }
 
     pub(crate) fn as_classic_mut(&mut self) -> Option<&mut ClassicGroup> {
         match self {
             Group::Classic(group) => Some(group),
-            Group::Consumer(_) | Group::Streams(_) => None,
+            Group::Consumer(_) | Group::Streams(_) | Group::Share(_) => None,
         }
     }
 
     pub(crate) fn as_consumer(&self) -> Option<&ConsumerGroup> {
         match self {
             Group::Consumer(group) => Some(group),
-            Group::Classic(_) | Group::Streams(_) => None,
+            Group::Classic(_) | Group::Streams(_) | Group::Share(_) => None,
         }
     }
 
     pub(crate) fn as_consumer_mut(&mut self) -> Option<&mut ConsumerGroup> {
         match self {
             Group::Consumer(group) => Some(group),
-            Group::Classic(_) | Group::Streams(_) => None,
+            Group::Classic(_) | Group::Streams(_) | Group::Share(_) => None,
         }
     }
 
     pub(crate) fn as_streams(&self) -> Option<&StreamsGroup> {
         match self {
             Group::Streams(group) => Some(group),
-            Group::Classic(_) | Group::Consumer(_) => None,
+            Group::Classic(_) | Group::Consumer(_) | Group::Share(_) => None,
         }
     }
 
     pub(crate) fn as_streams_mut(&mut self) -> Option<&mut StreamsGroup> {
         match self {
             Group::Streams(group) => Some(group),
-            Group::Classic(_) | Group::Consumer(_) => None,
+            Group::Classic(_) | Group::Consumer(_) | Group::Share(_) => None,
+        }
+    }
+
+    pub(crate) fn as_share(&self) -> Option<&ShareGroup> {
+        match self {
+            Group::Share(group) => Some(group),
+            Group::Classic(_) | Group::Consumer(_) | Group::Streams(_) => None,
+        }
+    }
+
+    pub(crate) fn as_share_mut(&mut self) -> Option<&mut ShareGroup> {
+        match self {
+            Group::Share(group) => Some(group),
+            Group::Classic(_) | Group::Consumer(_) | Group::Streams(_) => None,
         }
     }
 
@@ -146,6 +171,11 @@ impl Group {
             Group::Streams(group) => {
                 let settings = cluster.streams_settings(&group.id);
                 let settings = settings.unwrap_or(core.config.streams.settings);
+                group.start_sessions(core, settings.session_timeout);
+            }
+            Group::Share(group) => {
+                let settings = cluster.share_settings(&group.id);
+                let settings = settings.unwrap_or(core.config.share.settings);
                 group.start_sessions(core, settings.session_timeout);
             }
         }
@@ -168,6 +198,11 @@ impl Group {
                 .iter()
                 .map(|tombstone| streams::records::encode(&group.id, tombstone))
                 .collect(),
+            Group::Share(group) => group
+                .tombstones()
+                .iter()
+                .map(|tombstone| share_group::records::encode(&group.id, tombstone))
+                .collect(),
         }
     }
 
@@ -180,6 +215,7 @@ impl Group {
             }
             Group::Consumer(group) => group.cancel_timers(core),
             Group::Streams(group) => group.cancel_timers(core),
+            Group::Share(group) => group.cancel_timers(core),
         }
     }
 }

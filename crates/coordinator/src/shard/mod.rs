@@ -130,6 +130,13 @@ impl Shard {
                     group.set_durable();
                 }
             }
+            Decoded::Share(group, change) => {
+                let id: Arc<str> = group.into();
+                self.apply_share(&id, change);
+                if let Some(group) = self.groups.get_mut(&id) {
+                    group.set_durable();
+                }
+            }
             Decoded::Unknown(record_type) => return Ok(Replayed::UnknownType(record_type)),
         }
         Ok(Replayed::Applied)
@@ -222,6 +229,7 @@ impl Shard {
                     Some(Group::Classic(group)) => group.expire_session(&mut self.core, &member),
                     Some(Group::Consumer(_)) => self.expire_consumer_session(&group, &member),
                     Some(Group::Streams(_)) => self.expire_streams_session(&group, &member),
+                    Some(Group::Share(_)) => self.expire_share_session(&group, &member),
                     None => {}
                 },
                 TimerKey::Member {

@@ -126,10 +126,10 @@ fn what_cannot_be_read_is_reported_and_unknown_types_are_skipped() {
         replay(key, Some(&[0, 3, 0])),
         Err(ReplayError::Malformed { .. })
     ));
-    // ShareGroupMetadata (KIP-932).
+    // A type of a release to come.
     assert_eq!(
-        replay(&[0, 11, 0, 1, b'g'], None).unwrap(),
-        Replayed::UnknownType(11)
+        replay(&[0, 99, 0, 1, b'g'], None).unwrap(),
+        Replayed::UnknownType(99)
     );
     assert_eq!(replay(key, None).unwrap(), Replayed::Applied);
 }

@@ -9,6 +9,7 @@ mod join;
 mod liveness;
 mod log;
 mod offsets;
+mod share;
 mod simulation;
 mod static_members;
 mod streams;

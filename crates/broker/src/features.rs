@@ -35,6 +35,9 @@ pub(crate) struct Feature {
     pub(crate) default_level: i16,
 }
 
+/// The feature that stands for share groups.
+pub(crate) const SHARE_VERSION: &str = "share.version";
+
 /// Every feature of this release, in the order of their names.
 pub(crate) const FEATURES: &[Feature] = &[
     Feature {
@@ -51,6 +54,13 @@ pub(crate) const FEATURES: &[Feature] = &[
         // Apache Kafka 4.4-IV1.
         max_level: 32,
         default_level: 32,
+    },
+    Feature {
+        // Level 1 serves share groups (KIP-932).
+        name: SHARE_VERSION,
+        min_level: 0,
+        max_level: 1,
+        default_level: 0,
     },
     Feature {
         // Level 1 serves streams groups (KIP-1071).

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use base::Clock;
-use coordinator::{GroupConfig, Shard};
+use coordinator::{GroupConfig, Shard, ShareGroupConfig};
 
 use crate::coordination::{Coordinated, Coordinators, Handle};
 use crate::server::Server;
@@ -35,6 +35,11 @@ impl Coordinated for Shard {
             commit_timeout: settings.offsets_commit_timeout,
             consumer: cluster::consumer_config(&settings.group_consumer),
             streams: streams::config(&settings.group_streams),
+            share: ShareGroupConfig {
+                max_size: settings.share.max_size,
+                initialize_retry_interval: settings.share.initialize_retry_interval,
+                settings: cluster::share_settings(&settings.share, None),
+            },
         };
         let clock: Arc<dyn Clock> = Arc::clone(server.clock());
         let ids = Box::new(rand::random::<[u8; 16]>);

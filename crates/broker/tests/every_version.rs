@@ -182,8 +182,8 @@ fn every_advertised_version_is_answered() {
         .iter()
         .map(|api| (api.api_key, (api.min_version, api.max_version)))
         .collect();
-    assert_eq!(ranges.len(), 59);
-    assert_eq!(try_all(&mut client, &ranges), 59);
+    assert_eq!(ranges.len(), 64);
+    assert_eq!(try_all(&mut client, &ranges), 64);
     drop(client);
     runtime.block_on(broker.shutdown()).unwrap();
 }

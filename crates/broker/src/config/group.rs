@@ -52,12 +52,11 @@ base::config_keys! {
     static SHARE: "Share groups",
         "For groups whose members share partitions record by record." => {
         INT "share.session.timeout.ms" = "45000" [
-            at_least(1), synonyms(&[Synonym::same("group.share.session.timeout.ms")]), inert(NO_SHARE),
+            at_least(1), synonyms(&[Synonym::same("group.share.session.timeout.ms")]),
         ]
             "How long a member may stay silent before it is taken out, in milliseconds.";
         INT "share.heartbeat.interval.ms" = "5000" [
             at_least(1), synonyms(&[Synonym::same("group.share.heartbeat.interval.ms")]),
-            inert(NO_SHARE),
         ]
             "How often members are told to send a heartbeat, in milliseconds.";
         INT "share.record.lock.duration.ms" = "30000" [
@@ -95,12 +94,11 @@ base::config_keys! {
             "Whether members may prolong the time they hold a record.";
         INT "share.assignment.interval.ms" = "1000" [
             at_least(0), synonyms(&[Synonym::same("group.share.assignment.interval.ms")]),
-            inert(NO_SHARE),
         ]
             "The least time between two computed assignments, in milliseconds.";
         BOOLEAN "share.assignor.offload.enable" = "true" [
             internal, synonyms(&[Synonym::same("group.share.assignor.offload.enable")]),
-            inert(NO_SHARE),
+            inert("an assignment is computed with the heartbeat that asks for it"),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
         STRING "errors.deadletterqueue.topic.name" = "" [inert(NO_SHARE)]

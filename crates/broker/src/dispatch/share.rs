@@ -27,6 +27,52 @@ pub(super) fn route_to_share_groups(
         };
     }
     match context.api_key {
+        ApiKey::ShareGroupHeartbeat => {
+            to!(
+                ShareGroupHeartbeatRequest,
+                handlers::share_group_heartbeat::handle
+            )
+        }
+        ApiKey::ShareGroupDescribe => {
+            to!(
+                ShareGroupDescribeRequest,
+                handlers::share_group_describe::handle
+            )
+        }
+        ApiKey::DescribeShareGroupOffsets => {
+            to!(
+                DescribeShareGroupOffsetsRequest,
+                handlers::describe_share_group_offsets::handle
+            )
+        }
+        ApiKey::AlterShareGroupOffsets => {
+            to!(
+                AlterShareGroupOffsetsRequest,
+                handlers::alter_share_group_offsets::handle
+            )
+        }
+        ApiKey::DeleteShareGroupOffsets => {
+            to!(
+                DeleteShareGroupOffsetsRequest,
+                handlers::delete_share_group_offsets::handle
+            )
+        }
+        _ => route_to_share_states(server, context, reader),
+    }
+}
+
+/// The APIs of the share coordinator.
+fn route_to_share_states(
+    server: &Arc<Server>,
+    context: RequestContext,
+    reader: &mut Reader,
+) -> Result<ReplyFuture, String> {
+    macro_rules! to {
+        ($request:ty, $handler:path) => {
+            answer::<$request, _>(server, context, reader, $handler)
+        };
+    }
+    match context.api_key {
         ApiKey::InitializeShareGroupState => {
             to!(
                 InitializeShareGroupStateRequest,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use base::{TopicId, Uuid};
 use coordinator::{
-    Assignor, ClusterView, ConsumerGroupConfig, ConsumerSettings, MigrationPolicy, StreamsSettings,
-    TopicMetadata,
+    Assignor, ClusterView, ConsumerGroupConfig, ConsumerSettings, MigrationPolicy, ShareSettings,
+    StreamsSettings, TopicMetadata,
 };
 use metastore::Metadata;
 
 use super::streams;
-use crate::config::{BrokerConfigs, BrokerSettings, ConsumerGroupSettings};
+use crate::config::{BrokerConfigs, BrokerSettings, ConsumerGroupSettings, Overrides};
 use crate::server::Server;
 use crate::topics::{Topic, TopicTable};
 
@@ -106,6 +106,25 @@ impl ClusterView for ClusterOfServer {
         let image = self.metadata.image();
         let own = image.group_configs().get(group_id);
         Some(streams::of_group(&self.settings().group_streams, own))
+    }
+
+    fn share_settings(&self, group_id: &str) -> Option<ShareSettings> {
+        let image = self.metadata.image();
+        let own = image.group_configs().get(group_id);
+        Some(share_settings(&self.settings().share, own))
+    }
+}
+
+/// What is in force for a share group with these configs of its own.
+pub(super) fn share_settings(
+    settings: &crate::config::ShareSettings,
+    own: Option<&Overrides>,
+) -> ShareSettings {
+    let settings = settings.of_group(own);
+    ShareSettings {
+        session_timeout: settings.session_timeout,
+        heartbeat_interval: settings.heartbeat_interval,
+        assignment_interval: settings.assignment_interval,
     }
 }
 

@@ -10,6 +10,7 @@ use wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
+use crate::share::group_states;
 
 /// Answers per group, once its tombstones are durable. A group named twice is deleted once.
 pub(crate) async fn handle(
@@ -43,6 +44,9 @@ async fn delete(
     if !server.allows(context, Operation::Delete, ResourceType::Group, &group_id) {
         return failed(ErrorCode::GroupAuthorizationFailed);
     }
+    if let Err(code) = delete_share_states(server, &group_id).await {
+        return failed(code);
+    }
     let ids = [group_id.clone()];
     let run = move |shard: &mut coordinator::Shard, token| shard.delete_groups(token, &ids);
     match server.groups().request(&group_id, run).await {
@@ -53,4 +57,24 @@ async fn delete(
         Ok(_) => failed(ErrorCode::UnknownServerError),
         Err(code) => failed(code),
     }
+}
+
+/// Has the states of a share group's partitions deleted; the group itself goes when all are.
+async fn delete_share_states(server: &Arc<Server>, group_id: &str) -> Result<(), ErrorCode> {
+    let id: Arc<str> = group_id.into();
+    let asked = Arc::clone(&id);
+    let run =
+        move |shard: &mut coordinator::Shard, token| shard.delete_share_group_states(token, &asked);
+    let deletion = match server.groups().request(group_id, run).await? {
+        Response::DeleteShareGroupOffsets(deletion) => *deletion,
+        _ => return Err(ErrorCode::UnknownServerError),
+    };
+    if let Some((code, _)) = deletion.error {
+        return Err(code);
+    }
+    let failures = group_states::delete(server, &id, &deletion.delete).await;
+    failures
+        .values()
+        .next()
+        .map_or(Ok(()), |error| Err(error.code))
 }

@@ -1,7 +1,8 @@
 //! Share groups (KIP-932): the share coordinator as a kind of coordinator, one
 //! [`coordinator::share_state::ShareCoordinator`] per partition of `__share_group_state`, and the way to it
-//! ([`persister`]).
+//! ([`persister`]). What the group coordinator has it do is in [`group_states`].
 
+pub(crate) mod group_states;
 pub(crate) mod persister;
 pub(crate) mod state_requests;
 
@@ -11,6 +12,7 @@ use base::{Clock, ErrorChain};
 use coordinator::share_state::{Prune, ShareCoordinator, ShareStateConfig};
 
 use crate::coordination::{Coordinated, Coordinators, Handle};
+use crate::features::SHARE_VERSION;
 use crate::groups::cluster::ClusterOfServer;
 use crate::server::Server;
 use crate::topics::{NewTopic, Partition, SHARE_GROUP_STATE};
@@ -86,4 +88,11 @@ impl Coordinated for ShareCoordinator {
             }
         });
     }
+}
+
+/// Whether the feature `share.version` is on.
+pub(crate) fn is_enabled(server: &Server) -> bool {
+    let image = server.metadata().image();
+    let level = image.features().levels.get(SHARE_VERSION);
+    level.is_some_and(|level| *level >= 1)
 }

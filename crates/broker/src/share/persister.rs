@@ -1,10 +1,11 @@
 //! The way to the state of a share partition, for whoever leads its partition and for the group coordinator.
 //!
 //! Each call is about one share partition and finds its coordinator by the hash of its key, as Kafka's
-//! `DefaultStatePersister` does over the network. `__share_group_state` is created when the first call needs it.
-//! Nothing is tried again here.
+//! `DefaultStatePersister` does over the network. `__share_group_state` is created when the first call needs it. While
+//! a coordinator loads its partition it is asked again; nothing else is tried again here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Offset;
 use coordinator::share_state::{
@@ -15,6 +16,11 @@ use wire::ErrorCode;
 
 use super::ShareStates;
 use crate::server::Server;
+
+/// How long a coordinator that loads is given before it is asked again; doubles each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+/// How often it is asked again: for five seconds.
+const RETRIES: u32 = 9;
 
 /// The share coordinators, asked by share partition.
 #[derive(Debug, Default)]
@@ -118,11 +124,13 @@ impl Persister {
         }
     }
 
+    /// Asks the share partition's coordinator, again while it is loading.
     async fn request(
         &self,
         server: &Arc<Server>,
         key: ShareKey,
-        run: impl FnOnce(&mut ShareCoordinator, Token, &ShareKey) -> Actions<ShareCoordinator>
+        run: impl Fn(&mut ShareCoordinator, Token, &ShareKey) -> Actions<ShareCoordinator>
+        + Clone
         + Send
         + 'static,
     ) -> Result<Response, StateError> {
@@ -131,13 +139,44 @@ impl Persister {
             .await
             .map_err(unavailable)?;
         let coordinator_key = key.to_string();
+        let mut backoff = FIRST_BACKOFF;
+        for _ in 0..RETRIES {
+            let answer = self.ask(&coordinator_key, &key, run.clone()).await?;
+            if !is_loading(&answer) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(backoff).await;
+            backoff *= 2;
+        }
+        self.ask(&coordinator_key, &key, run).await
+    }
+
+    async fn ask(
+        &self,
+        coordinator_key: &str,
+        key: &ShareKey,
+        run: impl FnOnce(&mut ShareCoordinator, Token, &ShareKey) -> Actions<ShareCoordinator>
+        + Send
+        + 'static,
+    ) -> Result<Response, StateError> {
+        let key = key.clone();
         self.coordinators
-            .request(&coordinator_key, move |machine, token| {
+            .request(coordinator_key, move |machine, token| {
                 run(machine, token, &key)
             })
             .await
             .map_err(unavailable)
     }
+}
+
+fn is_loading(answer: &Response) -> bool {
+    let error = match answer {
+        Response::Done(Err(error)) | Response::Read(Err(error)) | Response::Summary(Err(error)) => {
+            error
+        }
+        Response::Done(Ok(())) | Response::Read(Ok(_)) | Response::Summary(Ok(_)) => return false,
+    };
+    error.code == ErrorCode::CoordinatorLoadInProgress
 }
 
 fn done(response: Response) -> Result<(), StateError> {

@@ -84,42 +84,43 @@ base::config_keys! {
     /// Share groups (KIP-932).
     pub(super) static SHARE_GROUPS: "Share groups (KIP-932)",
         "Groups whose members share partitions record by record." => {
-        INT "group.share.session.timeout.ms" = "45000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.session.timeout.ms" = "45000" [at_least(1)]
             "How long a member may stay silent before it is taken out, in milliseconds.";
-        INT "group.share.min.session.timeout.ms" = "45000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.min.session.timeout.ms" = "45000" [at_least(1)]
             "The shortest session timeout a group may set, in milliseconds.";
-        INT "group.share.max.session.timeout.ms" = "60000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.session.timeout.ms" = "60000" [at_least(1)]
             "The longest session timeout a group may set, in milliseconds.";
-        INT "group.share.heartbeat.interval.ms" = "5000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.heartbeat.interval.ms" = "5000" [at_least(1)]
             "How often members send heartbeats, in milliseconds.";
-        INT "group.share.min.heartbeat.interval.ms" = "5000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.min.heartbeat.interval.ms" = "5000" [at_least(1)]
             "The shortest heartbeat interval a group may set, in milliseconds.";
-        INT "group.share.max.heartbeat.interval.ms" = "15000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.heartbeat.interval.ms" = "15000" [at_least(1)]
             "The longest heartbeat interval a group may set, in milliseconds.";
-        INT "group.share.max.size" = "200" [between(1, 1000), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.size" = "200" [between(1, 1000)]
             "Members one share group may have.";
-        LIST "group.share.assignors" = "simple" [list(false, false), inert(NO_SHARE_GROUPS)]
+        LIST "group.share.assignors" = "simple" [
+            list(false, false),
+            inert("there is the one assignor, and any other is never asked for"),
+        ]
             "The assignors on offer, the default one first.";
         INT "group.share.assignment.interval.ms" = "1000" [
             at_least(0),
             cluster_wide,
-            inert(NO_SHARE_GROUPS),
         ]
             "The least time between two computed assignments, in milliseconds.";
-        INT "group.share.min.assignment.interval.ms" = "0" [at_least(0), inert(NO_SHARE_GROUPS)]
+        INT "group.share.min.assignment.interval.ms" = "0" [at_least(0)]
             "The shortest assignment interval a group may set, in milliseconds.";
-        INT "group.share.max.assignment.interval.ms" = "15000" [at_least(0), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.assignment.interval.ms" = "15000" [at_least(0)]
             "The longest assignment interval a group may set, in milliseconds.";
         BOOLEAN "group.share.assignor.offload.enable" = "true" [
             cluster_wide,
             internal,
-            inert(NO_SHARE_GROUPS),
+            inert("an assignment is computed with the heartbeat that asks for it"),
         ]
             "Whether assignments are computed beside the coordinator's own thread.";
         INT "group.share.initialize.retry.interval.ms" = "30000" [
             at_least(1),
             internal,
-            inert(NO_SHARE_GROUPS),
         ]
             "How long an initialization of share state that got no answer waits before it is tried \
              again, in milliseconds.";

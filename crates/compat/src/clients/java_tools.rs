@@ -12,6 +12,7 @@ mod performance;
 mod quotas;
 mod records;
 mod runner;
+mod share_groups;
 mod topics;
 
 use std::cell::RefCell;
@@ -35,7 +36,7 @@ type Case = fn(&Tools<'_>) -> Result<()>;
 /// The cases of one file, by name.
 type Cases = &'static [(&'static str, Case)];
 
-const FILES: [Cases; 9] = [
+const FILES: [Cases; 10] = [
     topics::CASES,
     cluster::CASES,
     quotas::CASES,
@@ -43,6 +44,7 @@ const FILES: [Cases; 9] = [
     records::CASES,
     groups::CASES,
     consumer_protocol::CASES,
+    share_groups::CASES,
     offline::CASES,
     performance::CASES,
 ];

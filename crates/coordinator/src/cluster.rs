@@ -35,7 +35,7 @@ pub struct ConsumerSettings {
 }
 
 /// What is set on one streams group, the broker's values where nothing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamsSettings {
     /// `streams.session.timeout.ms`.
     pub session_timeout: Duration,
@@ -47,6 +47,9 @@ pub struct StreamsSettings {
     pub initial_rebalance_delay: Duration,
     /// `streams.num.standby.replicas`: copies of a task's state besides the active task's.
     pub standby_replicas: usize,
+    /// `streams.rack.aware.assignment.tags`: the client tags whose values the copies of a task shall differ in, the
+    /// most important first.
+    pub rack_aware_tags: Arc<[String]>,
     /// `streams.task.offset.interval.ms`: how often members are told to report the positions of their tasks.
     pub task_offset_interval: Duration,
     /// `streams.acceptable.recovery.lag`, in records.

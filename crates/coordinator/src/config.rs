@@ -1,5 +1,6 @@
 //! The limits and periods of a group coordinator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{ConsumerSettings, ShareSettings, StreamsSettings};
@@ -86,6 +87,7 @@ impl Default for StreamsGroupConfig {
                 assignment_interval: Duration::from_secs(1),
                 initial_rebalance_delay: Duration::from_secs(3),
                 standby_replicas: 0,
+                rack_aware_tags: Arc::default(),
                 task_offset_interval: Duration::from_secs(60),
                 acceptable_recovery_lag: 10_000,
             },

@@ -9,7 +9,6 @@ const NO_SHARE: &str = "share groups (KIP-932) are not part of this release";
 const NO_OTHER_ASSIGNOR: &str = "`sticky` is the only assignor there is";
 const NO_OFFLOAD: &str = "an assignment is computed with the heartbeat that asks for it";
 const NO_WARMUP: &str = "`sticky` moves tasks without warming them up first";
-const NO_TAGS: &str = "`sticky` does not look at tags";
 
 /// The sections of a group's keys.
 pub(super) fn sections() -> Vec<&'static ConfigSection> {
@@ -141,7 +140,6 @@ base::config_keys! {
             "The assignor of this group; null for the first of `group.streams.assignors`.";
         LIST "streams.rack.aware.assignment.tags" = "" [
             list(true, false), synonyms(&[Synonym::same("group.streams.rack.aware.assignment.tags")]),
-            inert(NO_TAGS),
         ]
             "The client tags by which standby tasks are spread over racks.";
         INT "streams.task.offset.interval.ms" = "60000" [

@@ -1,5 +1,6 @@
 //! The streams protocol's part of a broker's configuration (`GroupCoordinatorConfig`), resolved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker_settings::Reader;
@@ -34,6 +35,8 @@ pub struct StreamsGroupSettings {
     pub standby_replicas: usize,
     /// `group.streams.max.standby.replicas`.
     pub max_standby_replicas: usize,
+    /// `group.streams.rack.aware.assignment.tags`.
+    pub rack_aware_tags: Arc<[String]>,
     /// `group.streams.task.offset.interval.ms`.
     pub task_offset_interval: Duration,
     /// `group.streams.min.task.offset.interval.ms`.
@@ -45,6 +48,7 @@ pub struct StreamsGroupSettings {
 impl StreamsGroupSettings {
     pub(super) fn resolve(configs: &BrokerConfigs) -> StreamsGroupSettings {
         let read = Reader(configs);
+        let tags = configs.list("group.streams.rack.aware.assignment.tags");
         StreamsGroupSettings {
             session_timeout: read.ms("group.streams.session.timeout.ms"),
             min_session_timeout: read.ms("group.streams.min.session.timeout.ms"),
@@ -59,6 +63,7 @@ impl StreamsGroupSettings {
             max_size: read.count("group.streams.max.size"),
             standby_replicas: read.count("group.streams.num.standby.replicas"),
             max_standby_replicas: read.count("group.streams.max.standby.replicas"),
+            rack_aware_tags: tags.unwrap_or_default().into(),
             task_offset_interval: read.ms("group.streams.task.offset.interval.ms"),
             min_task_offset_interval: read.ms("group.streams.min.task.offset.interval.ms"),
             acceptable_recovery_lag: read.long("group.streams.acceptable.recovery.lag"),

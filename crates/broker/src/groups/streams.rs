@@ -27,6 +27,13 @@ pub(super) fn of_group(
             Duration::from_millis(ms).clamp(min, max.max(min))
         })
     };
+    let tags = own.and_then(|own| own.get("streams.rack.aware.assignment.tags"));
+    let tags = tags.map(|tags| {
+        let tags = tags.split(',').map(str::trim);
+        tags.filter(|tag| !tag.is_empty())
+            .map(str::to_owned)
+            .collect()
+    });
     let standby =
         number("streams.num.standby.replicas").and_then(|value| usize::try_from(value).ok());
     let lag = number("streams.acceptable.recovery.lag").and_then(|lag| i64::try_from(lag).ok());
@@ -58,6 +65,7 @@ pub(super) fn of_group(
         standby_replicas: standby.map_or(settings.standby_replicas, |standby| {
             standby.min(settings.max_standby_replicas)
         }),
+        rack_aware_tags: tags.unwrap_or_else(|| settings.rack_aware_tags.clone()),
         task_offset_interval: ms(
             "streams.task.offset.interval.ms",
             settings.task_offset_interval,
@@ -90,6 +98,10 @@ mod tests {
             ("streams.heartbeat.interval.ms".to_owned(), "1".to_owned()),
             ("streams.num.standby.replicas".to_owned(), "9".to_owned()),
             (
+                "streams.rack.aware.assignment.tags".to_owned(),
+                "zone, rack".to_owned(),
+            ),
+            (
                 "streams.initial.rebalance.delay.ms".to_owned(),
                 "0".to_owned(),
             ),
@@ -98,6 +110,7 @@ mod tests {
         assert_eq!(settings.session_timeout, Duration::from_secs(50));
         assert_eq!(settings.heartbeat_interval, Duration::from_secs(5));
         assert_eq!(settings.standby_replicas, 2);
+        assert_eq!(*settings.rack_aware_tags, ["zone", "rack"]);
         assert_eq!(settings.initial_rebalance_delay, Duration::ZERO);
     }
 }

@@ -170,7 +170,7 @@ impl Group {
             }
             Group::Streams(group) => {
                 let settings = cluster.streams_settings(&group.id);
-                let settings = settings.unwrap_or(core.config.streams.settings);
+                let settings = settings.unwrap_or_else(|| core.config.streams.settings.clone());
                 group.start_sessions(core, settings.session_timeout);
             }
             Group::Share(group) => {

@@ -94,7 +94,7 @@ impl Shard {
                 group.members.is_empty() && !settings.initial_rebalance_delay.is_zero();
             let delayed = starts_delay || self.core.timers.contains(&delay_key);
             let now_ms = self.core.now_ms();
-            let plan = Plan::new(group, &*self.cluster, settings, now_ms, delayed);
+            let plan = Plan::new(group, &*self.cluster, settings.clone(), now_ms, delayed);
             self.check_streams_room(group, request)?;
             let beat = plan_beat(plan, existed, context, request)?;
             let starts_delay = starts_delay && !self.core.timers.contains(&delay_key);

@@ -20,6 +20,8 @@
 //! Records are written by [`crate::consumer::write`], as those of consumer groups: applied at once, answered for when
 //! durable, taken back when they fail. The request to shut the application down, the epoch of the endpoints and the
 //! task offsets that members report are not in the log, as in Kafka: they are told again, or asked for again.
+//! What is assigned depends on offsets that were reported, so that a shard which has just loaded may assign otherwise;
+//! what was assigned is in the log.
 //!
 //! Differs: topologies cannot be changed in a live group, and source topics cannot be patterns; that is so in Apache
 //! Kafka 4.4 too.

@@ -25,8 +25,9 @@ use crate::consumer::member::MemberState;
 use crate::consumer::metadata_hash;
 use crate::consumer::plan::RebalanceTimer;
 
-/// The assignment config that the number of standby replicas goes by.
+/// The assignment configs by Kafka's names: how many standby replicas, and the tags they are spread by.
 const STANDBY_REPLICAS: &str = "num.standby.replicas";
+const RACK_AWARE_TAGS: &str = "rack.aware.assignment.tags";
 
 /// A change of a group in the making.
 pub(super) struct Plan<'a> {
@@ -232,10 +233,14 @@ impl<'a> Plan<'a> {
             true => topology.epoch,
             false => -1,
         };
-        let configs = BTreeMap::from([(
+        let mut configs = BTreeMap::from([(
             STANDBY_REPLICAS.to_owned(),
             self.settings.standby_replicas.to_string(),
         )]);
+        if !self.settings.rack_aware_tags.is_empty() {
+            let tags = self.settings.rack_aware_tags.join(",");
+            configs.insert(RACK_AWARE_TAGS.to_owned(), tags);
+        }
         let unchanged =
             validated == before.validated_topology_epoch && configs == before.assignment_configs;
         if !bump && unchanged {
@@ -275,7 +280,7 @@ impl<'a> Plan<'a> {
                 group,
                 topology,
                 updated: Some(updated),
-                standby_replicas: self.settings.standby_replicas,
+                settings: &self.settings,
                 epoch: self.epoch,
                 now_ms: self.now_ms,
             };

@@ -10,6 +10,7 @@ use super::group::StreamsGroup;
 use super::member::Member;
 use super::records::StreamsRecord;
 use super::tasks::Tasks;
+use crate::cluster::StreamsSettings;
 
 /// What an assignment is computed from.
 pub(super) struct Target<'a> {
@@ -17,7 +18,7 @@ pub(super) struct Target<'a> {
     pub(super) topology: &'a ConfiguredTopology,
     /// The member as it will be, when the assignment is made with its heartbeat.
     pub(super) updated: Option<&'a Member>,
-    pub(super) standby_replicas: usize,
+    pub(super) settings: &'a StreamsSettings,
     pub(super) epoch: i32,
     pub(super) now_ms: i64,
 }
@@ -61,12 +62,12 @@ impl Target<'_> {
         for member in self.group.members.values() {
             if Some(&member.id) != replaced {
                 let assigned = self.group.target.get(&member.id).cloned();
-                members.insert(member.id.clone(), spec_of(member, assigned));
+                members.insert(member.id.clone(), self.spec_of(member, assigned));
             }
         }
         if let Some(updated) = self.updated {
             let assigned = self.group.target_of(&updated.id, instance);
-            members.insert(updated.id.clone(), spec_of(updated, Some(assigned)));
+            members.insert(updated.id.clone(), self.spec_of(updated, Some(assigned)));
         }
         let subtopologies = self.topology.subtopologies.iter().flatten();
         Spec {
@@ -80,14 +81,18 @@ impl Target<'_> {
                     (id.clone(), spec)
                 })
                 .collect(),
-            standby_replicas: self.standby_replicas,
+            standby_replicas: self.settings.standby_replicas,
+            rack_aware_tags: Arc::clone(&self.settings.rack_aware_tags),
         }
     }
-}
 
-fn spec_of(member: &Member, assigned: Option<Arc<Tasks>>) -> MemberSpec {
-    MemberSpec {
-        process_id: member.metadata.process_id.clone(),
-        assigned: assigned.unwrap_or_default(),
+    fn spec_of(&self, member: &Member, assigned: Option<Arc<Tasks>>) -> MemberSpec {
+        let offsets = self.group.task_offsets.get(&member.id);
+        MemberSpec {
+            process_id: member.metadata.process_id.clone(),
+            assigned: assigned.unwrap_or_default(),
+            offsets: offsets.cloned().unwrap_or_default(),
+            client_tags: member.metadata.client_tags.clone(),
+        }
     }
 }

@@ -131,11 +131,12 @@ impl Shard {
                 Err(_) => return,
             },
         };
+        let settings = self.streams_settings(id);
         let target = Target {
             group,
             topology: &configured,
             updated: None,
-            standby_replicas: self.streams_settings(id).standby_replicas,
+            settings: &settings,
             epoch: group.metadata.epoch,
             now_ms: self.core.now_ms(),
         };

@@ -59,7 +59,7 @@ impl Shard {
     pub(crate) fn streams_settings(&self, group_id: &str) -> StreamsSettings {
         self.cluster
             .streams_settings(group_id)
-            .unwrap_or(self.core.config.streams.settings)
+            .unwrap_or_else(|| self.core.config.streams.settings.clone())
     }
 
     /// The group a heartbeat is for: one that is there, or, when a member joins, one that is made.

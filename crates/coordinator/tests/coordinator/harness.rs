@@ -466,7 +466,7 @@ impl ClusterView for TestCluster {
     }
 
     fn streams_settings(&self, group_id: &str) -> Option<StreamsSettings> {
-        self.streams.read().unwrap().get(group_id).copied()
+        self.streams.read().unwrap().get(group_id).cloned()
     }
 }
 

@@ -7,7 +7,6 @@ const NO_SHARE_GROUPS: &str = "share groups (KIP-932) are not part of this relea
 const NO_OTHER_ASSIGNOR: &str = "`sticky` is the only assignor there is";
 const NO_OFFLOAD: &str = "an assignment is computed with the heartbeat that asks for it";
 const NO_WARMUP: &str = "`sticky` moves tasks without warming them up first";
-const NO_TAGS: &str = "`sticky` does not look at tags";
 const NO_PLUGINS: &str = "there are no plugins";
 
 base::config_keys! {
@@ -332,7 +331,6 @@ base::config_keys! {
             "The most warm-ups a group may ask for.";
         LIST "group.streams.rack.aware.assignment.tags" = "" [
             list(true, false),
-            inert(NO_TAGS),
         ]
             "Client tags by which standby tasks are spread over racks.";
         CLASS "group.streams.topology.description.plugin.class" = null [inert(NO_PLUGINS)]

@@ -5,6 +5,7 @@
 //! [`super::reconcile`]'s. Kafka has one, `sticky`.
 
 mod process;
+mod racks;
 mod sticky;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::group::TaskOffsets;
 use super::tasks::Tasks;
 
 pub(super) use sticky::assign;
@@ -29,6 +31,10 @@ pub(super) struct MemberSpec {
     pub(super) process_id: Arc<str>,
     /// What it shall have now.
     pub(super) assigned: Arc<Tasks>,
+    /// How far the copies of state are that its process has on disk, also of tasks it shall not have.
+    pub(super) offsets: Arc<TaskOffsets>,
+    /// The tags of its process.
+    pub(super) client_tags: BTreeMap<String, String>,
 }
 
 /// A subtopology as an assignor sees it.
@@ -46,4 +52,6 @@ pub(super) struct Spec {
     pub(super) subtopologies: BTreeMap<Arc<str>, SubtopologySpec>,
     /// How many copies of a task's state there shall be besides the active task's.
     pub(super) standby_replicas: usize,
+    /// The client tags whose values the copies of a task shall differ in, the most important first.
+    pub(super) rack_aware_tags: Arc<[String]>,
 }

@@ -38,7 +38,10 @@ impl PartialOrd for Load {
 /// The role in which a task is assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
+    /// Of a task with state.
     Active,
+    /// Of a task without.
+    StatelessActive,
     Standby,
 }
 
@@ -50,6 +53,8 @@ pub(super) struct Process {
     /// In any role: a process has a task once.
     tasks: BTreeSet<TaskId>,
     total: u64,
+    /// Active tasks without state.
+    stateless: u64,
 }
 
 impl Process {
@@ -64,6 +69,19 @@ impl Process {
         }
     }
 
+    /// The load of active tasks without state alone.
+    pub(super) fn stateless_load(&self) -> Load {
+        Load {
+            tasks: self.stateless,
+            members: self.counts.len() as u64,
+        }
+    }
+
+    /// Whether a member has fewer tasks than this.
+    pub(super) fn has_room(&self, quota: usize) -> bool {
+        self.counts.values().any(|count| *count < quota)
+    }
+
     pub(super) fn has(&self, task: &TaskId) -> bool {
         self.tasks.contains(task)
     }
@@ -76,10 +94,11 @@ impl Process {
     /// Gives the member a task; how many it has then.
     pub(super) fn add(&mut self, member: &Arc<str>, task: &TaskId, role: Role) -> usize {
         self.total += 1;
+        self.stateless += u64::from(role == Role::StatelessActive);
         self.tasks.insert(task.clone());
         let assigned = self.assigned.entry(member.clone()).or_default();
         let tasks = match role {
-            Role::Active => &mut assigned.active,
+            Role::Active | Role::StatelessActive => &mut assigned.active,
             Role::Standby => &mut assigned.standby,
         };
         tasks.entry(task.0.clone()).or_default().insert(task.1);
@@ -88,10 +107,15 @@ impl Process {
         *count
     }
 
-    /// Gives the task to the member with the fewest, the first by id of those; how many it has then.
-    pub(super) fn add_to_least_loaded(&mut self, task: &TaskId, role: Role) -> Option<usize> {
+    /// The member with the fewest tasks, the first by id of those.
+    pub(super) fn least_loaded(&self) -> Option<Arc<str>> {
         let least = self.counts.iter().min_by_key(|(_, count)| **count);
-        let member = least.map(|(member, _)| member.clone())?;
+        least.map(|(member, _)| member.clone())
+    }
+
+    /// Gives the task to the member with the fewest; how many it has then.
+    pub(super) fn add_to_least_loaded(&mut self, task: &TaskId, role: Role) -> Option<usize> {
+        let member = self.least_loaded()?;
         Some(self.add(&member, task, role))
     }
 

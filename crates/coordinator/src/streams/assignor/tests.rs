@@ -17,7 +17,7 @@ fn spec(
             .map(|(id, process)| {
                 let member = MemberSpec {
                     process_id: (*process).into(),
-                    assigned: Arc::default(),
+                    ..MemberSpec::default()
                 };
                 ((*id).into(), member)
             })
@@ -33,6 +33,7 @@ fn spec(
             })
             .collect(),
         standby_replicas,
+        rack_aware_tags: Arc::default(),
     }
 }
 
@@ -209,4 +210,67 @@ fn check_once(spec: &Spec, assignment: &BTreeMap<Arc<str>, Tasks>) {
     assert_eq!(active.len(), distinct.len());
     let all: i32 = spec.subtopologies.values().map(|spec| spec.tasks).sum();
     assert_eq!(active.len(), usize::try_from(all).unwrap());
+}
+
+#[test]
+fn tasks_with_state_are_spread_on_their_own() {
+    // a has everything with state, b the rest: both have two tasks, and yet half of each moves.
+    let mut group = spec(
+        &[("a", "p"), ("b", "q")],
+        &[("0", 2, true), ("1", 2, false)],
+        0,
+    );
+    let all = |id: &str| {
+        let mut tasks = Tasks::default();
+        tasks.active.insert(id.into(), [0, 1].into());
+        Arc::new(tasks)
+    };
+    group.members.get_mut("a").unwrap().assigned = all("0");
+    group.members.get_mut("b").unwrap().assigned = all("1");
+    let assignment = assign(&group);
+    check(&group, &assignment);
+    assert_eq!(show(&assignment), "a: 0_0 1_1; b: 0_1 1_0");
+}
+
+#[test]
+fn state_on_disk_draws_its_task() {
+    let mut group = spec(&[("a", "p"), ("b", "q"), ("c", "r")], &[("0", 3, true)], 0);
+    let mut report = |member: &str, partition: i32, offset: i64| {
+        let mut offsets = crate::streams::group::TaskOffsets::default();
+        offsets.positions.insert(("0".into(), partition), offset);
+        group.members.get_mut(member).unwrap().offsets = Arc::new(offsets);
+    };
+    // b is further than a with task 2, and c has the last one.
+    report("a", 2, 10);
+    report("b", 2, 20);
+    report("c", 0, 1);
+    assert_eq!(show(&assign(&group)), "a: 0_1; b: 0_2; c: 0_0");
+}
+
+#[test]
+fn copies_are_in_other_racks_first() {
+    let mut group = spec(
+        &[("a", "p"), ("b", "q"), ("c", "r"), ("d", "s")],
+        &[("0", 4, true)],
+        1,
+    );
+    group.rack_aware_tags = Arc::new(["zone".to_owned()]);
+    for (member, zone) in [("a", "z1"), ("b", "z1"), ("c", "z2"), ("d", "z2")] {
+        let tags = &mut group.members.get_mut(member).unwrap().client_tags;
+        tags.insert("zone".to_owned(), zone.to_owned());
+    }
+    let first = assign(&group);
+    check(&group, &first);
+    let zone = |member: &str| &group.members[member].client_tags["zone"];
+    for (member, tasks) in &first {
+        for (subtopology, partition) in each(&tasks.standby) {
+            let active = first.iter().find(|(_, tasks)| {
+                each(&tasks.active).any(|task| task == (subtopology, partition))
+            });
+            let (active, _) = active.unwrap();
+            assert_ne!(zone(member), zone(active), "{}", show(&first));
+        }
+    }
+    // Nothing moves when nothing has changed.
+    assert_eq!(assign(&later(group, &first)), first);
 }

@@ -163,7 +163,7 @@ fn standby_tasks_follow_the_groups_config() {
     let settings = StreamsSettings {
         standby_replicas: 1,
         initial_rebalance_delay: Duration::ZERO,
-        ..bench.config.streams.settings
+        ..bench.config.streams.settings.clone()
     };
     bench.cluster.configure_streams("g", settings);
     bench.advance(1_000);

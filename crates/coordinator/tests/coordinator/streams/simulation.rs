@@ -2,7 +2,7 @@
 //!
 //! Members behave as the threads of Kafka Streams do: they heartbeat with what changed, give up the tasks they are not
 //! assigned any more, come back with epoch 0 when they are fenced, and crash and leave in between. Two of them share a
-//! process. Topics go and come, and the internal topics that are missing are created after a while. Checked throughout:
+//! process. Copies of state are spread by zones or not. Topics go and come, and the internal topics that are missing are created after a while. Checked throughout:
 //!
 //! - no task is active in two members at a time, and no process has a task twice;
 //! - what the shard knows is what a shard that loads the log knows;
@@ -18,7 +18,7 @@ use coordinator::{AppendError, GroupConfig, Response, StreamsHeartbeat, StreamsS
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wire::ErrorCode;
-use wire::messages::streams_group_heartbeat_request::{TaskIds, Topology};
+use wire::messages::streams_group_heartbeat_request::{KeyValue, TaskIds, Topology};
 use wire::messages::streams_group_heartbeat_response::TaskIds as Assigned;
 
 use super::{beat, enter, reads, word_count};
@@ -160,9 +160,14 @@ impl World {
     }
 
     fn copies(&mut self, standby_replicas: usize) {
+        let tags: &[String] = match self.rng.random_bool(0.5) {
+            true => &["zone".to_owned()],
+            false => &[],
+        };
         let settings = StreamsSettings {
             standby_replicas,
-            ..self.bench.config.streams.settings
+            rack_aware_tags: tags.into(),
+            ..self.bench.config.streams.settings.clone()
         };
         self.bench.cluster.configure_streams("g", settings);
     }
@@ -246,6 +251,15 @@ impl World {
         };
         if member.epoch == 0 {
             request.process_id = Some(member.process.clone());
+            // Two processes in each of two zones.
+            let zone = match member.process.as_str() {
+                "p0" | "p1" => "z0",
+                _ => "z1",
+            };
+            request.client_tags = Some(vec![KeyValue {
+                key: "zone".into(),
+                value: zone.into(),
+            }]);
         } else if revoked || member.full {
             request.active_tasks = Some(to_request(&member.owned.active));
             request.standby_tasks = Some(to_request(&member.owned.standby));

@@ -17,7 +17,7 @@ pub(super) async fn records(
     partition: &Partition,
     records: &[CoordinatorRecord],
 ) -> Result<Appended, AppendError> {
-    let batch = build(server, BatchOptions::default(), records)?;
+    let batch = build(server, partition, BatchOptions::default(), records)?;
     append(server, partition, &batch, AppendOrigin::Coordinator).await
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn in_transaction(
         transactional: true,
         ..BatchOptions::default()
     };
-    let batch = build(server, options, records)?;
+    let batch = build(server, partition, options, records)?;
     let guard = VerificationGuard::from_raw(producer.verification);
     let origin = AppendOrigin::VerifiedCoordinator(guard);
     append(server, partition, &batch, origin).await
@@ -66,8 +66,11 @@ pub(crate) async fn marker(
     Ok(appended.lsn)
 }
 
+/// One batch of the records, no larger than the topic takes (`CoordinatorRuntime`: `max.message.bytes` bounds what a
+/// coordinator writes as it bounds what a client does).
 fn build(
     server: &Server,
+    partition: &Partition,
     options: BatchOptions,
     records: &[CoordinatorRecord],
 ) -> Result<Bytes, AppendError> {
@@ -78,7 +81,13 @@ fn build(
             .append(now_ms, Some(&record.key), record.value.as_deref(), &[])
             .map_err(|_| AppendError::TooLarge)?;
     }
-    builder.finish().map_err(|_| AppendError::TooLarge)
+    let batch = builder.finish().map_err(|_| AppendError::TooLarge)?;
+    let topic = server.topics().get(partition.log.topic());
+    let limit_bytes = topic.map_or(i32::MAX, |topic| topic.settings().max_message_bytes);
+    if usize::try_from(limit_bytes).is_ok_and(|limit_bytes| batch.len() > limit_bytes) {
+        return Err(AppendError::TooLarge);
+    }
+    Ok(batch)
 }
 
 async fn append(

@@ -1,6 +1,7 @@
 //! The suites, one file a client.
 
 pub mod java_client;
+pub mod java_messages;
 pub mod java_tools;
 pub mod kafka_python;
 pub mod kcat;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(kcat::Kcat),
         Box::new(java_tools::JavaTools),
         Box::new(java_client::JavaClient),
+        Box::new(java_messages::JavaMessages),
         Box::new(streams::Streams),
         Box::new(streams_group::StreamsGroup),
         Box::new(rdkafka::Rdkafka),

@@ -25,6 +25,7 @@ public final class ClientCases {
         cases.putAll(ProducerCases.all());
         cases.putAll(ConsumerCases.all());
         cases.putAll(GroupCases.all());
+        cases.putAll(TransactionCases.all());
         for (Map.Entry<String, Broker.Case> entry : cases.entrySet()) {
             if (wanted(entry.getKey(), args)) {
                 run(entry.getKey(), entry.getValue(), broker);

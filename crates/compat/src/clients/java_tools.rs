@@ -14,6 +14,7 @@ mod records;
 mod runner;
 mod share_groups;
 mod topics;
+mod transactions;
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ type Case = fn(&Tools<'_>) -> Result<()>;
 /// The cases of one file, by name.
 type Cases = &'static [(&'static str, Case)];
 
-const FILES: [Cases; 10] = [
+const FILES: [Cases; 11] = [
     topics::CASES,
     cluster::CASES,
     quotas::CASES,
@@ -44,6 +45,7 @@ const FILES: [Cases; 10] = [
     records::CASES,
     groups::CASES,
     consumer_protocol::CASES,
+    transactions::CASES,
     share_groups::CASES,
     offline::CASES,
     performance::CASES,
@@ -63,12 +65,7 @@ impl Suite for JavaTools {
     }
 
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
-        let tools = Tools {
-            target: session.target,
-            kafka: session.kafka,
-            runner: RefCell::new(None),
-            bootstrap: session.target.bootstrap(),
-        };
+        let tools = Tools::new(session.target, session.kafka);
         for (case, body) in FILES.iter().copied().flatten() {
             if session.selection.wants(case) {
                 run_case(case, done, || body(&tools));
@@ -87,7 +84,16 @@ struct Tools<'a> {
     runner: RefCell<Option<Runner>>,
 }
 
-impl Tools<'_> {
+impl<'a> Tools<'a> {
+    fn new(target: &'a Target, kafka: &'a Kafka) -> Self {
+        Self {
+            target,
+            kafka,
+            bootstrap: target.bootstrap(),
+            runner: RefCell::new(None),
+        }
+    }
+
     /// Runs a tool that takes `--bootstrap-server`.
     fn run(&self, main: &str, arguments: &[&str], input: &str) -> Result<Answer> {
         let all = [&["--bootstrap-server", &self.bootstrap], arguments].concat();
@@ -118,10 +124,14 @@ impl Tools<'_> {
 
     /// Runs a tool in a JVM of its own, because it does its last work when the JVM ends.
     fn output_alone(&self, main: &str, arguments: &[&str]) -> Result<String> {
+        let all = [&["--bootstrap-server", &self.bootstrap], arguments].concat();
+        self.run_alone(main, &all)
+    }
+
+    /// As [`Self::output_alone`], for a tool that names the broker in its own way.
+    fn run_alone(&self, main: &str, arguments: &[&str]) -> Result<String> {
         let mut command = self.kafka.java(&["-Xmx256M", "-XX:TieredStopAtLevel=1"]);
-        command
-            .args([main, "--bootstrap-server", &self.bootstrap])
-            .args(arguments);
+        command.arg(main).args(arguments);
         Ok(process::run(&mut command, b"", runner::TOOL_LIMIT)?
             .ok()?
             .stdout_text())

@@ -9,7 +9,7 @@ use super::{Cases, Tools, expect, lines};
 use crate::target::Kind;
 
 pub(super) const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+pub(super) const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 pub(super) const GET_OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 
 pub(super) const CASES: Cases = &[
@@ -22,7 +22,6 @@ pub(super) const CASES: Cases = &[
     ("delete-records", delete_records),
     ("log-dirs", log_dirs),
     ("describe-producers", describe_producers),
-    ("transactions-list", transactions_list),
     ("client-compatibility-test", client_compatibility),
 ];
 
@@ -311,14 +310,6 @@ fn describe_producers(tools: &Tools<'_>) -> Result<()> {
         "the producer is {row:?}"
     );
     Ok(())
-}
-
-fn transactions_list(tools: &Tools<'_>) -> Result<()> {
-    let arguments = ["--bootstrap-server", &tools.bootstrap, "list"];
-    let text = tools
-        .run_plain("org.apache.kafka.tools.TransactionsCommand", &arguments, "")?
-        .ok()?;
-    expect(&text, "TransactionalId")
 }
 
 fn client_compatibility(tools: &Tools<'_>) -> Result<()> {

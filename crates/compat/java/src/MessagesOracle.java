@@ -1,3 +1,5 @@
+package affluent.compat;
+
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,6 +20,8 @@ import org.apache.kafka.common.protocol.ObjectSerializationCache;
  */
 public final class MessagesOracle {
     private record Schema(Supplier<ApiMessage> make, short highest) {}
+
+    private MessagesOracle() {}
 
     public static void main(String[] args) throws Exception {
         Map<String, Schema> schemas = new HashMap<>();

@@ -427,6 +427,29 @@ fn a_cut_or_missing_file_is_never_silent() {
     }
 }
 
+/// The indexes of an active segment are not synced, and those of a short one hold nothing: they may be gone.
+#[test]
+fn an_empty_index_may_be_missing() {
+    let world = world_after(&[
+        Step::Append {
+            n: 0,
+            records: 1,
+            size: 10,
+        },
+        Step::Checkpoint,
+    ]);
+    let image = tempfile::tempdir().unwrap();
+    crash_image(world.dir.path(), image.path());
+    for name in ["index", "timeindex"] {
+        let path = format!("logs/topic0-0/00000000000000000000.{name}");
+        let path = image.path().join(path);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        std::fs::remove_file(path).unwrap();
+    }
+    let (storage, report) = open(options(image.path()), specs());
+    world.check_whole(&storage, &report);
+}
+
 #[test]
 fn an_offline_partition_stays_so_until_told_otherwise() {
     let world = world_after(&[

@@ -48,6 +48,26 @@ impl FaultHook for Fault {
     }
 }
 
+/// Fails every journal write from the one after `left` more on: as if the process had been killed before it.
+#[derive(Debug)]
+struct KillAt {
+    left: AtomicU64,
+}
+
+impl FaultHook for KillAt {
+    fn before(&self, op: IoOp) -> Option<io::Error> {
+        if op != IoOp::JournalWrite {
+            return None;
+        }
+        let left = self.left.load(Ordering::SeqCst);
+        if left == 0 {
+            return Some(io::Error::other("killed"));
+        }
+        self.left.store(left - 1, Ordering::SeqCst);
+        None
+    }
+}
+
 fn open_with(dir: &std::path::Path, fault: &Arc<Fault>) -> Storage {
     let hook = Some(Arc::clone(fault) as Arc<dyn FaultHook>);
     let options = StorageOptions {
@@ -110,6 +130,52 @@ fn a_failed_journal_write_fails_every_waiter_and_a_restart_has_what_was_acknowle
         assert!(report.offline.is_empty(), "{report:?}");
         let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
         assert_eq!(read_all(&log, 0, 1_000).unwrap().len(), 3);
+    }
+}
+
+/// The group that says that the journal goes on was written before the header of the file it goes on in: a kill between
+/// the two left a journal whose next file was missing, and took every partition offline.
+#[test]
+fn a_kill_between_any_two_journal_writes_is_no_damage() {
+    for left in 1..24 {
+        let dir = tempfile::tempdir().unwrap();
+        let hook = Arc::new(KillAt {
+            left: AtomicU64::new(left),
+        });
+        let small = StorageOptions {
+            journal_first_file_bytes: 64 << 10,
+            journal_file_bytes: 64 << 10,
+            ..options(dir.path())
+        };
+        let killed = StorageOptions {
+            fault_hook: Some(hook),
+            ..small.clone()
+        };
+        let specs = || vec![spec(1, 0, &LogConfig::default())];
+        let mut durable = 0;
+        {
+            let (storage, _) = open(killed, specs());
+            let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+            // A journal that had to wait for a file is tried again.
+            while let Ok(()) = block_on(storage.append_room(20_000)) {
+                match try_append(&log, &batch(1, 20_000, NOW, NO_PRODUCER)) {
+                    Ok(appended) => match block_on(storage.wait_durable(appended.lsn)) {
+                        Ok(()) => durable += 1,
+                        Err(_) => break,
+                    },
+                    Err(AppendError::Backpressure) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        let (storage, report) = open(small, specs());
+        assert!(
+            report.offline.is_empty(),
+            "killed at write {left}: {report:?}"
+        );
+        let log = storage.partition(topic_id(1), PartitionIndex(0)).unwrap();
+        let found = read_all(&log, 0, 1 << 20).unwrap().len();
+        assert_eq!(found, durable, "killed at write {left}: {report:?}");
     }
 }
 

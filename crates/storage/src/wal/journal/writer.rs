@@ -274,19 +274,21 @@ impl Writer {
 
     fn rotate(&mut self, shared: &Shared, ring: RingFile) -> io::Result<()> {
         let first_lsn = shared.next_to_write();
-        if self.active.is_some() {
-            self.put_empty(shared, true, first_lsn)?;
-        }
+        let follows = self.active.is_some();
         let header = FileHeader {
             opened: !self.opened,
             incarnation: self.next_incarnation,
             file_bytes: ring.bytes,
-            first_sequence: self.next_sequence,
+            first_sequence: self.next_sequence + u64::from(follows),
             first_lsn,
         };
         self.buffer.clear_for(BLOCK);
         self.buffer.extend(&header.to_block());
         write_block(&shared.faults, &ring, self.buffer.as_slice(), 0)?;
+        if follows {
+            // Only now: a group that says that the journal goes on is a promise that the next file is there.
+            self.put_empty(shared, true, first_lsn)?;
+        }
         self.opened = true;
         shared
             .incarnation

@@ -219,6 +219,9 @@ pub struct StorageOptions {
     pub allow_unclean_recovery: bool,
     /// For tests: makes chosen I/O fail.
     pub fault_hook: Option<Arc<dyn FaultHook>>,
+    /// For simulation: no thread is started, and nothing is written but by [`crate::Storage::drive`] and by what is
+    /// called by name. The same calls in the same order then do the same I/O in the same order.
+    pub driven: bool,
 }
 
 impl StorageOptions {
@@ -244,6 +247,7 @@ impl StorageOptions {
             open_files: 2_048,
             allow_unclean_recovery: false,
             fault_hook: None,
+            driven: false,
         }
     }
 }

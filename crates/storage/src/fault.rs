@@ -1,7 +1,8 @@
-//! Fault points: where a test makes I/O fail as a bad disk would.
+//! Fault points: where a test makes I/O fail as a bad disk would, and learns what a power loss would leave.
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// One kind of I/O that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +17,8 @@ pub enum IoOp {
     SegmentWrite,
     /// `fdatasync` of a segment file.
     SegmentSync,
+    /// The directory of a log synced, after files appeared in it. Told of afterwards, never made to fail.
+    DirectorySync,
     /// The checkpoint file, written and renamed.
     CheckpointWrite,
     /// A cleaned segment, before it is part of its log.
@@ -32,4 +35,14 @@ pub trait FaultHook: Send + Sync + fmt::Debug {
     ///
     /// Called on the thread that does the I/O; must not block for long.
     fn before(&self, op: IoOp) -> Option<io::Error>;
+
+    /// `op` on `path` has happened, and what the file holds now is on stable storage. Told of each file after
+    /// [`IoOp::JournalWrite`], [`IoOp::JournalAllocate`], [`IoOp::SegmentSync`] (of a directory: everything below it)
+    /// and [`IoOp::CheckpointWrite`]; after [`IoOp::DirectorySync`] only the names in it are. The cleaner's files are not told
+    /// of.
+    ///
+    /// Called on the thread that does the I/O, before anybody hears of it.
+    fn after(&self, op: IoOp, path: &Path) {
+        let _ = (op, path);
+    }
 }

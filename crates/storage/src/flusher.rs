@@ -56,28 +56,38 @@ impl Flusher {
     pub(crate) fn run(&self, flushed: impl Fn(Result<(), StorageError>)) {
         loop {
             let Some(logs) = self.next() else { return };
-            self.armed.store(false, Ordering::Release);
-            let mut outcome = Ok(());
-            for log in logs {
-                // Cleared first: an append from now on queues the log again.
-                log.queued.store(false, Ordering::Release);
-                let more = match log
-                    .flush_tail()
-                    .and_then(|more| Ok(more | log.sync_by_interval()?))
-                {
-                    Ok(more) => more,
-                    Err(error) => {
-                        let retry = matches!(error, StorageError::DiskFull);
-                        outcome = Err(error);
-                        retry
-                    }
-                };
-                if more && !log.queued.swap(true, Ordering::AcqRel) {
-                    self.queue.locked().logs.push(log);
-                }
-            }
-            flushed(outcome);
+            flushed(self.flush(logs));
         }
+    }
+
+    /// One round on the calling thread, without waiting; `None` when there is nothing to flush.
+    pub(crate) fn round(&self) -> Option<Result<(), StorageError>> {
+        let logs = std::mem::take(&mut self.queue.locked().logs);
+        (!logs.is_empty()).then(|| self.flush(logs))
+    }
+
+    fn flush(&self, logs: Vec<Arc<PartitionLog>>) -> Result<(), StorageError> {
+        self.armed.store(false, Ordering::Release);
+        let mut outcome = Ok(());
+        for log in logs {
+            // Cleared first: an append from now on queues the log again.
+            log.queued.store(false, Ordering::Release);
+            let more = match log
+                .flush_tail()
+                .and_then(|more| Ok(more | log.sync_by_interval()?))
+            {
+                Ok(more) => more,
+                Err(error) => {
+                    let retry = matches!(error, StorageError::DiskFull);
+                    outcome = Err(error);
+                    retry
+                }
+            };
+            if more && !log.queued.swap(true, Ordering::AcqRel) {
+                self.queue.locked().logs.push(log);
+            }
+        }
+        outcome
     }
 
     fn next(&self) -> Option<Vec<Arc<PartitionLog>>> {

@@ -37,6 +37,12 @@ impl Faults {
             None => Ok(()),
         }
     }
+
+    pub(crate) fn done(&self, op: IoOp, path: &Path) {
+        if let Some(hook) = &self.0 {
+            hook.after(op, path);
+        }
+    }
 }
 
 /// Writes all of `slices` at `position`, in as few calls as `IOV_MAX` allows.

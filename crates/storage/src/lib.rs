@@ -60,7 +60,7 @@ pub use log::{
 };
 pub use lsn::Lsn;
 pub use manager::{
-    OfflinePartition, PartitionSpec, QueuedWrites, RecoveryReport, RetentionReport, Storage,
+    Duty, OfflinePartition, PartitionSpec, QueuedWrites, RecoveryReport, RetentionReport, Storage,
     StorageStatus, TierReport, Volume,
 };
 pub use metrics::StorageMetrics;

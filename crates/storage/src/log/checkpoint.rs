@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::{PartitionIndex, TopicId};
 
 use crate::error::StorageError;
+use crate::fault::IoOp;
 use crate::io::{LockExt, write_atomic};
 use crate::log::index::SegmentView;
 use crate::log::{LogState, PartitionLog};
@@ -87,7 +88,10 @@ impl PartitionLog {
             let saved = std::fs::create_dir_all(self.dir()).and_then(|()| {
                 write_atomic(&path, &producers.to_snapshot(), mode == SyncMode::Each)
             });
-            saved.map_err(|error| StorageError::io("write", path, error))?;
+            saved.map_err(|error| StorageError::io("write", &path, error))?;
+            if mode == SyncMode::Each {
+                self.context.faults.done(IoOp::SegmentSync, &path);
+            }
         }
         Ok(LogCheckpoint {
             topic: self.topic().to_owned(),

@@ -430,10 +430,10 @@ impl PartitionLog {
         let sync = |base: i64, part: SegmentPart| -> io::Result<()> {
             let began = Instant::now();
             self.context.faults.check(IoOp::SegmentSync)?;
-            self.context
-                .store
-                .file(&self.name, base, part)?
-                .sync_data()?;
+            let store = &self.context.store;
+            store.file(&self.name, base, part)?.sync_data()?;
+            let path = store.path(&self.name, base, part);
+            self.context.faults.done(IoOp::SegmentSync, &path);
             add(&self.context.metrics.segment_syncs, 1);
             self.context
                 .metrics
@@ -457,6 +457,7 @@ impl PartitionLog {
             if new_names {
                 sync_dir(&self.dir())?;
                 sync_dir(self.context.store.root())?;
+                self.context.faults.done(IoOp::DirectorySync, &self.dir());
             }
             Ok(())
         };

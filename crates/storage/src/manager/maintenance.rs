@@ -153,6 +153,10 @@ impl Inner {
                     return Err(StorageError::Failed { reason });
                 }
             }
+            if self.options.driven {
+                self.journal.step();
+                continue;
+            }
             // A journal write takes a millisecond; nobody waits for retention.
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -11,6 +11,7 @@
 
 mod checkpoint_file;
 mod cleaning;
+mod driven;
 mod maintenance;
 mod open;
 mod tiering;
@@ -28,6 +29,8 @@ use base::{Clock, PartitionIndex, TopicId};
 use tokio::sync::watch;
 
 pub(crate) use checkpoint_file::CheckpointFile;
+pub use driven::Duty;
+pub(super) use driven::flushed;
 pub use maintenance::RetentionReport;
 pub use open::{OfflinePartition, RecoveryReport};
 pub use tiering::TierReport;
@@ -535,10 +538,12 @@ impl Inner {
         logs: &[Arc<PartitionLog>],
         saved: &mut HashMap<LogKey, LogCheckpoint>,
     ) -> Result<Vec<(Arc<PartitionLog>, LogCheckpoint)>, StorageError> {
-        let changed: Vec<&Arc<PartitionLog>> = logs
+        let mut changed: Vec<&Arc<PartitionLog>> = logs
             .iter()
             .filter(|log| log.changed.load(Ordering::Acquire))
             .collect();
+        // In the same order each time, so that a simulation can repeat a run.
+        changed.sort_by_key(|log| (log.topic_id(), log.partition()));
         let mode = if changed.len() > SYNC_ALL_ABOVE {
             SyncMode::Later
         } else {
@@ -581,6 +586,7 @@ impl Inner {
         let sync = || -> std::io::Result<()> {
             self.context.faults.check(IoOp::SegmentSync)?;
             rustix::fs::syncfs(File::open(root)?)?;
+            self.context.faults.done(IoOp::SegmentSync, root);
             Ok(())
         };
         sync().map_err(|error| {
@@ -602,7 +608,9 @@ impl Inner {
             .faults
             .check(IoOp::CheckpointWrite)
             .and_then(|()| write_atomic(&path, &file.encode(), true))
-            .map_err(|error| StorageError::io("write", path, error))
+            .map_err(|error| StorageError::io("write", &path, error))?;
+        self.context.faults.done(IoOp::CheckpointWrite, &path);
+        Ok(())
     }
 
     fn close(&self) -> Result<(), StorageError> {

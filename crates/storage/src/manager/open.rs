@@ -141,7 +141,9 @@ pub(super) fn open(
     inner.forget_completed()?;
     report.elapsed = inner.context.clock.monotonic().since(began);
     let inner = Arc::new(inner);
-    start_threads(&inner)?;
+    if !inner.options.driven {
+        start_threads(&inner)?;
+    }
     let inner = Arc::new(Handle(inner));
     Ok((Storage { inner }, report))
 }
@@ -156,7 +158,7 @@ fn log_context(
     tier: Option<Arc<Tier>>,
 ) -> Result<Arc<LogContext>, StorageError> {
     Ok(Arc::new(LogContext {
-        store: Arc::new(open_store(options)?),
+        store: Arc::new(open_store(options, &faults)?),
         wal: Arc::clone(journal) as Arc<dyn Wal>,
         clock,
         metrics,
@@ -187,10 +189,11 @@ fn open_tier(
 }
 
 /// The segments' directory; what a deletion left behind goes now.
-fn open_store(options: &StorageOptions) -> Result<LocalDir, StorageError> {
+fn open_store(options: &StorageOptions, faults: &Faults) -> Result<LocalDir, StorageError> {
     let path = logs_dir(&options.data_dir);
     let store = LocalDir::open(&path, options.open_files)
-        .map_err(|error| StorageError::io("open", &path, error))?;
+        .map_err(|error| StorageError::io("open", &path, error))?
+        .with_faults(faults.clone());
     store
         .doom_leftovers()
         .map_err(|error| StorageError::io("list", &path, error))?;
@@ -206,6 +209,7 @@ fn journal_options(options: &StorageOptions) -> JournalOptions {
         queue_bytes: options.journal_queue_bytes,
         group_bytes: options.journal_group_bytes,
         headroom_bytes: options.headroom_bytes,
+        driven: options.driven,
     }
 }
 
@@ -579,13 +583,7 @@ fn start_threads(inner: &Arc<Inner>) -> Result<(), StorageError> {
             let Some(context) = context.upgrade() else {
                 return;
             };
-            match outcome {
-                // With headroom, the maintenance thread decides by the space that is free.
-                Ok(()) if !headroom => context.disk_full.store(false, Ordering::Relaxed),
-                Ok(()) => {}
-                Err(StorageError::DiskFull) => {}
-                Err(error) => context.fail(error),
-            }
+            super::flushed(&context, headroom, outcome);
         });
     };
     let weak = Arc::downgrade(inner);

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use wire::{FileRegion, RecordsPart};
 
-use crate::io::{LockExt, read_full_at, write_atomic};
+use crate::fault::IoOp;
+use crate::io::{Faults, LockExt, read_full_at, write_atomic};
 use crate::store::{LogName, SegmentPart, SegmentStore};
 
 /// Log, segment, part, and how often the segment was replaced: who opened a file while that happened must not leave
@@ -52,6 +53,7 @@ pub struct LocalDir {
     capacity: usize,
     handles: Mutex<Handles>,
     doomed: Mutex<Vec<(Instant, PathBuf)>>,
+    faults: Faults,
 }
 
 impl LocalDir {
@@ -67,7 +69,14 @@ impl LocalDir {
             capacity: open_files.max(16),
             handles: Mutex::default(),
             doomed: Mutex::default(),
+            faults: Faults::default(),
         })
+    }
+
+    /// The same store, with fault points.
+    pub(crate) fn with_faults(mut self, faults: Faults) -> LocalDir {
+        self.faults = faults;
+        self
     }
 
     /// The directory of all logs.
@@ -292,7 +301,9 @@ impl SegmentStore for LocalDir {
 
     fn put(&self, log: &LogName, base: i64, part: SegmentPart, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(self.dir(log))?;
-        write_atomic(&self.path(log, base, part), bytes, true)?;
+        let path = self.path(log, base, part);
+        write_atomic(&path, bytes, true)?;
+        self.faults.done(IoOp::SegmentSync, &path);
         let mut handles = self.handles.locked();
         let key = handles.key(log, base, part);
         handles.open.remove(&key);

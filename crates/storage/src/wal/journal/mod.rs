@@ -63,6 +63,8 @@ pub struct JournalOptions {
     pub group_bytes: usize,
     /// Free space that making a file must leave on the volume.
     pub headroom_bytes: u64,
+    /// No threads: the journal does what [`LocalJournal::step`] and [`LocalJournal::allocate_due`] are called for.
+    pub driven: bool,
 }
 
 #[derive(Debug)]
@@ -205,10 +207,14 @@ impl LocalJournal {
         }
         let writer = Arc::clone(&shared);
         let allocator = Arc::clone(&shared);
-        let threads = vec![
-            spawn("journal-writer", move || writer.run_writer())?,
-            spawn("journal-allocator", move || allocator.allocate_ahead())?,
-        ];
+        let threads = if shared.options.driven {
+            Vec::new()
+        } else {
+            vec![
+                spawn("journal-writer", move || writer.run_writer())?,
+                spawn("journal-allocator", move || allocator.allocate_ahead())?,
+            ]
+        };
         Ok(LocalJournal {
             shared,
             threads: Mutex::new(threads),
@@ -249,6 +255,12 @@ impl LocalJournal {
         queue.begin = !queue.free.is_empty();
         self.shared.wake_writer.notify_one();
         while queue.begin && queue.failed.is_none() {
+            if self.shared.options.driven {
+                drop(queue);
+                self.step();
+                queue = self.shared.queue.locked();
+                continue;
+            }
             queue = self
                 .shared
                 .begun
@@ -286,6 +298,24 @@ impl LocalJournal {
         drop(queue);
         sync_dir(to)?;
         sync_dir(&self.shared.options.dir)
+    }
+
+    /// One step of a driven journal's writer: a group, the next file, or the seal of the last group when nothing is queued.
+    /// Returns whether more is queued that can be written now.
+    pub(crate) fn step(&self) -> bool {
+        self.shared.step()
+    }
+
+    /// Makes a file when one is missing and the limit allows it; a driven journal's allocator.
+    pub(crate) fn allocate_due(&self) -> bool {
+        let due = {
+            let mut queue = self.shared.queue.locked();
+            !queue.closed && queue.failed.is_none() && self.shared.is_file_due(&mut queue)
+        };
+        if due {
+            self.shared.allocate(self.shared.options.file_bytes);
+        }
+        due
     }
 
     /// Has the writer thread look at the queue: what was queued for later may be all that stands in somebody's way.
@@ -407,6 +437,7 @@ impl Wal for LocalJournal {
         self.shared.wake_writer.notify_all();
         self.shared.wake_allocator.notify_all();
         self.shared.room.notify_waiters();
+        while self.shared.options.driven && self.step() {}
         for thread in self.threads.locked().drain(..) {
             if thread.join().is_err() {
                 return Err(WalError::Failed("a journal thread panicked".into()));
@@ -534,6 +565,7 @@ impl Shared {
         file.sync_all()?;
         sync_dir(&self.options.dir)?;
         drop(file);
+        self.faults.done(IoOp::JournalAllocate, path);
         open_ring_file(path, bytes)
     }
 
@@ -541,15 +573,11 @@ impl Shared {
     fn allocate_ahead(&self) {
         loop {
             let mut queue = self.queue.locked();
-            let limit = self.options.max_bytes;
             loop {
                 if queue.closed || queue.failed.is_some() {
                     return;
                 }
-                let missing = queue.free.is_empty() || queue.wanted;
-                let fits = queue.total_bytes + self.options.file_bytes <= limit;
-                queue.at_limit = missing && !fits;
-                if missing && fits {
+                if self.is_file_due(&mut queue) {
                     break;
                 }
                 queue = self
@@ -567,6 +595,14 @@ impl Shared {
                 drop(self.wake_allocator.wait_timeout(queue, ALLOCATE_AGAIN));
             }
         }
+    }
+
+    /// Whether a file is missing and may be made; notes when only the limit is in the way.
+    fn is_file_due(&self, queue: &mut Queue) -> bool {
+        let missing = queue.free.is_empty() || queue.wanted;
+        let fits = queue.total_bytes + self.options.file_bytes <= self.options.max_bytes;
+        queue.at_limit = missing && !fits;
+        missing && fits
     }
 
     fn fail(&self, reason: &str) {

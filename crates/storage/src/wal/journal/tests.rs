@@ -26,6 +26,7 @@ fn options(dir: &Path) -> JournalOptions {
         queue_bytes: 1 << 20,
         group_bytes: 64 << 10,
         headroom_bytes: 0,
+        driven: false,
     }
 }
 

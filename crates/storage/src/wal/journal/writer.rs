@@ -133,7 +133,8 @@ impl Writer {
             queue.begin = false;
             shared.begun.notify_all();
         }
-        let idle = |written: Instant| written.elapsed() >= SEAL_AFTER;
+        let driven = shared.options.driven;
+        let idle = |written: Instant| driven || written.elapsed() >= SEAL_AFTER;
         if queue.unsealed_since.is_some_and(idle) {
             queue.unsealed_since = None;
             if queue.remaining >= BLOCK as u64 {
@@ -355,7 +356,7 @@ impl Shared {
             let pending = queue.pending_bytes;
             pending <= DRIVEN_BYTES_MAX && queue.pending_cost <= queue.remaining && !queue.closed
         };
-        if self.queue.locked().pending.is_empty() {
+        if self.options.driven || self.queue.locked().pending.is_empty() {
             return;
         }
         match self.writer.try_lock() {
@@ -369,6 +370,18 @@ impl Shared {
             _ => {}
         }
         self.wake_writer.notify_one();
+    }
+
+    /// One step on the calling thread. Returns whether frames are queued that can be written now.
+    pub(super) fn step(&self) -> bool {
+        if !self.writer.locked().step(self) {
+            return false;
+        }
+        let queue = self.queue.locked();
+        queue.pending.front().is_some_and(|first| {
+            let cost = frame_cost(first.frame.payload_len());
+            cost <= queue.remaining || queue.free.iter().any(|file| file.capacity() >= cost)
+        })
     }
 
     /// The number of the next frame that is written.
@@ -388,5 +401,6 @@ fn write_block(faults: &Faults, ring: &RingFile, bytes: &[u8], position: u64) ->
         faults.check(IoOp::JournalSync)?;
         ring.file.sync_data()?;
     }
+    faults.done(IoOp::JournalWrite, &ring.path);
     Ok(())
 }

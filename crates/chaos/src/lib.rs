@@ -3,6 +3,7 @@
 //! `cargo run --release -p chaos -- all` runs every scenario against the real binary and writes its verdicts to
 //! `docs/results/chaos.md`. A short form of each runs in `cargo test`.
 //!
+//! - [`checker`] is the history of transactions and groups, and its judge; the simulation uses it too.
 //! - [`history`] holds what clients did and saw, and the checker that looks for a contradiction in it.
 //! - [`producer`] and [`consumer`] are clients that go on through every fault and write that history.
 //! - [`scenario`] has one file a kind of fault; each case gives a [`report::Verdict`].
@@ -10,6 +11,7 @@
 //! **Invariants:** the checker knows nothing of the broker and the broker nothing of the checker; every random
 //! choice comes from one printed seed; a case that cannot run here (no root, no tool) says why instead of passing.
 
+pub mod checker;
 pub mod consumer;
 pub mod history;
 pub mod producer;

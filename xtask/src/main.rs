@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         Task::Codegen(args) => codegen::run(args),
         Task::Compat(args) => compat::run(args),
         Task::Bench(args) => lanes::run("bench", args),
-        Task::Chaos(args) => lanes::run("chaos", args),
+        Task::Chaos(args) => lanes::chaos(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -94,6 +94,15 @@ pub(super) const EDGES: &[Edge] = &[
     ),
     ("chaos", "testkit", "it starts and kills the real binary"),
     ("chaos", "wire", "malformed frames are made from good ones"),
+    ("sim", "base", "ids and the virtual clock"),
+    ("sim", "chaos", "the history and its judge"),
+    ("sim", "coordinator", "the state machines it drives"),
+    (
+        "sim",
+        "storage",
+        "journal, logs and recovery, without threads",
+    ),
+    ("sim", "wire", "batches, and the requests of the machines"),
     ("xtask", "compat", "the lane `cargo xtask compat`"),
 ];
 

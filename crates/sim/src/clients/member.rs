@@ -1,0 +1,57 @@
+//! A consumer in a group: reads what it is given, commits now and then, leaves and comes back.
+
+use chaos::checker::{Event, Place};
+
+use super::Net;
+use super::group::{Membership, Protocol};
+
+/// Reads `topic` as a member of `group` until the clients are stopped.
+pub async fn run(
+    net: Net,
+    name: String,
+    group: &'static str,
+    protocol: Protocol,
+    topic: &'static str,
+) {
+    let mut member = Membership::new(&net, name, group, protocol, topic);
+    while !net.stopped.get() {
+        member.beat().await;
+        let places: Vec<Place> = member.positions.keys().cloned().collect();
+        for place in places {
+            read(&net, &mut member, &place).await;
+        }
+        net.pause(15).await;
+        if net.core.chance(0.004) {
+            // A restart; half of them are crashes, which nobody hears of.
+            let says_so = net.core.chance(0.5);
+            member.leave(says_so).await;
+            net.pause(300).await;
+        }
+    }
+    member.leave(true).await;
+}
+
+async fn read(net: &Net, member: &mut Membership, place: &Place) {
+    let Some(from) = member.position(place).await else {
+        return;
+    };
+    let wanted = place.clone();
+    let answer = net
+        .call("fetch", move |broker, reply| {
+            reply.send(broker.fetch(&wanted, from, true));
+        })
+        .await;
+    let Some(Ok(found)) = answer else { return };
+    member.positions.insert(place.clone(), found.next);
+    let any = !found.records.is_empty();
+    net.record(Event::Poll {
+        consumer: member.name.clone(),
+        committed_only: true,
+        txn: None,
+        place: place.clone(),
+        records: found.records,
+    });
+    if any && net.core.chance(0.3) {
+        member.commit(place, found.next).await;
+    }
+}

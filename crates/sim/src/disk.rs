@@ -138,7 +138,8 @@ impl FaultHook for SimDisk {
         if let Some(left) = state.crash_in {
             state.crash_in = left.checked_sub(1);
             if left == 0 && op == IoOp::JournalWrite {
-                state.before_write = state.files().ok();
+                state.before_write =
+                    Some(state.files().expect("the scratch directory is readable"));
             } else if left == 0 {
                 state.lose();
                 return None;
@@ -175,7 +176,7 @@ impl FaultHook for SimDisk {
         if op == IoOp::DirectorySync {
             state.keep_names(&name);
         } else if path.is_dir() {
-            let below = state.files().unwrap_or_default();
+            let below = state.files().expect("the scratch directory is readable");
             let below = below
                 .into_iter()
                 .filter(|(path, _)| path.starts_with(&name));
@@ -190,7 +191,7 @@ impl State {
     /// The names in a directory are as they are now; what the files hold is not.
     fn keep_names(&mut self, directory: &Path) {
         let below = |path: &Path| path.parent() == Some(directory);
-        let now = self.files().unwrap_or_default();
+        let now = self.files().expect("the scratch directory is readable");
         self.durable
             .retain(|path, _| !below(path) || now.contains_key(path));
         for path in now.into_keys().filter(|path| below(path)) {
@@ -218,7 +219,7 @@ impl State {
 
     /// The power goes: decides for each block that was not synced whether it is there.
     fn lose(&mut self) {
-        let now = self.files().unwrap_or_default();
+        let now = self.files().expect("the scratch directory is readable");
         let mut image = Files::new();
         let durable = std::mem::take(&mut self.durable);
         for (path, bytes) in &now {

@@ -52,10 +52,7 @@ struct Cli {
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let plant = match &cli.plant {
-        Some(name) => Some(by_name(name)?),
-        None => None,
-    };
+    let plant = cli.plant.as_deref().map(by_name).transpose()?;
     let began = Instant::now();
     let mut counts = Counts::default();
     let (mut clean, mut crashes, mut other_faults) = (0, 0, 0);
@@ -80,9 +77,7 @@ fn main() -> Result<ExitCode> {
                 );
                 eprintln!("seed {seed}: {text}");
                 findings.insert(seed, text);
-                if let Some(directory) = &cli.keep {
-                    keep(directory, seed, &outcome)?;
-                }
+                keep(cli.keep.as_deref(), seed, &outcome)?;
             }
         }
         eprintln!(
@@ -148,7 +143,10 @@ fn find(plant: Plant, faults_ms: u64) -> Option<(u64, String)> {
     })
 }
 
-fn keep(directory: &std::path::Path, seed: u64, outcome: &Outcome) -> Result<()> {
+fn keep(directory: Option<&std::path::Path>, seed: u64, outcome: &Outcome) -> Result<()> {
+    let Some(directory) = directory else {
+        return Ok(());
+    };
     std::fs::create_dir_all(directory)?;
     let history = File::create(directory.join(format!("{seed}.jsonl")))?;
     outcome.history.write(BufWriter::new(history))?;

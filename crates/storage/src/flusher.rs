@@ -32,6 +32,9 @@ impl Flusher {
     /// A log has something to flush; the caller has set its `queued`.
     pub(crate) fn push(&self, log: Arc<PartitionLog>) {
         let mut queue = self.queue.locked();
+        if queue.stopped {
+            return;
+        }
         queue.logs.push(log);
         if queue.logs.len() == 1 {
             self.wake.notify_one();
@@ -46,9 +49,13 @@ impl Flusher {
         }
     }
 
-    /// Ends [`Flusher::run`].
+    /// Ends [`Flusher::run`], and lets go of the logs: each holds the flusher, and with it all of them their open files.
     pub(crate) fn stop(&self) {
-        self.queue.locked().stopped = true;
+        let mut queue = self.queue.locked();
+        queue.stopped = true;
+        let logs = std::mem::take(&mut queue.logs);
+        drop(queue);
+        drop(logs);
         self.wake.notify_one();
     }
 

@@ -6,6 +6,7 @@
 //! - [`checker`] is the history of transactions and groups, and its judge; the simulation uses it too.
 //! - [`history`] holds what clients did and saw, and the checker that looks for a contradiction in it.
 //! - [`producer`] and [`consumer`] are clients that go on through every fault and write that history.
+//! - [`live`] are librdkafka's clients of the checker: transactions, exactly-once loops, groups of both protocols.
 //! - [`scenario`] has one file a kind of fault; each case gives a [`report::Verdict`].
 //!
 //! **Invariants:** the checker knows nothing of the broker and the broker nothing of the checker; every random
@@ -14,6 +15,7 @@
 pub mod checker;
 pub mod consumer;
 pub mod history;
+pub mod live;
 pub mod producer;
 pub mod report;
 pub mod scenario;

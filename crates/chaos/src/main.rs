@@ -5,11 +5,14 @@
     reason = "a command-line tool says how far it is"
 )]
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use chaos::checker;
 use chaos::report::{self, Ledger, Section};
 use chaos::scenario::{self, Plan};
 use clap::Parser;
@@ -17,7 +20,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "chaos", about = "Faults and bad input against the real binary")]
 struct Cli {
-    /// The scenarios to run, or `all`.
+    /// The scenarios to run, or `all`; or `judge` and the file of a history.
     #[arg(required = true)]
     scenarios: Vec<String>,
     /// Ten kills instead of two hundred, and fewer cases of everything else.
@@ -42,15 +45,13 @@ fn main() -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let [command, file] = cli.scenarios.as_slice()
+        && command == "judge"
+    {
+        return judge(Path::new(file));
+    }
     let scenarios = scenario::select(&cli.scenarios)?;
-    let seed = match cli.seed {
-        Some(seed) => seed,
-        None => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .context("the clock stands before 1970")?
-            .subsec_nanos()
-            .into(),
-    };
+    let seed = seed(&cli)?;
     let results = match (&cli.results, cli.quick) {
         (Some(directory), _) => Some(directory.clone()),
         (None, false) => Some(report::root().join("docs").join("results")),
@@ -96,6 +97,34 @@ fn main() -> Result<ExitCode> {
         }
     );
     Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The seed given, or the clock's nanoseconds.
+fn seed(cli: &Cli) -> Result<u64> {
+    if let Some(seed) = cli.seed {
+        return Ok(seed);
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(now
+        .context("the clock stands before 1970")?
+        .subsec_nanos()
+        .into())
+}
+
+/// Judges a stored history again.
+fn judge(path: &Path) -> Result<ExitCode> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let history = checker::History::read(BufReader::new(file))?;
+    let violations = checker::judge(&history);
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    eprintln!("{}", checker::judge::Counts::of(&history));
+    Ok(if violations.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -2,6 +2,7 @@
 //! something broke, in well under a minute. `cargo xtask chaos` runs the long form.
 
 use chaos::report::Verdict;
+use chaos::scenario::checker::{Fault, run_case};
 use chaos::scenario::kills::kill_often;
 use chaos::scenario::workload::Load;
 use chaos::scenario::{Plan, Scenario};
@@ -30,6 +31,11 @@ fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
         ..Load::default()
     };
     kill_often(PLAN.seed, 4, load).unwrap();
+}
+
+#[test]
+fn transactions_and_groups_hold_when_the_broker_is_killed() {
+    run_case(PLAN.seed, Fault::Kill, 3).unwrap();
 }
 
 #[test]

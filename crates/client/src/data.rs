@@ -9,7 +9,8 @@ pub use rdkafka::TopicPartitionList;
 pub use rdkafka::client::ClientContext;
 pub use rdkafka::config::RDKafkaLogLevel;
 pub use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+    StreamConsumer,
 };
 pub use rdkafka::error::{KafkaError as DataError, RDKafkaErrorCode};
 pub use rdkafka::message::{
@@ -17,6 +18,7 @@ pub use rdkafka::message::{
 };
 pub use rdkafka::producer::{BaseRecord, DeliveryResult, FutureProducer, FutureRecord, Producer};
 pub use rdkafka::producer::{ProducerContext, ThreadedProducer};
+pub use rdkafka::topic_partition_list::TopicPartitionListElem;
 pub use rdkafka::{Offset, util::Timeout};
 
 /// Settings every librdkafka client of this project starts from.

@@ -33,10 +33,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A tmpfs, unmounted when dropped.
 #[derive(Debug)]
-struct Mount(PathBuf);
+pub(super) struct Mount(PathBuf);
 
 impl Mount {
-    fn tmpfs(path: &Path, megabytes: u32) -> Result<Mount> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn tmpfs(path: &Path, megabytes: u32) -> Result<Mount> {
         fs::create_dir_all(path)?;
         let output = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none"])

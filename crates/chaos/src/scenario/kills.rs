@@ -14,7 +14,7 @@ use crate::scenario::workload::{Load, Workload, judge, quiet};
 
 /// Alarms that a kill explains: a directory of a topic whose creation nobody acknowledged is set aside, and a
 /// segment that was being written is cut where the journal takes over.
-const EXPECTED: &[&str] = &["setting a stray log aside", "the end of a segment is torn"];
+pub(super) const EXPECTED: &[&str] = &["setting a stray log aside", "the end of a segment is torn"];
 
 /// Groups settle between two kills.
 fn options() -> ServerOptions {

@@ -1,5 +1,6 @@
 //! The faults, one file a kind.
 
+pub mod checker;
 pub mod clocks;
 pub mod corruption;
 pub mod disk;
@@ -45,6 +46,8 @@ pub enum Scenario {
     Clocks,
     /// Malformed frames and rude connections.
     Frames,
+    /// Transactions and groups through faults, judged by the checker.
+    Checker,
 }
 
 /// Every scenario.
@@ -56,6 +59,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::FailingDisk,
     Scenario::Clocks,
     Scenario::Frames,
+    Scenario::Checker,
 ];
 
 /// The scenarios with these names; `all` is every one.
@@ -100,6 +104,7 @@ impl Scenario {
             Scenario::FailingDisk => "failing-disk",
             Scenario::Clocks => "clocks",
             Scenario::Frames => "frames",
+            Scenario::Checker => "checker",
         }
     }
 
@@ -114,6 +119,7 @@ impl Scenario {
             Scenario::FailingDisk => disk::run_failing(plan),
             Scenario::Clocks => clocks::run(plan),
             Scenario::Frames => frames::run(plan),
+            Scenario::Checker => checker::run(plan),
         }
     }
 }

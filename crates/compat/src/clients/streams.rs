@@ -121,15 +121,6 @@ const PLANS: &[Plan] = &[
         broker: SHORT_SESSIONS,
         faults: ALL_FAULTS,
     },
-    Plan {
-        case: "windowed-join-streams-group-killed",
-        topology: "windowed-join",
-        records: 12_000,
-        per_second: 600,
-        settings: STREAMS,
-        broker: SHORT_SESSIONS,
-        faults: ALL_FAULTS,
-    },
 ];
 
 impl Suite for Streams {

@@ -1,5 +1,6 @@
 //! The suites, one file a client.
 
+pub mod connect;
 pub mod java_client;
 pub mod java_messages;
 pub mod java_tools;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(java_messages::JavaMessages),
         Box::new(streams::Streams),
         Box::new(streams_group::StreamsGroup),
+        Box::new(connect::Connect),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

@@ -1,8 +1,8 @@
 //! The compat lane: real Kafka clients, run case by case against Affluent and against Apache Kafka itself.
 //!
-//! Nobody here wrote the clients: kcat, Apache Kafka's Java client and command-line tools, librdkafka's own
-//! test-suite, the tests of the `rdkafka` crate and kafka-python's integration tests. Each case runs against a
-//! fresh broker on a free port of the loopback interface; the same case against Apache Kafka 4.3.1 tells a
+//! Nobody here wrote the clients: kcat, Apache Kafka's Java client, command-line tools, Streams and Connect,
+//! librdkafka's own test-suite, the tests of the `rdkafka` crate and kafka-python's integration tests. Each case runs
+//! against a fresh broker on a free port of the loopback interface; the same case against Apache Kafka 4.3.1 tells a
 //! difference between the two brokers from a fault of the test.
 //!
 //! Words used here:

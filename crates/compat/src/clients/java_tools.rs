@@ -25,7 +25,7 @@ use crate::cache::Cache;
 use crate::kafka::{KAFKA_VERSION, Kafka};
 use crate::process;
 use crate::suite::{CaseResult, Session, Suite, Tier, run_case};
-use crate::target::Target;
+use crate::target::{Launcher, Target};
 use runner::{Answer, Runner};
 
 /// The suite.
@@ -65,7 +65,7 @@ impl Suite for JavaTools {
     }
 
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
-        let tools = Tools::new(session.target, session.kafka);
+        let tools = Tools::new(session.target, session.launcher, session.kafka);
         for (case, body) in FILES.iter().copied().flatten() {
             if session.selection.wants(case) {
                 run_case(case, done, || body(&tools));
@@ -78,6 +78,7 @@ impl Suite for JavaTools {
 /// The tools, pointed at one broker.
 struct Tools<'a> {
     target: &'a Target,
+    launcher: &'a Launcher,
     kafka: &'a Kafka,
     bootstrap: String,
     /// The JVM the tools run in; replaced after a tool that did not end.
@@ -85,9 +86,10 @@ struct Tools<'a> {
 }
 
 impl<'a> Tools<'a> {
-    fn new(target: &'a Target, kafka: &'a Kafka) -> Self {
+    fn new(target: &'a Target, launcher: &'a Launcher, kafka: &'a Kafka) -> Self {
         Self {
             target,
+            launcher,
             kafka,
             bootstrap: target.bootstrap(),
             runner: RefCell::new(None),

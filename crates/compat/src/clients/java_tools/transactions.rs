@@ -1,14 +1,22 @@
-//! TransactionsCommand on transactions that are open, and TransactionalMessageCopier.
+//! TransactionsCommand on transactions that are open, and TransactionalMessageCopier, whose broker may be killed.
 
-use anyhow::{Context, Result, ensure};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
 
 use super::performance::PRODUCER_PERFORMANCE;
 use super::records::{CONSOLE_CONSUMER, GET_OFFSETS};
 use super::runner::Runner;
 use super::{Cases, Tools, eventually, expect, lines};
+use crate::process::Managed;
+use crate::target::{Kind, Target};
 
 const TRANSACTIONS_COMMAND: &str = "org.apache.kafka.tools.TransactionsCommand";
 const COPIER: &str = "org.apache.kafka.tools.TransactionalMessageCopier";
+
+/// How long the copier may take over all its transactions and both kills.
+const COPY_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) const CASES: Cases = &[
     ("transactions-list", list),
@@ -16,6 +24,7 @@ pub(super) const CASES: Cases = &[
     ("transactions-abort", abort),
     ("transactions-terminate", terminate),
     ("transactional-copier", copier),
+    ("transactional-copier-killed", copier_killed),
 ];
 
 fn run(tools: &Tools<'_>, arguments: &[&str]) -> Result<String> {
@@ -245,4 +254,117 @@ fn copier(tools: &Tools<'_>) -> Result<()> {
         "20 transactions leave 20 markers, the end is {end}"
     );
     Ok(())
+}
+
+/// The copier is killed, and the broker under it, while it copies; the copy is exact all the same.
+///
+/// Apache Kafka is left alive: the copier does not ride out its restart.
+fn copier_killed(tools: &Tools<'_>) -> Result<()> {
+    let (input, output) = ("tools-copy-in", "tools-copy-out");
+    let mut broker = tools.launcher.start(tools.target.kind(), &[])?;
+    let bootstrap = broker.bootstrap();
+    let scratch = broker.scratch().to_owned();
+    let records = lines("n", 20_000);
+    let there = Tools::new(&broker, tools.launcher, tools.kafka);
+    there.create_topic(input, "1")?;
+    there.create_topic(output, "1")?;
+    there.produce(input, &[], &records)?;
+    drop(there);
+    // Each copier has a log of its own, since each counts from zero.
+    let start = |round: u32| {
+        let mut command = tools.kafka.java(&["-Xmx256M", "-XX:TieredStopAtLevel=1"]);
+        command.arg(COPIER);
+        command.args(copier_arguments(&bootstrap, input, output));
+        let log = scratch.join(format!("copier-{round}.log"));
+        Managed::spawn("the copier", &mut command, &log)
+    };
+    let mut copier = start(0)?;
+    let mut reached = 1000;
+    for round in 1..4 {
+        await_copied(&mut copier, reached)?;
+        if round != 2 && broker.kind() == Kind::Affluent {
+            broker = broker.kill_and_start(tools.launcher)?;
+            reached += 1000;
+        } else {
+            copier.kill_and_wait()?;
+            copier = start(round)?;
+            reached = 1000;
+        }
+    }
+    await_ended(&mut copier)?;
+    let there = Tools::new(&broker, tools.launcher, tools.kafka);
+    expect_copied(&there, output, &records)?;
+    drop(there);
+    finish(broker)
+}
+
+fn finish(broker: Target) -> Result<()> {
+    if let Some(error) = broker.logged_error() {
+        bail!("the broker logged: {error}");
+    }
+    broker.stop()
+}
+
+/// How many records the copier that now runs says it has consumed: `{"consumed":n,...}`, a line each.
+fn copied(log: &str) -> u64 {
+    let last = log.lines().rev().find_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        event["consumed"].as_u64()
+    });
+    last.unwrap_or(0)
+}
+
+fn await_copied(copier: &mut Managed, count: u64) -> Result<()> {
+    let deadline = Instant::now() + COPY_LIMIT;
+    loop {
+        let log = copier.log_text();
+        if copied(&log) >= count {
+            return Ok(());
+        }
+        if let Some(status) = copier.exited()? {
+            bail!(
+                "the copier ended with {status} after {} records, before it was to be disturbed: {}",
+                copied(&log),
+                crate::process::tail(&log, 4)
+            );
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "the copier did not get to {count}: {}",
+                crate::process::tail(&log, 4)
+            );
+        }
+        // A file has no event to wait for.
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn await_ended(copier: &mut Managed) -> Result<()> {
+    let deadline = Instant::now() + COPY_LIMIT;
+    loop {
+        match copier.exited()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => bail!(
+                "the copier ended with {status}: {}",
+                crate::process::tail(&copier.log_text(), 6)
+            ),
+            None if Instant::now() > deadline => bail!(
+                "the copier did not end: {}",
+                crate::process::tail(&copier.log_text(), 4)
+            ),
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_status_counts() {
+        let log = "{\"consumed\":50,\"remaining\":7}\nWARN\n{\"consumed\":100}\n{\"other\":1}\n";
+        assert_eq!(copied(log), 100);
+        assert_eq!(copied("nothing"), 0);
+    }
 }

@@ -204,6 +204,7 @@ fn serve(
         software: RwLock::new(None),
         mute: Mute::default(),
         client_instance: Mutex::new(None),
+        share_sessions: Mutex::default(),
     });
     let owner = Arc::clone(server);
     server.tasks().spawn("connection", async move {
@@ -213,6 +214,9 @@ fn serve(
         connection::serve(Arc::clone(&owner), served, stream, stopping).await;
         if let Some(instance) = connection.take_client_instance() {
             owner.client_telemetry().disconnected(instance);
+        }
+        for (key, id) in connection.take_share_sessions() {
+            owner.share_groups().close(&owner, &key, Some(id));
         }
         metrics.disconnected();
         drop(counted);

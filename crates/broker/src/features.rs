@@ -60,7 +60,7 @@ pub(crate) const FEATURES: &[Feature] = &[
         name: SHARE_VERSION,
         min_level: 0,
         max_level: 1,
-        default_level: 0,
+        default_level: 1,
     },
     Feature {
         // Level 1 serves streams groups (KIP-1071).

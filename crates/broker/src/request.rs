@@ -10,6 +10,7 @@ use wire::{ApiKey, ApiSpec, Chunk, EncodeError, Message, Reader, Writer};
 
 use crate::listener::ListenerInfo;
 use crate::quota::Mute;
+use crate::share::sessions::SessionKey;
 
 /// What stays the same over a connection's life.
 #[derive(Debug)]
@@ -26,9 +27,31 @@ pub(crate) struct ConnectionInfo {
     pub(crate) mute: Mute,
     /// The client instance that asked for telemetry subscriptions, or pushed, last (KIP-714).
     pub(crate) client_instance: Mutex<Option<Uuid>>,
+    /// The share sessions that were opened on it, which end with it (KIP-932).
+    pub(crate) share_sessions: Mutex<Vec<(SessionKey, u64)>>,
 }
 
 impl ConnectionInfo {
+    /// Remembers a share session, in place of an earlier one of the same member.
+    pub(crate) fn set_share_session(&self, key: SessionKey, id: u64) {
+        let mut sessions = self
+            .share_sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|(known, _)| *known != key);
+        sessions.push((key, id));
+    }
+
+    /// The share sessions, which are forgotten.
+    pub(crate) fn take_share_sessions(&self) -> Vec<(SessionKey, u64)> {
+        std::mem::take(
+            &mut *self
+                .share_sessions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
     /// Remembers the client instance.
     pub(crate) fn set_client_instance(&self, id: Uuid) {
         *self

@@ -19,6 +19,7 @@ use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::request::RequestContext;
+use crate::share::leaders::ShareGroups;
 use crate::share::persister::Persister;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
     pub(crate) persister: Persister,
+    pub(crate) share_groups: ShareGroups,
     pub(crate) fetch_sessions: Arc<SessionCache>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
@@ -112,6 +114,11 @@ impl Server {
     /// The way to the state of share partitions.
     pub(crate) fn persister(&self) -> &Persister {
         &self.persister
+    }
+
+    /// The share partitions led here, and their sessions.
+    pub(crate) fn share_groups(&self) -> &ShareGroups {
+        &self.share_groups
     }
 
     pub(crate) fn groups(&self) -> &Groups {

@@ -26,6 +26,7 @@ use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
 use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
+use crate::share::leaders::ShareGroups;
 use crate::share::persister::Persister;
 use crate::tasks::Tasks;
 use crate::telemetry::RequestMetrics;
@@ -230,6 +231,7 @@ impl Broker {
     pub async fn shutdown(self) -> Result<(), StorageError> {
         // Whoever listens has gone when there is nobody to tell.
         self.stopping.send_replace(true);
+        self.server.share_groups().stop();
         self.server.transactions().stop().await;
         self.server.groups().stop().await;
         self.server.persister().coordinators().stop().await;
@@ -286,6 +288,7 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         groups: Groups::default(),
         transactions: Transactions::default(),
         persister: Persister::default(),
+        share_groups: ShareGroups::default(),
         producer_ids: ProducerIds::default(),
         authorizer: Arc::new(AllowEveryone),
         quotas: Arc::new(quotas),

@@ -26,18 +26,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn start(directory: &std::path::Path) -> (Running, Client) {
     let broker = Running::start(directory, &[("group.share.assignment.interval.ms", "0")]);
     let mut client = broker.connect("c");
-    let update = UpdateFeaturesRequest {
-        timeout_ms: 10_000,
-        feature_updates: vec![FeatureUpdateKey {
-            feature: "share.version".to_owned(),
-            max_version_level: 1,
-            upgrade_type: 1,
-            ..FeatureUpdateKey::default()
-        }],
-        ..UpdateFeaturesRequest::default()
-    };
-    let updated = client.call(1, &update);
-    assert_eq!(updated.error_code, 0, "{updated:?}");
     // Makes the topic of the groups.
     let find = FindCoordinatorRequest {
         coordinator_keys: vec!["g".to_owned()],
@@ -259,7 +247,7 @@ fn administrators_move_and_delete_where_a_group_is() {
 }
 
 #[test]
-fn share_groups_have_to_be_switched_on() {
+fn share_groups_can_be_switched_off() {
     let directory = tempfile::tempdir().unwrap();
     let (broker, mut client) = start(directory.path());
     let update = UpdateFeaturesRequest {

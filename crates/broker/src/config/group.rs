@@ -60,18 +60,15 @@ base::config_keys! {
             "How often members are told to send a heartbeat, in milliseconds.";
         INT "share.record.lock.duration.ms" = "30000" [
             at_least(1000), synonyms(&[Synonym::same("group.share.record.lock.duration.ms")]),
-            inert(NO_SHARE),
         ]
             "How long a delivered record belongs to its receiver, in milliseconds. Unacknowledged by \
              then, it goes to another.";
         INT "share.delivery.count.limit" = "5" [
             at_least(2), synonyms(&[Synonym::same("group.share.delivery.count.limit")]),
-            inert(NO_SHARE),
         ]
             "How many times a record is delivered before it counts as poisoned and is passed over.";
         INT "share.partition.max.record.locks" = "2000" [
             at_least(100), synonyms(&[Synonym::same("group.share.partition.max.record.locks")]),
-            inert(NO_SHARE),
         ]
             "How many records of one partition may be delivered and unacknowledged at a time. More keep \
              slow members busier and cost memory.";
@@ -80,16 +77,15 @@ base::config_keys! {
                 check: rules::share_auto_offset_reset,
                 text: "[latest, earliest, by_duration:PnDTnHnMn.nS]",
             }),
-            inert(NO_SHARE),
         ]
             "Where a new group begins: at the `latest` record, at the `earliest`, or `by_duration:` this \
              long ago (ISO 8601, such as `by_duration:PT1H`).";
         STRING "share.isolation.level" = "read_uncommitted" [
-            one_of(&["read_committed", "read_uncommitted"]), inert(NO_SHARE),
+            one_of(&["read_committed", "read_uncommitted"]),
         ]
             "Whether members receive records of transactions that are open or were aborted \
              (`read_uncommitted`) or only committed ones (`read_committed`).";
-        BOOLEAN "share.renew.acknowledge.enable" = "true" [inert(NO_SHARE)]
+        BOOLEAN "share.renew.acknowledge.enable" = "true" []
             "Whether members may prolong the time they hold a record.";
         INT "share.assignment.interval.ms" = "1000" [
             at_least(0), synonyms(&[Synonym::same("group.share.assignment.interval.ms")]),

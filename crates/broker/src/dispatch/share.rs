@@ -103,6 +103,10 @@ fn route_to_share_states(
                 handlers::read_share_group_state_summary::handle
             )
         }
+        ApiKey::ShareFetch => to!(ShareFetchRequest, handlers::share_fetch::handle),
+        ApiKey::ShareAcknowledge => {
+            to!(ShareAcknowledgeRequest, handlers::share_acknowledge::handle)
+        }
         _ => streams::route_to_streams(server, context, reader),
     }
 }

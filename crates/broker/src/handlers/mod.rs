@@ -56,6 +56,8 @@ pub(crate) mod produce;
 pub(crate) mod push_telemetry;
 pub(crate) mod read_share_group_state;
 pub(crate) mod read_share_group_state_summary;
+pub(crate) mod share_acknowledge;
+pub(crate) mod share_fetch;
 pub(crate) mod share_group_describe;
 pub(crate) mod share_group_heartbeat;
 pub(crate) mod streams_group_describe;

@@ -172,6 +172,12 @@ impl QuotaManager {
         request_ms.max(fetch_ms)
     }
 
+    /// Counts the bytes of a ShareFetch response, which goes out in any case: its records are acquired. Returns the
+    /// throttle time in milliseconds.
+    pub(crate) fn share_fetched(&self, context: &RequestContext, bytes: usize) -> i32 {
+        self.record(QuotaKind::Fetch, context, bytes as f64, THROTTLE_MS_MAX)
+    }
+
     /// Whether fetches are limited in bytes or time.
     pub(crate) fn limits_fetch(&self) -> bool {
         self.is_set(QuotaKind::Fetch) || self.limits_request_time()

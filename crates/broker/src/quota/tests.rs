@@ -34,6 +34,7 @@ fn context(user: &str, client_id: &str, api_version: i16) -> RequestContext {
             software: StdRwLock::new(None),
             mute: Mute::default(),
             client_instance: Mutex::new(None),
+            share_sessions: Mutex::default(),
         }),
         api_key: ApiKey::CreateTopics,
         api_version,

@@ -2,8 +2,14 @@
 //! [`coordinator::share_state::ShareCoordinator`] per partition of `__share_group_state`, and the way to it
 //! ([`persister`]). What the group coordinator has it do is in [`group_states`].
 
+pub(crate) mod acknowledging;
+mod fetched;
 pub(crate) mod group_states;
+pub(crate) mod leader;
+pub(crate) mod leaders;
 pub(crate) mod persister;
+pub(crate) mod read;
+pub(crate) mod sessions;
 pub(crate) mod state_requests;
 
 use std::sync::Arc;

@@ -123,43 +123,37 @@ base::config_keys! {
         ]
             "How long an initialization of share state that got no answer waits before it is tried \
              again, in milliseconds.";
-        INT "group.share.delivery.count.limit" = "5" [between(2, 10), inert(NO_SHARE_GROUPS)]
+        INT "group.share.delivery.count.limit" = "5" [between(2, 10)]
             "How many times a record is delivered before it is passed over.";
-        INT "group.share.min.delivery.count.limit" = "2" [between(2, 5), inert(NO_SHARE_GROUPS)]
+        INT "group.share.min.delivery.count.limit" = "2" [between(2, 5)]
             "The lowest delivery limit a group may set.";
-        INT "group.share.max.delivery.count.limit" = "10" [between(5, 25), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.delivery.count.limit" = "10" [between(5, 25)]
             "The highest delivery limit a group may set.";
         INT "group.share.record.lock.duration.ms" = "30000" [
             between(1000, 3_600_000),
-            inert(NO_SHARE_GROUPS),
         ]
             "How long a delivered record belongs to its receiver, in milliseconds.";
         INT "group.share.min.record.lock.duration.ms" = "15000" [
             between(1000, 30_000),
-            inert(NO_SHARE_GROUPS),
         ]
             "The shortest lock a group may set, in milliseconds.";
         INT "group.share.max.record.lock.duration.ms" = "60000" [
             between(30_000, 3_600_000),
-            inert(NO_SHARE_GROUPS),
         ]
             "The longest lock a group may set, in milliseconds.";
         INT "group.share.partition.max.record.locks" = "2000" [
             between(100, 10_000),
-            inert(NO_SHARE_GROUPS),
         ]
             "Records of one partition that may be delivered and unacknowledged at a time.";
         INT "group.share.min.partition.max.record.locks" = "100" [
             between(100, 2000),
-            inert(NO_SHARE_GROUPS),
         ]
             "The lowest number of locks a group may set.";
         INT "group.share.max.partition.max.record.locks" = "4000" [
             between(2000, 10_000),
-            inert(NO_SHARE_GROUPS),
         ]
             "The highest number of locks a group may set.";
-        INT "group.share.max.share.sessions" = "2000" [at_least(1), inert(NO_SHARE_GROUPS)]
+        INT "group.share.max.share.sessions" = "2000" [at_least(1)]
             "Share sessions kept at a time; each member that fetches has one.";
         STRING "group.share.persister.class.name" =
             "org.apache.kafka.server.share.persister.DefaultStatePersister" [

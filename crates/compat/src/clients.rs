@@ -13,6 +13,7 @@ pub mod streams;
 pub mod streams_group;
 
 use crate::suite::Suite;
+use librdkafka::GroupProtocol;
 
 /// All suites in the order they run: the quickest answer first.
 pub fn all() -> Vec<Box<dyn Suite>> {
@@ -28,9 +29,15 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {
             scenario: "noautocreate",
+            group_protocol: GroupProtocol::Classic,
         }),
         Box::new(librdkafka::Librdkafka {
             scenario: "default",
+            group_protocol: GroupProtocol::Classic,
+        }),
+        Box::new(librdkafka::Librdkafka {
+            scenario: "default",
+            group_protocol: GroupProtocol::Consumer,
         }),
     ]
 }

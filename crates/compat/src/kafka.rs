@@ -19,10 +19,12 @@ use crate::process;
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 /// The scripts of Apache Kafka's `bin/` that other projects' tests call, and what they run.
-const SHELL_SCRIPTS: [(&str, &str); 3] = [
+const SHELL_SCRIPTS: [(&str, &str); 4] = [
     ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
     ("kafka-acls.sh", "org.apache.kafka.tools.AclCommand"),
     ("kafka-configs.sh", "kafka.admin.ConfigCommand"),
+    // The caller names the class, and where it lies in the environment variable CLASSPATH.
+    ("kafka-run-class.sh", ""),
 ];
 
 const POM: &str = include_str!("../java/pom.xml");
@@ -103,7 +105,7 @@ impl Kafka {
         let logging = self.directory.join("log4j2.xml");
         for (name, main) in SHELL_SCRIPTS {
             let script = format!(
-                "#!/bin/sh\nexec java -Xmx256M -XX:TieredStopAtLevel=1 '-Dlog4j2.configurationFile={}' -cp '{}/libs/*' {main} \"$@\"\n",
+                "#!/bin/sh\nexec java -Xmx256M -XX:TieredStopAtLevel=1 '-Dlog4j2.configurationFile={}' -cp \"${{CLASSPATH:+$CLASSPATH:}}{}/libs/*\" {main} \"$@\"\n",
                 logging.display(),
                 self.directory.display(),
             );

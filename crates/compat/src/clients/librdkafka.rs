@@ -5,6 +5,11 @@
 //! test number is a process of its own, so that one that hangs or crashes does not take the others along; three run
 //! side by side, since most of their time is waiting (the suite's own default is five threads in one process).
 //!
+//! The scenario `default` runs twice, with consumer groups of the classic protocol and with those of KIP-848.
+//!
+//! Adapted (see [`ADAPTATIONS`]): three replicas, which one broker cannot hold, become one, and a segment size that
+//! Apache Kafka 4.0 and later refuse becomes the least it takes. What the tests check stays the same.
+//!
 //! Left out: tests that need no broker (`TEST_F_LOCAL`, and those on librdkafka's mock cluster), and manual ones.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,11 +48,35 @@ const SPLIT_SOURCE: &str = "0081-admin.c";
 /// Functions of that source that only call or count.
 const NO_SUBTESTS: [&str; 2] = ["apis", "acls_count"];
 
+/// What is changed in the tests' sources, by file: the text and what stands in its place.
+const ADAPTATIONS: [(&str, &str, &str); 5] = [
+    ("0098-consumer-txn.cpp", ", 3, 5000)", ", 1, 5000)"),
+    ("0103-transactions.c", ", 3, 5000)", ", 1, 5000)"),
+    ("0107-topic_recreate.c", ", 3, 5000)", ", 1, 5000)"),
+    ("0111-delay_create_topics.cpp", "(), 1, 3)", "(), 1, 1)"),
+    (
+        "0129-fetch_aborted_msgs.c",
+        "\"segment.bytes\", \"20000\"",
+        "\"segment.bytes\", \"1048576\"",
+    ),
+];
+
+/// The group protocol of the consumers that the tests make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// The protocol of JoinGroup and SyncGroup.
+    Classic,
+    /// KIP-848: `TEST_CONSUMER_GROUP_PROTOCOL=consumer`.
+    Consumer,
+}
+
 /// The suite, in one of the cluster configurations ("scenarios") its tests ask for.
 #[derive(Debug)]
 pub struct Librdkafka {
     /// `default` or `noautocreate`.
     pub scenario: &'static str,
+    /// The group protocol.
+    pub group_protocol: GroupProtocol,
 }
 
 /// One entry of the table in `tests/test.c`.
@@ -72,16 +101,20 @@ struct ReportedTest {
 
 impl Suite for Librdkafka {
     fn name(&self) -> &'static str {
-        if self.scenario == "default" {
-            "librdkafka"
-        } else {
-            "librdkafka-noautocreate"
+        match (self.scenario, self.group_protocol) {
+            ("default", GroupProtocol::Classic) => "librdkafka",
+            ("default", GroupProtocol::Consumer) => "librdkafka-consumer",
+            _ => "librdkafka-noautocreate",
         }
     }
 
     fn client(&self) -> String {
+        let protocol = match self.group_protocol {
+            GroupProtocol::Classic => "",
+            GroupProtocol::Consumer => ", group.protocol=consumer",
+        };
         format!(
-            "librdkafka's own test-suite, scenario {}, from rdkafka-sys",
+            "librdkafka's own test-suite, scenario {}{protocol}, from rdkafka-sys",
             self.scenario
         )
     }
@@ -105,6 +138,10 @@ impl Suite for Librdkafka {
         once(&directory, "built", &stamp, || {
             build(&source.join("librdkafka"), &directory)
         })?;
+        let stamp = format!("{stamp}\n{ADAPTATIONS:?}");
+        once(&directory, "adapted", &stamp, || {
+            adapt(&source.join("librdkafka"), &directory)
+        })?;
         Ok(true)
     }
 
@@ -114,7 +151,7 @@ impl Suite for Librdkafka {
             .directory("librdkafka")?
             .join("source")
             .join("tests");
-        let bench = Bench::prepare(session, tests, self.scenario)?;
+        let bench = Bench::prepare(session, tests, self)?;
         let queue = Mutex::new(bench.jobs(session)?);
         let (sender, results) = channel();
         thread::scope(|scope| {
@@ -165,13 +202,14 @@ struct Bench<'a> {
     session: &'a Session<'a>,
     tests: PathBuf,
     scenario: &'static str,
+    group_protocol: GroupProtocol,
     configuration: PathBuf,
     bootstrap: String,
     kafka_path: PathBuf,
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(session: &'a Session<'a>, tests: PathBuf, scenario: &'static str) -> Result<Self> {
+    fn prepare(session: &'a Session<'a>, tests: PathBuf, suite: &Librdkafka) -> Result<Self> {
         let configuration = session.target.scratch().join("test.conf");
         let bootstrap = session.target.bootstrap();
         // Twice the timeouts: they are set for a machine with nothing else to do.
@@ -182,7 +220,8 @@ impl<'a> Bench<'a> {
         Ok(Self {
             session,
             tests,
-            scenario,
+            scenario: suite.scenario,
+            group_protocol: suite.group_protocol,
             configuration,
             bootstrap,
             kafka_path: session.kafka.shell_scripts()?,
@@ -255,7 +294,11 @@ impl<'a> Bench<'a> {
             .env("RDKAFKA_TEST_CONF", &self.configuration)
             .env("KAFKA_PATH", &self.kafka_path)
             .env("BROKERS", &self.bootstrap)
-            .env_remove("CI");
+            .env_remove("CI")
+            .env_remove("TEST_CONSUMER_GROUP_PROTOCOL");
+        if self.group_protocol == GroupProtocol::Consumer {
+            command.env("TEST_CONSUMER_GROUP_PROTOCOL", "consumer");
+        }
         if let Some(subtest) = &job.subtest {
             // The colon ends the name, so that no longer name matches as well.
             command.env("SUBTESTS", format!("do_test_{subtest}:"));
@@ -284,7 +327,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Configures and makes the library and the test runner in `directory`.
+/// Configures and makes the library in `directory`.
 fn build(source: &Path, directory: &Path) -> Result<()> {
     eprintln!(
         "building librdkafka and its tests in {}: a few minutes",
@@ -296,23 +339,35 @@ fn build(source: &Path, directory: &Path) -> Result<()> {
     }
     registry::copy(source, &copy)?;
     // TLS and SASL are not what is tested here, and without them the build needs no more than zlib and zstd.
-    let step = |folder: PathBuf, program: &str, arguments: &[&str]| -> Result<()> {
-        let mut command = Command::new("nice");
-        command.arg(program).args(arguments).current_dir(folder);
-        process::run(&mut command, b"", BUILD_LIMIT)?
-            .ok()
-            .with_context(|| format!("{program} failed"))?;
-        Ok(())
-    };
-    step(
-        copy.clone(),
+    build_step(
+        &copy,
         "./configure",
         &["--disable-ssl", "--disable-gssapi", "--disable-curl"],
     )?;
-    step(copy.clone(), "make", &["-j2", "libs"])?;
-    step(copy.join("tests"), "make", &["-j2", "build"])?;
+    build_step(&copy, "make", &["-j2", "libs"])
+}
+
+fn build_step(folder: &Path, program: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("nice");
+    command.arg(program).args(arguments).current_dir(folder);
+    process::run(&mut command, b"", BUILD_LIMIT)?
+        .ok()
+        .with_context(|| format!("{program} failed"))?;
+    Ok(())
+}
+
+/// Writes the adapted sources over those in the cache, and makes the test runner of them.
+fn adapt(source: &Path, directory: &Path) -> Result<()> {
+    let tests = directory.join("source").join("tests");
+    for (file, text, instead) in ADAPTATIONS {
+        let original = fs::read_to_string(source.join("tests").join(file))
+            .with_context(|| format!("could not read {file}"))?;
+        ensure!(original.contains(text), "{file} does not say {text:?}");
+        fs::write(tests.join(file), original.replace(text, instead))?;
+    }
+    build_step(&tests, "make", &["-j2", "build"])?;
     ensure!(
-        copy.join("tests").join("test-runner").is_file(),
+        tests.join("test-runner").is_file(),
         "make reported success, but there is no test-runner"
     );
     Ok(())

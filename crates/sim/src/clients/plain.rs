@@ -13,7 +13,7 @@ const ATTEMPTS: usize = 40;
 
 /// Produces to `topic` until the clients are stopped.
 pub async fn run(net: Net, producer: u32, topic: &'static str) {
-    let mut counter = 0;
+    let (mut counter, mut lives) = (0, 0);
     while !net.stopped.get() {
         let Some(Ok(id)) = net
             .call("init", |broker, reply| broker.init_producer_id(None, reply))
@@ -22,13 +22,16 @@ pub async fn run(net: Net, producer: u32, topic: &'static str) {
             net.pause(20).await;
             continue;
         };
+        // Order is promised to a producer id: a batch that an earlier one gave up may still come late.
+        let number = producer + 1_000 * lives;
+        lives += 1;
         let mut sequences: BTreeMap<Place, i32> = BTreeMap::new();
         while !net.stopped.get() {
             net.pause(8).await;
             let place = net.any_place(topic);
             let count = net.core.pick(1..4);
             let values: Vec<u64> = (counter..counter + count)
-                .map(|c| value_of(producer, c))
+                .map(|c| value_of(number, c))
                 .collect();
             counter += count;
             let sequence = sequences.get(&place).copied().unwrap_or(0);

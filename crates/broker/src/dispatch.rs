@@ -4,10 +4,7 @@
 //! is not advertised, a header or body that does not decode. The one exception is ApiVersions, which answers
 //! any version (KIP-511).
 
-mod admin;
-mod share;
-mod streams;
-mod transactions;
+mod routes;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -243,98 +240,9 @@ async fn route(
     reader: &mut Reader,
     request_bytes: usize,
 ) -> Result<ReplyFuture, String> {
-    macro_rules! to {
-        ($request:ty, $handler:path) => {
-            answer::<$request, _>(server, context, reader, $handler)
-        };
-    }
     match context.api_key {
         ApiKey::Produce => produce(server, context, reader, request_bytes).await,
         ApiKey::Fetch => fetch(server, context, reader).await,
-        ApiKey::ListOffsets => to!(ListOffsetsRequest, handlers::list_offsets::handle),
-        ApiKey::Metadata => to!(MetadataRequest, handlers::metadata::handle),
-        ApiKey::ApiVersions => to!(ApiVersionsRequest, handlers::api_versions::handle),
-        ApiKey::CreateTopics => to!(CreateTopicsRequest, handlers::create_topics::handle),
-        ApiKey::DeleteTopics => to!(DeleteTopicsRequest, handlers::delete_topics::handle),
-        ApiKey::DeleteRecords => to!(DeleteRecordsRequest, handlers::delete_records::handle),
-        ApiKey::InitProducerId => to!(InitProducerIdRequest, handlers::init_producer_id::handle),
-        ApiKey::OffsetForLeaderEpoch => {
-            to!(
-                OffsetForLeaderEpochRequest,
-                handlers::offset_for_leader_epoch::handle
-            )
-        }
-        ApiKey::DescribeConfigs => to!(DescribeConfigsRequest, handlers::describe_configs::handle),
-        ApiKey::AlterConfigs => to!(AlterConfigsRequest, handlers::alter_configs::handle),
-        ApiKey::DescribeLogDirs => to!(DescribeLogDirsRequest, handlers::describe_log_dirs::handle),
-        ApiKey::CreatePartitions => {
-            to!(CreatePartitionsRequest, handlers::create_partitions::handle)
-        }
-        ApiKey::ElectLeaders => to!(ElectLeadersRequest, handlers::elect_leaders::handle),
-        ApiKey::IncrementalAlterConfigs => {
-            to!(
-                IncrementalAlterConfigsRequest,
-                handlers::incremental_alter_configs::handle
-            )
-        }
-        ApiKey::ListPartitionReassignments => {
-            to!(
-                ListPartitionReassignmentsRequest,
-                handlers::list_partition_reassignments::handle
-            )
-        }
-        ApiKey::DescribeCluster => to!(DescribeClusterRequest, handlers::describe_cluster::handle),
-        ApiKey::DescribeProducers => {
-            to!(
-                DescribeProducersRequest,
-                handlers::describe_producers::handle
-            )
-        }
-        ApiKey::DescribeTopicPartitions => {
-            to!(
-                DescribeTopicPartitionsRequest,
-                handlers::describe_topic_partitions::handle
-            )
-        }
-        _ => admin::route_to_admin(server, context, reader),
-    }
-}
-
-/// The APIs of the group coordinator.
-fn route_to_coordinator(
-    server: &Arc<Server>,
-    context: RequestContext,
-    reader: &mut Reader,
-) -> Result<ReplyFuture, String> {
-    macro_rules! to {
-        ($request:ty, $handler:path) => {
-            answer::<$request, _>(server, context, reader, $handler)
-        };
-    }
-    match context.api_key {
-        ApiKey::OffsetCommit => to!(OffsetCommitRequest, handlers::offset_commit::handle),
-        ApiKey::OffsetFetch => to!(OffsetFetchRequest, handlers::offset_fetch::handle),
-        ApiKey::FindCoordinator => to!(FindCoordinatorRequest, handlers::find_coordinator::handle),
-        ApiKey::JoinGroup => to!(JoinGroupRequest, handlers::join_group::handle),
-        ApiKey::Heartbeat => to!(HeartbeatRequest, handlers::heartbeat::handle),
-        ApiKey::LeaveGroup => to!(LeaveGroupRequest, handlers::leave_group::handle),
-        ApiKey::SyncGroup => to!(SyncGroupRequest, handlers::sync_group::handle),
-        ApiKey::DescribeGroups => to!(DescribeGroupsRequest, handlers::describe_groups::handle),
-        ApiKey::ListGroups => to!(ListGroupsRequest, handlers::list_groups::handle),
-        ApiKey::DeleteGroups => to!(DeleteGroupsRequest, handlers::delete_groups::handle),
-        ApiKey::OffsetDelete => to!(OffsetDeleteRequest, handlers::offset_delete::handle),
-        ApiKey::ConsumerGroupHeartbeat => {
-            to!(
-                ConsumerGroupHeartbeatRequest,
-                handlers::consumer_group_heartbeat::handle
-            )
-        }
-        ApiKey::ConsumerGroupDescribe => {
-            to!(
-                ConsumerGroupDescribeRequest,
-                handlers::consumer_group_describe::handle
-            )
-        }
-        _ => share::route_to_share_groups(server, context, reader),
+        _ => routes::route(server, context, reader),
     }
 }

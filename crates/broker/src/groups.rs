@@ -2,6 +2,7 @@
 //! `__consumer_offsets`, and what those are told of the cluster ([`cluster`]).
 
 pub(crate) mod cluster;
+pub(crate) mod describing;
 mod streams;
 
 use std::convert::Infallible;

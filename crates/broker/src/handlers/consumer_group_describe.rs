@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use security::{Operation, ResourceType};
-use wire::ErrorCode;
 use wire::messages::consumer_group_describe_response::DescribedGroup;
 use wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
 
 use super::consumer_group_heartbeat::is_served;
+use crate::groups::describing::{Described, Head, describe_each};
 use crate::request::RequestContext;
 use crate::server::Server;
 
@@ -17,74 +16,37 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
-    let mut groups = Vec::with_capacity(request.group_ids.len());
-    for group_id in request.group_ids {
-        let mut group = if is_served(&server) {
-            describe(&server, &context, group_id).await
-        } else {
-            failed(group_id, ErrorCode::UnsupportedVersion)
-        };
-        if request.include_authorized_operations && group.error_code == 0 {
-            group.authorized_operations = server.authorizer().authorized_operations(
-                context.requester(),
-                ResourceType::Group,
-                &group.group_id,
-            );
-        }
-        groups.push(group);
-    }
+    let groups = describe_each(
+        &server,
+        &context,
+        request.group_ids,
+        request.include_authorized_operations,
+        is_served(&server),
+        |shard, id| shard.describe_consumer_group(id),
+    );
     ConsumerGroupDescribeResponse {
-        groups,
+        groups: groups.await,
         ..ConsumerGroupDescribeResponse::default()
     }
 }
 
-async fn describe(
-    server: &Arc<Server>,
-    context: &RequestContext,
-    group_id: String,
-) -> DescribedGroup {
-    if !server.allows(context, Operation::Describe, ResourceType::Group, &group_id) {
-        return failed(group_id, ErrorCode::GroupAuthorizationFailed);
+impl Described for DescribedGroup {
+    fn head(&mut self) -> Head<'_> {
+        Head {
+            group_id: &mut self.group_id,
+            error_code: &mut self.error_code,
+            error_message: &mut self.error_message,
+            authorized_operations: &mut self.authorized_operations,
+        }
     }
-    let id = group_id.clone();
-    let described = server
-        .groups()
-        .query(&group_id, move |shard| shard.describe_consumer_group(&id))
-        .await;
-    let group = match described {
-        Ok(group) => group,
-        Err(code) => return failed(group_id, code),
-    };
-    if topics_of(&group)
-        .all(|topic| server.allows(context, Operation::Describe, ResourceType::Topic, topic))
-    {
-        return group;
-    }
-    DescribedGroup {
-        error_message: Some(
-            "The group has described topic(s) that the client is not authorized to describe."
-                .to_owned(),
-        ),
-        ..failed(group_id, ErrorCode::TopicAuthorizationFailed)
-    }
-}
 
-/// Every topic the description tells of.
-fn topics_of(group: &DescribedGroup) -> impl Iterator<Item = &str> {
-    group.members.iter().flat_map(|member| {
-        let assigned = member.assignment.topic_partitions.iter();
-        let assigned = assigned.chain(&member.target_assignment.topic_partitions);
-        let assigned = assigned.map(|topic| topic.topic_name.as_str());
-        let subscribed = member.subscribed_topic_names.iter().map(String::as_str);
-        subscribed.chain(assigned)
-    })
-}
-
-fn failed(group_id: String, code: ErrorCode) -> DescribedGroup {
-    DescribedGroup {
-        error_code: code.code(),
-        group_id,
-        ..DescribedGroup::default()
+    fn topics(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().flat_map(|member| {
+            let assigned = member.assignment.topic_partitions.iter();
+            let assigned = assigned.chain(&member.target_assignment.topic_partitions);
+            let assigned = assigned.map(|topic| topic.topic_name.as_str());
+            let subscribed = member.subscribed_topic_names.iter().map(String::as_str);
+            subscribed.chain(assigned)
+        })
     }
 }

@@ -4,67 +4,46 @@
 
 use std::sync::Arc;
 
-use base::PartitionIndex;
-use coordinator::share_state::ShareKey;
-use futures::future::join_all;
-use wire::messages::delete_share_group_state_request::PartitionData;
 use wire::messages::delete_share_group_state_response::{DeleteStateResult, PartitionResult};
 use wire::messages::{DeleteShareGroupStateRequest, DeleteShareGroupStateResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::share::state_requests::{may_ask, refused};
+use crate::share::state_requests::{Answered, each_partition};
 
-/// Answers per partition, when that is durable. Needs CLUSTER_ACTION on the cluster. Like Apache Kafka, a request without a
-/// group or with a topic that names no partition gets an empty answer.
+/// Answers per partition, when that is durable. Who may ask, and for what: [`each_partition`].
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
     request: DeleteShareGroupStateRequest,
 ) -> DeleteShareGroupStateResponse {
-    let allowed = may_ask(&server, &context);
-    let no_partitions = request
-        .topics
-        .iter()
-        .any(|topic| topic.partitions.is_empty());
-    if allowed && (request.group_id.is_empty() || no_partitions) {
-        return DeleteShareGroupStateResponse::default();
+    let topics = request.topics.into_iter();
+    let topics = topics.map(|topic| (topic.topic_id, topic.partitions));
+    let answers = each_partition(
+        &server,
+        &context,
+        request.group_id,
+        topics.collect(),
+        |asked| asked.partition,
+        |key, _| server.persister().delete(&server, key),
+    );
+    let results = answers.await.into_iter();
+    DeleteShareGroupStateResponse {
+        results: results
+            .map(|(topic_id, partitions)| DeleteStateResult {
+                topic_id,
+                partitions: partitions.into_iter().map(to_result).collect(),
+            })
+            .collect(),
     }
-    let group_id: Arc<str> = request.group_id.into();
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let asked = topic.partitions.into_iter().map(|partition| {
-            let key = ShareKey {
-                group_id: Arc::clone(&group_id),
-                topic_id: topic.topic_id,
-                partition: PartitionIndex(partition.partition),
-            };
-            one(&server, allowed, key, partition)
-        });
-        results.push(DeleteStateResult {
-            topic_id: topic.topic_id,
-            partitions: join_all(asked).await,
-        });
-    }
-    DeleteShareGroupStateResponse { results }
 }
 
-async fn one(
-    server: &Arc<Server>,
-    allowed: bool,
-    key: ShareKey,
-    _: PartitionData,
-) -> PartitionResult {
-    let partition = key.partition.0;
-    let done = if allowed {
-        server.persister().delete(server, key).await
-    } else {
-        Err(refused())
-    };
-    let error = done.err();
+fn to_result(answered: Answered<()>) -> PartitionResult {
+    let partition = answered.partition;
+    let (error_code, error_message) = answered.error();
     PartitionResult {
         partition,
-        error_code: error.as_ref().map_or(0, |error| error.code.code()),
-        error_message: error.map(|error| error.message),
+        error_code,
+        error_message,
     }
 }

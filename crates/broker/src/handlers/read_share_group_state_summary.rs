@@ -4,10 +4,7 @@
 
 use std::sync::Arc;
 
-use base::PartitionIndex;
-use coordinator::share_state::ShareKey;
-use futures::future::join_all;
-use wire::messages::read_share_group_state_summary_request::PartitionData;
+use coordinator::share_state::StateSummary;
 use wire::messages::read_share_group_state_summary_response::{
     PartitionResult, ReadStateSummaryResult,
 };
@@ -15,55 +12,38 @@ use wire::messages::{ReadShareGroupStateSummaryRequest, ReadShareGroupStateSumma
 
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::share::state_requests::{may_ask, refused};
+use crate::share::state_requests::{Answered, each_partition};
 
-/// Answers per partition. Needs CLUSTER_ACTION on the cluster. Like Apache Kafka, a request without a
-/// group or with a topic that names no partition gets an empty answer.
+/// Answers per partition. Who may ask, and for what: [`each_partition`].
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
     request: ReadShareGroupStateSummaryRequest,
 ) -> ReadShareGroupStateSummaryResponse {
-    let allowed = may_ask(&server, &context);
-    let no_partitions = request
-        .topics
-        .iter()
-        .any(|topic| topic.partitions.is_empty());
-    if allowed && (request.group_id.is_empty() || no_partitions) {
-        return ReadShareGroupStateSummaryResponse::default();
+    let topics = request.topics.into_iter();
+    let topics = topics.map(|topic| (topic.topic_id, topic.partitions));
+    let answers = each_partition(
+        &server,
+        &context,
+        request.group_id,
+        topics.collect(),
+        |asked| asked.partition,
+        |key, _| server.persister().summary(&server, key),
+    );
+    let results = answers.await.into_iter();
+    ReadShareGroupStateSummaryResponse {
+        results: results
+            .map(|(topic_id, partitions)| ReadStateSummaryResult {
+                topic_id,
+                partitions: partitions.into_iter().map(to_result).collect(),
+            })
+            .collect(),
     }
-    let group_id: Arc<str> = request.group_id.into();
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let asked = topic.partitions.into_iter().map(|partition| {
-            let key = ShareKey {
-                group_id: Arc::clone(&group_id),
-                topic_id: topic.topic_id,
-                partition: PartitionIndex(partition.partition),
-            };
-            one(&server, allowed, key, partition)
-        });
-        results.push(ReadStateSummaryResult {
-            topic_id: topic.topic_id,
-            partitions: join_all(asked).await,
-        });
-    }
-    ReadShareGroupStateSummaryResponse { results }
 }
 
-async fn one(
-    server: &Arc<Server>,
-    allowed: bool,
-    key: ShareKey,
-    _: PartitionData,
-) -> PartitionResult {
-    let partition = key.partition.0;
-    let done = if allowed {
-        server.persister().summary(server, key).await
-    } else {
-        Err(refused())
-    };
-    match done {
+fn to_result(answered: Answered<StateSummary>) -> PartitionResult {
+    let partition = answered.partition;
+    match answered.outcome {
         Ok(summary) => PartitionResult {
             partition,
             error_code: 0,

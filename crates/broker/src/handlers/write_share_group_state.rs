@@ -4,76 +4,65 @@
 
 use std::sync::Arc;
 
-use base::{Offset, PartitionIndex};
-use coordinator::share_state::{self as state, ShareKey, WriteState};
-use futures::future::join_all;
+use base::Offset;
+use coordinator::share_state::{self as state, WriteState};
 use wire::messages::write_share_group_state_request::{PartitionData, StateBatch};
 use wire::messages::write_share_group_state_response::{PartitionResult, WriteStateResult};
 use wire::messages::{WriteShareGroupStateRequest, WriteShareGroupStateResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::share::state_requests::{may_ask, refused};
+use crate::share::state_requests::{Answered, each_partition};
 
-/// Answers per partition, when what they wrote is durable. Needs CLUSTER_ACTION on the cluster. Like Apache Kafka, a request without a
-/// group or with a topic that names no partition gets an empty answer.
+/// Answers per partition, when what they wrote is durable. Who may ask, and for what: [`each_partition`].
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
     request: WriteShareGroupStateRequest,
 ) -> WriteShareGroupStateResponse {
-    let allowed = may_ask(&server, &context);
-    let no_partitions = request
-        .topics
-        .iter()
-        .any(|topic| topic.partitions.is_empty());
-    if allowed && (request.group_id.is_empty() || no_partitions) {
-        return WriteShareGroupStateResponse::default();
+    let topics = request.topics.into_iter();
+    let topics = topics.map(|topic| (topic.topic_id, topic.partitions));
+    let answers = each_partition(
+        &server,
+        &context,
+        request.group_id,
+        topics.collect(),
+        |asked| asked.partition,
+        |key, asked| {
+            server
+                .persister()
+                .write_state(&server, key, to_write(&asked))
+        },
+    );
+    let results = answers.await.into_iter();
+    WriteShareGroupStateResponse {
+        results: results
+            .map(|(topic_id, partitions)| WriteStateResult {
+                topic_id,
+                partitions: partitions.into_iter().map(to_result).collect(),
+            })
+            .collect(),
     }
-    let group_id: Arc<str> = request.group_id.into();
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let asked = topic.partitions.into_iter().map(|partition| {
-            let key = ShareKey {
-                group_id: Arc::clone(&group_id),
-                topic_id: topic.topic_id,
-                partition: PartitionIndex(partition.partition),
-            };
-            one(&server, allowed, key, partition)
-        });
-        results.push(WriteStateResult {
-            topic_id: topic.topic_id,
-            partitions: join_all(asked).await,
-        });
-    }
-    WriteShareGroupStateResponse { results }
 }
 
-async fn one(
-    server: &Arc<Server>,
-    allowed: bool,
-    key: ShareKey,
-    asked: PartitionData,
-) -> PartitionResult {
-    let partition = key.partition.0;
-    let done = if allowed {
-        let batches = asked.state_batches.iter();
-        let write = WriteState {
-            state_epoch: asked.state_epoch,
-            leader_epoch: asked.leader_epoch,
-            start_offset: Offset(asked.start_offset),
-            delivery_complete_count: asked.delivery_complete_count,
-            batches: batches.map(from_batch).collect(),
-        };
-        server.persister().write_state(server, key, write).await
-    } else {
-        Err(refused())
-    };
-    let error = done.err();
+fn to_result(answered: Answered<()>) -> PartitionResult {
+    let partition = answered.partition;
+    let (error_code, error_message) = answered.error();
     PartitionResult {
         partition,
-        error_code: error.as_ref().map_or(0, |error| error.code.code()),
-        error_message: error.map(|error| error.message),
+        error_code,
+        error_message,
+    }
+}
+
+fn to_write(asked: &PartitionData) -> WriteState {
+    let batches = asked.state_batches.iter();
+    WriteState {
+        state_epoch: asked.state_epoch,
+        leader_epoch: asked.leader_epoch,
+        start_offset: Offset(asked.start_offset),
+        delivery_complete_count: asked.delivery_complete_count,
+        batches: batches.map(from_batch).collect(),
     }
 }
 

@@ -172,6 +172,19 @@ pub(crate) fn record<K: Message, V: Message>(
     })
 }
 
+/// The version of every value in the records of [`crate::consumer`], [`crate::share_group`] and [`crate::streams`].
+const GROUP_VALUE_VERSION: i16 = 0;
+
+/// A record of a group of the newer protocols; no value for a tombstone.
+pub(crate) fn group_record<K: Message, V: Message>(
+    record_type: i16,
+    key: &K,
+    value: Option<V>,
+) -> Result<CoordinatorRecord, EncodeError> {
+    let value = value.as_ref().map(|value| (GROUP_VALUE_VERSION, value));
+    record(record_type, key, value)
+}
+
 pub(crate) fn decode_key<T: Message>(
     record_type: i16,
     reader: &mut Reader,

@@ -289,10 +289,7 @@ impl ConsumerGroup {
 impl Join<'_> {
     fn run(&self, plan: &mut Plan<'_>, downgrades: bool) -> Result<Joined, ErrorCode> {
         let (old, is_new) = self.find_member(plan)?;
-        let mut updated = Member {
-            metadata: self.metadata(&old.metadata),
-            ..old.clone()
-        };
+        let mut updated = old.with_metadata(self.metadata(&old.metadata));
         let names_changed = plan.update_member(&old, &updated, is_new);
         let regex = plan
             .update_regex(&old, &updated)
@@ -323,11 +320,11 @@ impl Join<'_> {
     }
 
     /// The member that joins as it is now, or as it starts; and whether it is new.
-    fn find_member(&self, plan: &mut Plan<'_>) -> Result<(Member, bool), ErrorCode> {
+    fn find_member(&self, plan: &mut Plan<'_>) -> Result<(Arc<Member>, bool), ErrorCode> {
         let id = &self.member_id;
         let existing = || match plan.group.members.get(id) {
-            Some(member) => ((**member).clone(), false),
-            None => (Member::new(id.clone()), true),
+            Some(member) => (Arc::clone(member), false),
+            None => (Arc::new(Member::new(id.clone())), true),
         };
         let Some(instance_id) = self.request.group_instance_id.as_deref() else {
             return Ok(existing());
@@ -339,9 +336,9 @@ impl Join<'_> {
             Some(holder) if self.is_unknown => {
                 let member = copy_of(&holder, id);
                 plan.replace_static_member(&holder, &member);
-                Ok((member, false))
+                Ok((Arc::new(member), false))
             }
-            Some(holder) if holder.id == *id => Ok(((*holder).clone(), false)),
+            Some(holder) if holder.id == *id => Ok((holder, false)),
             Some(_) => Err(ErrorCode::FencedInstanceId),
         }
     }

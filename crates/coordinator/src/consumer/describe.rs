@@ -2,7 +2,6 @@
 //! and `ConsumerGroupMember.asConsumerGroupDescribeMember`.
 
 use base::Uuid;
-use wire::ErrorCode;
 use wire::messages::consumer_group_describe_response::{
     Assignment, DescribedGroup, Member as DescribedMember, TopicPartitions,
 };
@@ -12,6 +11,7 @@ use super::group::ConsumerGroup;
 use super::member::Member;
 use crate::cluster::ClusterView;
 use crate::shard::Shard;
+use crate::shard::groups::Group;
 
 /// The group type of ListGroups (KIP-848).
 pub(crate) const CONSUMER_GROUP_TYPE: &str = "consumer";
@@ -25,30 +25,14 @@ impl Shard {
     /// broker's to fill, and so is the check that the requester may see the topics in it.
     #[must_use]
     pub fn describe_consumer_group(&self, group_id: &str) -> DescribedGroup {
-        let failed = |error: ErrorCode, message: Option<String>| DescribedGroup {
-            group_id: group_id.to_owned(),
-            error_code: error.code(),
-            error_message: message,
-            ..DescribedGroup::default()
-        };
-        if group_id.is_empty() {
-            return failed(ErrorCode::InvalidGroupId, None);
-        }
-        if let Some(error) = self.unavailable() {
-            return failed(error, None);
-        }
-        match self.groups.get(group_id).filter(|group| group.is_durable()) {
-            Some(group) => match group.as_consumer() {
-                Some(group) => self.describe_consumer(group),
-                None => failed(
-                    ErrorCode::GroupIdNotFound,
-                    Some(format!("Group {group_id} is not a consumer group.")),
-                ),
+        match self.group_to_describe(group_id, "consumer", Group::as_consumer) {
+            Ok(group) => self.describe_consumer(group),
+            Err(failure) => DescribedGroup {
+                group_id: group_id.to_owned(),
+                error_code: failure.code.code(),
+                error_message: failure.message,
+                ..DescribedGroup::default()
             },
-            None => failed(
-                ErrorCode::GroupIdNotFound,
-                Some(format!("Group {group_id} not found.")),
-            ),
         }
     }
 

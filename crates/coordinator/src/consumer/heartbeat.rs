@@ -191,10 +191,7 @@ impl Shard {
         let mut plan = Plan::new(group, &*self.cluster, &self.core.config, self.core.now_ms());
         plan.check_room(member_id)?;
         let (old, is_new) = find_member(&mut plan, member_id, request)?;
-        let mut updated = Member {
-            metadata: updated_metadata(&old.metadata, context, request),
-            ..old.clone()
-        };
+        let mut updated = old.with_metadata(updated_metadata(&old.metadata, context, request));
         let names_changed = plan.update_member(&old, &updated, is_new);
         let regex = plan.update_regex(&old, &updated)?;
         plan.update_epoch(
@@ -283,10 +280,11 @@ fn find_member(
     plan: &mut Plan<'_>,
     member_id: &Arc<str>,
     request: &ConsumerGroupHeartbeatRequest,
-) -> Result<(Member, bool), Failure> {
+) -> Result<(Arc<Member>, bool), Failure> {
     let joining = request.member_epoch == JOIN_EPOCH;
-    let known = |member: &Member| check_epoch(member, request).map(|()| (member.clone(), false));
-    let new = || Ok((Member::new(member_id.clone()), true));
+    let known =
+        |member: &Arc<Member>| check_epoch(member, request).map(|()| (Arc::clone(member), false));
+    let new = || Ok((Arc::new(Member::new(member_id.clone())), true));
     let Some(instance_id) = request.instance_id.as_deref() else {
         return match plan.group.members.get(member_id) {
             Some(member) => known(member),
@@ -297,12 +295,12 @@ fn find_member(
     let holder = plan.group.static_member(instance_id).cloned();
     match holder {
         Some(holder) if !joining => {
-            check_holder(&holder, member_id, instance_id)?;
+            check_holder(&holder.id, member_id, instance_id)?;
             known(&holder)
         }
         None if !joining => Err(unknown_instance(instance_id)),
         None => match plan.group.members.get(member_id) {
-            Some(member) => Ok(((**member).clone(), false)),
+            Some(member) => Ok((Arc::clone(member), false)),
             None => new(),
         },
         Some(holder) => {
@@ -319,7 +317,7 @@ fn find_member(
             }
             let member = copy_of(&holder, member_id);
             plan.replace_static_member(&holder, &member);
-            Ok((member, false))
+            Ok((Arc::new(member), false))
         }
     }
 }
@@ -361,19 +359,18 @@ fn check_epoch(member: &Member, request: &ConsumerGroupHeartbeatRequest) -> Resu
 }
 
 /// Checks that `holder`, who has the instance id, is the member that names itself.
-pub(super) fn check_holder(
-    holder: &Member,
+pub(crate) fn check_holder(
+    holder: &str,
     member_id: &str,
     instance_id: &str,
 ) -> Result<(), Failure> {
-    if *holder.id == *member_id {
+    if holder == member_id {
         return Ok(());
     }
     Err(Failure::new(
         ErrorCode::FencedInstanceId,
         format!(
-            "Static member {member_id} with instance id {instance_id} was fenced by member {}.",
-            holder.id
+            "Static member {member_id} with instance id {instance_id} was fenced by member {holder}."
         ),
     ))
 }

@@ -81,7 +81,7 @@ impl Shard {
         let member = group
             .static_member(instance_id)
             .ok_or_else(|| unknown_instance(instance_id))?;
-        check_holder(member, member_id, instance_id)?;
+        check_holder(&member.id, member_id, instance_id)?;
         Ok(Arc::clone(member))
     }
 

@@ -143,6 +143,15 @@ impl Member {
         }
     }
 
+    /// The same member with other metadata.
+    pub(crate) fn with_metadata(&self, metadata: MemberMetadata) -> Member {
+        Member {
+            id: self.id.clone(),
+            metadata,
+            current: self.current.clone(),
+        }
+    }
+
     pub(crate) fn uses_classic_protocol(&self) -> bool {
         self.metadata.classic.is_some()
     }

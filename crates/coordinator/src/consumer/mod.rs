@@ -28,7 +28,7 @@ mod leave;
 pub(crate) mod member;
 pub(crate) mod metadata_hash;
 mod migrate;
-mod offsets;
+pub(crate) mod offsets;
 pub(crate) mod plan;
 mod reconcile;
 pub(crate) mod records;

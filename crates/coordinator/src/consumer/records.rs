@@ -34,14 +34,12 @@ use wire::coordinator_records::{
     ConsumerGroupTargetAssignmentMetadataKey as TargetEpochKey,
     ConsumerGroupTargetAssignmentMetadataValue as TargetEpochValue,
 };
-use wire::{EncodeError, Message, Reader};
+use wire::{EncodeError, Reader};
 
 use super::assignment::{Owned, Partitions};
 use super::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
 use crate::action::CoordinatorRecord;
-use crate::record::{ReplayError, decode_key, decode_value, record};
-
-const VERSION: i16 = 0;
+use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
 
 /// The topics that a regular expression matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,18 +133,6 @@ pub(crate) fn encode(
             put(RegexKey::RECORD_TYPE, &key, value)
         }
     }
-}
-
-fn put<K: Message, V: Message>(
-    record_type: i16,
-    key: &K,
-    value: Option<V>,
-) -> Result<CoordinatorRecord, EncodeError> {
-    record(
-        record_type,
-        key,
-        value.as_ref().map(|value| (VERSION, value)),
-    )
 }
 
 /// Reads a record of one of the types above: its group and what it says; none for another type.

@@ -23,6 +23,7 @@ use self::groups::Group;
 use crate::action::{Action, AppendError, CommitId, Response};
 use crate::cluster::{ClusterView, NoTopics};
 use crate::config::GroupConfig;
+use crate::consumer::Failure;
 use crate::group::{ClassicGroup, MemberIds};
 use crate::offsets::{OffsetEntry, Offsets};
 use crate::record::{self, Decoded, ReplayError};
@@ -273,6 +274,30 @@ impl Shard {
         self.groups
             .get(group_id)
             .filter(|group| !group.is_deleting())
+    }
+
+    /// The group that a describe request of the protocol `kind` names, as `of_kind` has it: only what the log holds.
+    ///
+    /// # Errors
+    /// INVALID_GROUP_ID; GROUP_ID_NOT_FOUND, for a group of another protocol too; why the shard does not answer.
+    pub(crate) fn group_to_describe<'a, G>(
+        &'a self,
+        group_id: &str,
+        kind: &str,
+        of_kind: impl FnOnce(&'a Group) -> Option<&'a G>,
+    ) -> Result<&'a G, Failure> {
+        if group_id.is_empty() {
+            return Err(ErrorCode::InvalidGroupId.into());
+        }
+        if let Some(error) = self.unavailable() {
+            return Err(error.into());
+        }
+        let not_found = |message| Failure::new(ErrorCode::GroupIdNotFound, message);
+        let group = self.groups.get(group_id);
+        let group = group
+            .filter(|group| group.is_durable())
+            .ok_or_else(|| not_found(format!("Group {group_id} not found.")))?;
+        of_kind(group).ok_or_else(|| not_found(format!("Group {group_id} is not a {kind} group.")))
     }
 
     /// The classic group, unless it does not exist or its deletion is on its way to the log.

@@ -1,7 +1,6 @@
 //! ShareGroupDescribe, and a share group in ListGroups. Source: Kafka's `ShareGroup.asDescribedGroup` and
 //! `ShareGroupMember.asShareGroupDescribeMember`.
 
-use wire::ErrorCode;
 use wire::messages::list_groups_response::ListedGroup;
 use wire::messages::share_group_describe_response::{
     Assignment, DescribedGroup, Member as DescribedMember, TopicPartitions,
@@ -22,23 +21,14 @@ impl Shard {
     /// fill, and so is the check that the requester may see the topics in it.
     #[must_use]
     pub fn describe_share_group(&self, group_id: &str) -> DescribedGroup {
-        let failed = |error: ErrorCode, message: Option<String>| DescribedGroup {
-            group_id: group_id.to_owned(),
-            error_code: error.code(),
-            error_message: message,
-            ..DescribedGroup::default()
-        };
-        if group_id.is_empty() {
-            return failed(ErrorCode::InvalidGroupId, None);
-        }
-        if let Some(error) = self.unavailable() {
-            return failed(error, None);
-        }
-        let not_found = |message| failed(ErrorCode::GroupIdNotFound, Some(message));
-        match self.groups.get(group_id).filter(|group| group.is_durable()) {
-            Some(Group::Share(group)) => describe(group, &*self.cluster),
-            Some(_) => not_found(format!("Group {group_id} is not a share group.")),
-            None => not_found(format!("Group {group_id} not found.")),
+        match self.group_to_describe(group_id, "share", Group::as_share) {
+            Ok(group) => describe(group, &*self.cluster),
+            Err(failure) => DescribedGroup {
+                group_id: group_id.to_owned(),
+                error_code: failure.code.code(),
+                error_message: failure.message,
+                ..DescribedGroup::default()
+            },
         }
     }
 }

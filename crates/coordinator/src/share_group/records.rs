@@ -29,15 +29,14 @@ use wire::coordinator_records::{
     ShareGroupTargetAssignmentMetadataKey as TargetEpochKey,
     ShareGroupTargetAssignmentMetadataValue as TargetEpochValue,
 };
-use wire::{EncodeError, Message, Reader};
+use wire::{EncodeError, Reader};
 
 use super::member::{CurrentAssignment, MemberMetadata};
 use super::states::{ByTopic, StatePartitions, TopicStates};
 use crate::action::CoordinatorRecord;
 use crate::consumer::assignment::Partitions;
-use crate::record::{ReplayError, decode_key, decode_value, record};
+use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
 
-const VERSION: i16 = 0;
 /// `MemberState.STABLE`, the only state a member of a share group is in.
 const STABLE: i8 = 0;
 
@@ -119,18 +118,6 @@ pub(crate) fn encode(group: &str, change: &ShareRecord) -> Result<CoordinatorRec
             put(StatesKey::RECORD_TYPE, &key, value)
         }
     }
-}
-
-fn put<K: Message, V: Message>(
-    record_type: i16,
-    key: &K,
-    value: Option<V>,
-) -> Result<CoordinatorRecord, EncodeError> {
-    record(
-        record_type,
-        key,
-        value.as_ref().map(|value| (VERSION, value)),
-    )
 }
 
 /// Reads a record of one of the types above: its group and what it says; none for another type.

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wire::ErrorCode;
 use wire::coordinator_records::streams_group_topology_value as value;
 use wire::messages::list_groups_response::ListedGroup;
 use wire::messages::streams_group_describe_response::{
@@ -21,6 +20,7 @@ use super::tasks::{TaskSet, Tasks, without_epochs};
 use super::topology::Topology;
 use crate::cluster::ClusterView;
 use crate::shard::Shard;
+use crate::shard::groups::Group;
 
 /// The group type of ListGroups, and its protocol type.
 const STREAMS_GROUP_TYPE: &str = "streams";
@@ -40,30 +40,14 @@ impl Shard {
         group_id: &str,
         include_description: bool,
     ) -> DescribedGroup {
-        let failed = |error: ErrorCode, message: Option<String>| DescribedGroup {
-            group_id: group_id.to_owned(),
-            error_code: error.code(),
-            error_message: message,
-            ..DescribedGroup::default()
-        };
-        if group_id.is_empty() {
-            return failed(ErrorCode::InvalidGroupId, None);
-        }
-        if let Some(error) = self.unavailable() {
-            return failed(error, None);
-        }
-        match self.groups.get(group_id).filter(|group| group.is_durable()) {
-            Some(group) => match group.as_streams() {
-                Some(group) => self.describe_streams(group, include_description),
-                None => failed(
-                    ErrorCode::GroupIdNotFound,
-                    Some(format!("Group {group_id} is not a streams group.")),
-                ),
+        match self.group_to_describe(group_id, "streams", Group::as_streams) {
+            Ok(group) => self.describe_streams(group, include_description),
+            Err(failure) => DescribedGroup {
+                group_id: group_id.to_owned(),
+                error_code: failure.code.code(),
+                error_message: failure.message,
+                ..DescribedGroup::default()
             },
-            None => failed(
-                ErrorCode::GroupIdNotFound,
-                Some(format!("Group {group_id} not found.")),
-            ),
         }
     }
 

@@ -23,8 +23,7 @@ use super::validate;
 use super::write::StreamsSource;
 use crate::action::{Action, RequestContext, Response, Token};
 use crate::consumer::Failure;
-use crate::consumer::heartbeat::unknown_instance;
-use crate::consumer::heartbeat::unknown_member;
+use crate::consumer::heartbeat::{check_holder, unknown_instance, unknown_member};
 use crate::consumer::member::{JOIN_EPOCH, STATIC_LEAVE_EPOCH};
 use crate::consumer::plan::RebalanceTimer;
 use crate::consumer::write::LogRecord;
@@ -196,10 +195,7 @@ fn plan_beat(
         request.warmup_tasks.as_deref(),
     );
     let (old, is_new) = find_member(&mut plan, request, reported.as_ref())?;
-    let mut updated = Member {
-        metadata: updated_metadata(&old.metadata, context, request),
-        ..old.clone()
-    };
+    let mut updated = old.with_metadata(updated_metadata(&old.metadata, context, request));
     let changed = plan.update_member(&old, &updated, is_new);
     let topology = plan.update_topology(request.topology.as_ref())?;
     plan.check_staleness(&updated);
@@ -300,14 +296,14 @@ fn find_member(
     plan: &mut Plan<'_>,
     request: &StreamsGroupHeartbeatRequest,
     reported: Option<&Tasks>,
-) -> Result<(Member, bool), Failure> {
+) -> Result<(Arc<Member>, bool), Failure> {
     let group = plan.group;
     let member_id = request.member_id.as_str();
     let joining = request.member_epoch == JOIN_EPOCH;
-    let known = |member: &Member| {
-        check_epoch(member, request.member_epoch, reported).map(|()| (member.clone(), false))
+    let known = |member: &Arc<Member>| {
+        check_epoch(member, request.member_epoch, reported).map(|()| (Arc::clone(member), false))
     };
-    let new = || Ok((Member::new(member_id.into()), true));
+    let new = || Ok((Arc::new(Member::new(member_id.into())), true));
     let Some(instance_id) = request.instance_id.as_deref() else {
         return match group.members.get(member_id) {
             Some(member) => known(member),
@@ -317,16 +313,16 @@ fn find_member(
     };
     match group.static_member(instance_id) {
         Some(holder) if !joining => {
-            check_holder(holder, member_id, instance_id)?;
+            check_holder(&holder.id, member_id, instance_id)?;
             known(holder)
         }
         None if !joining => Err(unknown_instance(instance_id)),
         None => match group.members.get(member_id) {
-            Some(member) => Ok(((**member).clone(), false)),
+            Some(member) => Ok((Arc::clone(member), false)),
             None => new(),
         },
         // The same life of the instance comes back after it was fenced.
-        Some(holder) if *holder.id == *member_id => Ok(((**holder).clone(), false)),
+        Some(holder) if *holder.id == *member_id => Ok((Arc::clone(holder), false)),
         Some(holder) => {
             // A member has to say that it leaves before another takes its place.
             if holder.current.epoch != STATIC_LEAVE_EPOCH {
@@ -344,7 +340,7 @@ fn find_member(
             member.current.epoch = JOIN_EPOCH;
             member.current.previous_epoch = JOIN_EPOCH;
             plan.replace_static_member(holder, &member);
-            Ok((member, false))
+            Ok((Arc::new(member), false))
         }
     }
 }
@@ -374,24 +370,6 @@ fn check_epoch(member: &Member, received: i32, reported: Option<&Tasks>) -> Resu
     } else {
         Err(fenced("smaller"))
     }
-}
-
-/// Checks that `holder`, who has the instance id, is the member that names itself.
-pub(super) fn check_holder(
-    holder: &Member,
-    member_id: &str,
-    instance_id: &str,
-) -> Result<(), Failure> {
-    if *holder.id == *member_id {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ErrorCode::FencedInstanceId,
-        format!(
-            "Static member {member_id} with instance id {instance_id} was fenced by member {}.",
-            holder.id
-        ),
-    ))
 }
 
 /// What a request leaves out stays as it was.

@@ -7,13 +7,12 @@ use wire::ErrorCode;
 use wire::messages::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
 
 use super::StreamsHeartbeat;
-use super::heartbeat::check_holder;
 use super::member::{CurrentAssignment, Member};
 use super::records::{GroupMetadata, StreamsRecord};
 use super::tasks::OwnedTasks;
 use crate::action::{Response, Token};
 use crate::consumer::Failure;
-use crate::consumer::heartbeat::{unknown_instance, unknown_member};
+use crate::consumer::heartbeat::{check_holder, unknown_instance, unknown_member};
 use crate::consumer::member::STATIC_LEAVE_EPOCH;
 use crate::consumer::write::LogRecord;
 use crate::shard::Shard;
@@ -88,7 +87,7 @@ impl Shard {
         let member = group
             .static_member(instance_id)
             .ok_or_else(|| unknown_instance(instance_id))?;
-        check_holder(member, member_id, instance_id)?;
+        check_holder(&member.id, member_id, instance_id)?;
         Ok(Arc::clone(member))
     }
 

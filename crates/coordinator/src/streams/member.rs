@@ -101,6 +101,15 @@ impl Member {
         }
     }
 
+    /// The same member with other metadata.
+    pub(crate) fn with_metadata(&self, metadata: MemberMetadata) -> Member {
+        Member {
+            id: self.id.clone(),
+            metadata,
+            current: self.current.clone(),
+        }
+    }
+
     pub(crate) fn is_reconciled_to(&self, epoch: i32) -> bool {
         self.current.state == MemberState::Stable && self.current.epoch == epoch
     }

@@ -1,17 +1,12 @@
 //! Who may commit and fetch offsets of a streams group. Source: Kafka's `StreamsGroup.validateOffsetCommit`,
 //! `validateOffsetFetch` and `createAssignmentEpochValidator` (KIP-1251), 4.3.
 
-use std::cmp::Ordering;
-
 use wire::ErrorCode;
 
 use super::group::StreamsGroup;
 use super::member::Member;
 use super::tasks::assignment_epoch;
-use crate::consumer::Committer;
-
-/// The version of OffsetCommit from which on it carries a member epoch.
-const MEMBER_EPOCH_VERSION: i16 = 9;
+use crate::consumer::offsets::{Committer, is_fetch_from_outside, may_fetch};
 
 impl StreamsGroup {
     /// Whether the committer may commit offsets of `partitions`, topic names with indexes.
@@ -26,35 +21,19 @@ impl StreamsGroup {
         committer: Committer<'_>,
         partitions: impl Iterator<Item = (&'t str, i32)>,
     ) -> Result<(), ErrorCode> {
-        let Committer {
-            member_id,
-            instance_id,
-            epoch,
-            version,
-        } = committer;
-        if epoch < 0 && self.members.is_empty() {
-            return Ok(());
-        }
-        // A transactional producer need not say for whom it commits.
-        if version.is_none() && epoch == -1 && member_id.is_empty() && instance_id.is_none() {
+        if committer.is_outside(self.members.is_empty()) {
             return Ok(());
         }
         let member = self
             .members
-            .get(member_id)
+            .get(committer.member_id)
             .ok_or(ErrorCode::UnknownMemberId)?;
-        if version.is_some_and(|version| version < MEMBER_EPOCH_VERSION) {
+        if committer.lacks_epoch() {
             return Err(ErrorCode::UnsupportedVersion);
         }
-        let accepted = match epoch.cmp(&member.current.epoch) {
-            Ordering::Equal => true,
-            Ordering::Greater => false,
-            Ordering::Less => partitions.into_iter().all(|(topic, partition)| {
-                let assigned = self.assigned_at(member, topic, partition);
-                assigned.is_some_and(|assigned| epoch >= assigned)
-            }),
-        };
-        if accepted {
+        let assigned =
+            partitions.map(|(topic, partition)| self.assigned_at(member, topic, partition));
+        if committer.may_commit(member.current.epoch, assigned) {
             Ok(())
         } else {
             Err(ErrorCode::StaleMemberEpoch)
@@ -69,8 +48,7 @@ impl StreamsGroup {
             .or_else(|| assignment_epoch(&current.revoking.active, subtopology, partition))
     }
 
-    /// Whether a fetch that names a member may read the group's offsets. `in_flight` says that the group has changes
-    /// that are not durable: a member need not know of those yet, so its epoch before them is good.
+    /// Whether a fetch that names a member may read the group's offsets; `in_flight` as in [`may_fetch`].
     ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH.
@@ -80,12 +58,12 @@ impl StreamsGroup {
         epoch: i32,
         in_flight: bool,
     ) -> Result<(), ErrorCode> {
-        if member_id.is_none() && epoch < 0 {
+        if is_fetch_from_outside(member_id, epoch) {
             return Ok(());
         }
         let member = member_id.and_then(|id| self.members.get(id));
         let current = &member.ok_or(ErrorCode::UnknownMemberId)?.current;
-        if epoch == current.epoch || (in_flight && epoch == current.previous_epoch) {
+        if may_fetch(epoch, (current.epoch, current.previous_epoch), in_flight) {
             Ok(())
         } else {
             Err(ErrorCode::StaleMemberEpoch)

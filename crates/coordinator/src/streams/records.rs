@@ -30,16 +30,14 @@ use wire::coordinator_records::{
     StreamsGroupTargetAssignmentMetadataValue as TargetEpochValue,
     StreamsGroupTopologyKey as TopologyKey, StreamsGroupTopologyValue as TopologyValue,
 };
-use wire::{EncodeError, Message, Reader};
+use wire::{EncodeError, Reader};
 
 use super::member::{CurrentAssignment, MemberMetadata, UserEndpoint};
 use super::tasks::{OwnedTasks, TaskEpochs, TaskSet, Tasks};
 use super::topology::Topology;
 use crate::action::CoordinatorRecord;
 use crate::consumer::member::MemberState;
-use crate::record::{ReplayError, decode_key, decode_value, record};
-
-const VERSION: i16 = 0;
+use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
 
 /// What the StreamsGroupMetadata record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,15 +145,6 @@ pub(crate) fn encode(
             put(CurrentKey::RECORD_TYPE, &key, value)
         }
     }
-}
-
-fn put<K: Message, V: Message>(
-    record_type: i16,
-    key: &K,
-    value: Option<V>,
-) -> Result<CoordinatorRecord, EncodeError> {
-    let value = value.as_ref().map(|value| (VERSION, value));
-    record(record_type, key, value)
 }
 
 /// Reads a record of one of the types above: its group and what it says; none for another type.

@@ -54,6 +54,7 @@ pub use error::{AppendError, ReadError, StorageError};
 pub use fault::{FaultHook, IoOp};
 pub use log::epoch::EpochEndOffset;
 pub use log::producer::{AbortedTxn, ProducerDescription};
+pub use log::read::bytes_of;
 pub use log::{
     AppendBatch, AppendOrigin, Appended, DeletedRecords, LogState, PartitionLog, ReadLimit,
     ReadResult, TimestampOffset, VerificationGuard, VerificationRequest,

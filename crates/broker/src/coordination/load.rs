@@ -3,7 +3,6 @@
 //! Records of a transaction reach the machine as such; its marker says whether they count. A transaction
 //! without a marker is still open when loading ends.
 
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use base::{ErrorChain, Offset};
@@ -13,7 +12,6 @@ use storage::{LogState, PartitionLog, ReadLimit};
 use wire::control_record::EndTxnMarker;
 use wire::record_batch::BatchHeader;
 use wire::record_data::{Record, batches, records};
-use wire::{Records, RecordsPart};
 
 /// Bytes read at a time; Kafka's `offsets.load.buffer.size` and `transaction.state.log.load.buffer.size`.
 const LOAD_BYTES: usize = 5 * 1024 * 1024;
@@ -39,7 +37,8 @@ pub(super) fn load(
         let read = log
             .read(offset, LOAD_BYTES, ReadLimit::HighWatermark, true)
             .map_err(|error| ErrorChain(&error).to_string())?;
-        let bytes = in_memory(&read.records).map_err(|error| error.to_string())?;
+        let bytes = storage::bytes_of(read.records.parts()).map_err(|error| error.to_string())?;
+        let bytes = Bytes::from(bytes);
         let next = replay(machine, &bytes, offset, &mut replayed)?;
         if next <= offset {
             return Err(format!("no record batch at offset {offset}"));
@@ -99,25 +98,4 @@ fn replay_record(
         machine.replay_at(Offset(record.offset), key, value)
     };
     replayed.map(Some)
-}
-
-fn in_memory(records: &Records) -> std::io::Result<Bytes> {
-    let mut all = Vec::with_capacity(records.len());
-    for part in records.parts() {
-        match part {
-            RecordsPart::Bytes(bytes) => all.extend_from_slice(bytes),
-            RecordsPart::Stamped(batch) => {
-                all.extend_from_slice(&batch.head);
-                all.extend_from_slice(&batch.body);
-            }
-            RecordsPart::File(region) => {
-                let start = all.len();
-                all.resize(start + region.length as usize, 0);
-                if let Some(target) = all.get_mut(start..) {
-                    region.file.read_exact_at(target, region.position)?;
-                }
-            }
-        }
-    }
-    Ok(Bytes::from(all))
 }

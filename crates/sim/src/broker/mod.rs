@@ -26,7 +26,7 @@ use storage::{
 };
 use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use wire::record_batch::BatchHeader;
-use wire::{ErrorCode, Records, RecordsPart};
+use wire::{ErrorCode, Records};
 
 pub use requests::{Fetched, Produce, TxnOffsets};
 
@@ -491,24 +491,6 @@ fn portrait(groups: &mut Shard, transactions: &TransactionCoordinator) -> String
 
 /// The bytes of a read.
 pub(crate) fn in_memory(records: &Records) -> Bytes {
-    use std::os::unix::fs::FileExt;
-    let mut all = Vec::with_capacity(records.len());
-    for part in records.parts() {
-        match part {
-            RecordsPart::Bytes(bytes) => all.extend_from_slice(bytes),
-            RecordsPart::Stamped(batch) => {
-                all.extend_from_slice(&batch.head);
-                all.extend_from_slice(&batch.body);
-            }
-            RecordsPart::File(region) => {
-                let start = all.len();
-                all.resize(start + region.length as usize, 0);
-                if let Some(target) = all.get_mut(start..) {
-                    let read = region.file.read_exact_at(target, region.position);
-                    read.expect("a segment holds what its log says");
-                }
-            }
-        }
-    }
-    Bytes::from(all)
+    let all = storage::bytes_of(records.parts());
+    Bytes::from(all.expect("a segment holds what its log says"))
 }

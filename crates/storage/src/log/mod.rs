@@ -15,6 +15,7 @@
 //! - Segments hold only what is durable in the journal (or what was acknowledged without it).
 
 mod append;
+mod batch_reader;
 mod checkpoint;
 pub mod epoch;
 mod flush;
@@ -22,7 +23,7 @@ mod hints;
 pub mod index;
 mod offsets;
 pub mod producer;
-mod read;
+pub(crate) mod read;
 mod recover;
 mod remote;
 mod replay;

@@ -4,6 +4,8 @@
 //! cache. A reader that goes on where it stopped needs neither index nor header to find its place. The
 //! records themselves are not read here; the connection sends the file range.
 
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use base::Offset;
@@ -338,4 +340,27 @@ fn place(state: &State, offset: i64, end: i64) -> Place {
         },
         None => Place::Nothing,
     }
+}
+
+/// The bytes of what a read gave, wherever each part is. Blocks on files that are not in the page cache.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn bytes_of(parts: &[RecordsPart]) -> io::Result<Vec<u8>> {
+    let mut all = Vec::with_capacity(parts.iter().map(RecordsPart::len).sum());
+    for part in parts {
+        match part {
+            RecordsPart::Bytes(bytes) => all.extend_from_slice(bytes),
+            RecordsPart::Stamped(batch) => {
+                all.extend_from_slice(&batch.head);
+                all.extend_from_slice(&batch.body);
+            }
+            RecordsPart::File(region) => {
+                let mut bytes = vec![0; region.length as usize];
+                region.file.read_exact_at(&mut bytes, region.position)?;
+                all.extend(bytes);
+            }
+        }
+    }
+    Ok(all)
 }

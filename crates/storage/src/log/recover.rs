@@ -18,6 +18,7 @@ use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 use crate::config::{FlushPolicy, LogConfig};
 use crate::io::be;
 use crate::log::append::marker_of;
+use crate::log::batch_reader::BatchReader;
 use crate::log::epoch::EpochCache;
 use crate::log::flush::Active;
 use crate::log::index::{
@@ -29,7 +30,6 @@ use crate::lsn::Lsn;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
 use crate::wal::scan::{JournalScan, ScannedFrame};
 
-const WINDOW: usize = 1 << 20;
 /// How far behind bad bytes a valid batch is looked for.
 const SEARCH_BYTES: u64 = 64 << 20;
 
@@ -328,7 +328,7 @@ fn rebuild_states(
             .store
             .length(input.name, *base, SegmentPart::Log)?
             .unwrap_or(0);
-        let mut reader = BatchReader::new(input, *base, 0, size);
+        let mut reader = BatchReader::new(input.store, input.name, *base, 0, size);
         while let Some((header, bytes)) = reader.next_header()? {
             if header.base_offset >= end {
                 break;
@@ -343,80 +343,6 @@ fn rebuild_states(
         }
     }
     Ok((states, epochs))
-}
-
-/// Batches of a segment, one after the other, through a window.
-struct BatchReader<'a> {
-    input: &'a RecoveryInput<'a>,
-    base: i64,
-    position: u64,
-    size: u64,
-    window: Vec<u8>,
-    window_at: u64,
-}
-
-impl<'a> BatchReader<'a> {
-    fn new(input: &'a RecoveryInput<'a>, base: i64, position: u64, size: u64) -> Self {
-        BatchReader {
-            input,
-            base,
-            position,
-            size,
-            window: Vec::new(),
-            window_at: 0,
-        }
-    }
-
-    fn bytes(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
-        let end = self.window_at + self.window.len() as u64;
-        if position < self.window_at || position + length as u64 > end {
-            let left = usize::try_from(self.size.saturating_sub(position)).unwrap_or(usize::MAX);
-            self.window.resize(length.max(WINDOW).min(left), 0);
-            let (name, store) = (self.input.name, self.input.store);
-            let part = SegmentPart::Log;
-            let read = store.read_at(name, self.base, part, position, &mut self.window)?;
-            self.window.truncate(read);
-            self.window_at = position;
-        }
-        let from = (position - self.window_at) as usize;
-        let rest = self.window.get(from..).unwrap_or_default();
-        Ok(rest.get(..length).unwrap_or(rest))
-    }
-
-    /// The next batch whose header is plausible; the position moves past it. `None` where there is none.
-    fn next_header(&mut self) -> io::Result<Option<(BatchHeader, &[u8])>> {
-        let position = self.position;
-        let Ok(header) = BatchHeader::parse(self.bytes(position, BATCH_HEADER_LEN)?) else {
-            return Ok(None);
-        };
-        let size = header.size_in_bytes();
-        if position + size as u64 > self.size || header.last_offset_delta < 0 {
-            return Ok(None);
-        }
-        self.position += size as u64;
-        Ok(Some((header, self.bytes(position, size)?)))
-    }
-
-    /// The next batch with offsets from `expected` on and a true CRC.
-    fn next_valid(&mut self, expected: i64) -> io::Result<Option<(BatchHeader, &[u8])>> {
-        let position = self.position;
-        let size = match self.next_header()? {
-            Some((header, bytes))
-                if header.base_offset >= expected && verify_crc(bytes).is_ok() =>
-            {
-                header.size_in_bytes()
-            }
-            _ => {
-                self.position = position;
-                return Ok(None);
-            }
-        };
-        let bytes = self.bytes(position, size)?;
-        match BatchHeader::parse(bytes) {
-            Ok(header) => Ok(Some((header, bytes))),
-            Err(_) => Ok(None),
-        }
-    }
 }
 
 /// Where the scan begins in one segment, and what its indexes keep.
@@ -644,7 +570,7 @@ fn scan_one(
     } = start;
     let mut expected = expected;
     let mut entries = IndexEntries::default();
-    let mut reader = BatchReader::new(input, view.base, position, size);
+    let mut reader = BatchReader::new(input.store, input.name, view.base, position, size);
     let mut at = position;
     while let Some((header, bytes)) = reader.next_valid(expected)? {
         if header.base_offset != expected && !rewritten(input, header.base_offset) {

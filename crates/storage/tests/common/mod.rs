@@ -1,7 +1,6 @@
 //! What the storage tests share: a data directory, batches, and ways to look at a log from outside.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -156,25 +155,7 @@ pub(crate) fn append(storage: &Storage, log: &PartitionLog, bytes: &Bytes) -> Ap
 
 /// The bytes of a fetch.
 pub(crate) fn bytes_of(parts: &[RecordsPart]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in parts {
-        match part {
-            RecordsPart::Bytes(bytes) => out.extend_from_slice(bytes),
-            RecordsPart::Stamped(batch) => {
-                out.extend_from_slice(&batch.head);
-                out.extend_from_slice(&batch.body);
-            }
-            RecordsPart::File(region) => {
-                let mut bytes = vec![0; region.length as usize];
-                region
-                    .file
-                    .read_exact_at(&mut bytes, region.position)
-                    .unwrap();
-                out.extend(bytes);
-            }
-        }
-    }
-    out
+    storage::bytes_of(parts).unwrap()
 }
 
 /// All batches from `from` on, each as its bytes, read in fetches of `max_bytes`.

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use base::Uuid;
-use support::{Client, Running};
+use support::{Client, Running, until};
 use wire::ErrorCode;
 use wire::messages::alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use wire::messages::consumer_group_describe_response::DescribedGroup;
@@ -47,23 +47,11 @@ fn beat(
     client: &mut Client,
     request: &ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let response = client.call(1, request);
-        let error = ErrorCode::from_code(response.error_code).unwrap();
-        let again = [
-            ErrorCode::CoordinatorNotAvailable,
-            ErrorCode::CoordinatorLoadInProgress,
-        ];
-        if !again.contains(&error) {
-            return response;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the coordinator does not come: {error}"
-        );
-        std::thread::yield_now();
-    }
+    until(
+        || client.call(1, request),
+        |answer| answer.error_code,
+        |_| true,
+    )
 }
 
 /// The partitions a heartbeat assigns, none when it says nothing of them.

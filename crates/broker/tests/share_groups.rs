@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Running, produce};
+use support::{Client, Running, produce, until};
 use wire::ErrorCode;
 use wire::messages::alter_share_group_offsets_request as alter;
 use wire::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
@@ -44,31 +44,6 @@ fn beat(member: &str, epoch: i32, topics: Option<&[&str]>) -> ShareGroupHeartbea
         subscribed_topic_names: topics
             .map(|topics| topics.iter().map(|topic| (*topic).to_owned()).collect()),
         ..ShareGroupHeartbeatRequest::default()
-    }
-}
-
-/// Asks again while a coordinator is not there yet, and until the answer is as it is to be.
-fn until<T: std::fmt::Debug>(
-    mut ask: impl FnMut() -> T,
-    code: impl Fn(&T) -> i16,
-    holds: impl Fn(&T) -> bool,
-) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let answer = ask();
-        let error = ErrorCode::from_code(code(&answer)).unwrap();
-        let again = [
-            ErrorCode::CoordinatorNotAvailable,
-            ErrorCode::CoordinatorLoadInProgress,
-        ];
-        if !again.contains(&error) && holds(&answer) {
-            return answer;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "it does not come to that: {answer:?}"
-        );
-        std::thread::yield_now();
     }
 }
 

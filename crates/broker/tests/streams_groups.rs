@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Running};
+use support::{Client, Running, until};
 use wire::ErrorCode;
 use wire::messages::describe_configs_request::DescribeConfigsResource;
 use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -102,23 +102,11 @@ fn beat(
     client: &mut Client,
     request: &StreamsGroupHeartbeatRequest,
 ) -> StreamsGroupHeartbeatResponse {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let response = client.call(1, request);
-        let error = ErrorCode::from_code(response.error_code).unwrap();
-        let again = [
-            ErrorCode::CoordinatorNotAvailable,
-            ErrorCode::CoordinatorLoadInProgress,
-        ];
-        if !again.contains(&error) {
-            return response;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the coordinator does not come: {error}"
-        );
-        std::thread::yield_now();
-    }
+    until(
+        || client.call(1, request),
+        |answer| answer.error_code,
+        |_| true,
+    )
 }
 
 /// The active tasks of an answer: `0[0, 1] 1[0]`; none when it says nothing of them.

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Broker, BrokerOptions, LogLevel, LogLevels, ROOT_LOGGER};
 use bytes::Bytes;
@@ -19,7 +19,35 @@ use wire::messages::create_topics_request::CreatableTopic;
 use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::messages::{CreateTopicsRequest, ProduceRequest, RequestHeader, ResponseHeader};
 use wire::record_data::{BatchOptions, RecordBatchBuilder};
-use wire::{ApiKey, Chunk, Message, Reader, Records, Request, Writer};
+use wire::{ApiKey, Chunk, ErrorCode, Message, Reader, Records, Request, Writer};
+
+/// How long a test waits for what must come.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks again while a coordinator is not there yet, and until the answer is as it is to be.
+pub(crate) fn until<T: std::fmt::Debug>(
+    mut ask: impl FnMut() -> T,
+    code: impl Fn(&T) -> i16,
+    holds: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let answer = ask();
+        let error = ErrorCode::from_code(code(&answer)).unwrap();
+        let again = [
+            ErrorCode::CoordinatorNotAvailable,
+            ErrorCode::CoordinatorLoadInProgress,
+        ];
+        if !again.contains(&error) && holds(&answer) {
+            return answer;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "it does not come to that: {answer:?}"
+        );
+        std::thread::yield_now();
+    }
+}
 
 /// A broker on a free port.
 pub(crate) struct Running {

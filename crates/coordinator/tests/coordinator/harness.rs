@@ -110,6 +110,25 @@ impl Bench {
         bench
     }
 
+    /// The log in hex: `key = value`, or `key -` for a tombstone.
+    pub(crate) fn records(&self) -> Vec<String> {
+        let records = self.log.iter();
+        records
+            .map(|record| match &record.value {
+                Some(value) => format!("{} = {}", hex(&record.key), hex(value)),
+                None => format!("{} -", hex(&record.key)),
+            })
+            .collect()
+    }
+
+    /// Keeps the last record of each key, as compaction does.
+    pub(crate) fn compact(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.log.reverse();
+        self.log.retain(|record| seen.insert(record.key.clone()));
+        self.log.reverse();
+    }
+
     pub(crate) fn token(&mut self) -> Token {
         self.next_token += 1;
         Token(self.next_token)
@@ -670,4 +689,8 @@ pub(crate) fn commit(
         }],
         ..OffsetCommitRequest::default()
     }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

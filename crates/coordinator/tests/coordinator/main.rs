@@ -10,6 +10,7 @@ mod liveness;
 mod log;
 mod offsets;
 mod share;
+mod simulated;
 mod simulation;
 mod static_members;
 mod streams;

@@ -1,22 +1,7 @@
 //! The records of a consumer group, to the byte.
 
 use super::{beat, enter};
-use crate::harness::{Bench, START_MS};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `key = value`, or `key -` for a tombstone.
-fn records(bench: &Bench) -> Vec<String> {
-    let records = bench.log.iter();
-    records
-        .map(|record| match &record.value {
-            Some(value) => format!("{} = {}", hex(&record.key), hex(value)),
-            None => format!("{} -", hex(&record.key)),
-        })
-        .collect()
-}
+use crate::harness::{Bench, START_MS, hex};
 
 #[test]
 fn a_join_writes_what_kafka_writes() {
@@ -43,7 +28,7 @@ fn a_join_writes_what_kafka_writes() {
             "0008 0001 67 0001 61 = 0000 00000002 00000000 00 02 {id} 02 00000000 01 00 05 02 00000002 01 00"
         ),
     ];
-    let written = records(&bench);
+    let written = bench.records();
     assert_eq!(written.len(), expected.len(), "{written:#?}");
     for (index, (written, expected)) in written.iter().zip(&expected).enumerate() {
         let plain = |text: &str| text.replace(' ', "");
@@ -63,7 +48,7 @@ fn a_member_that_leaves_leaves_three_tombstones_and_an_epoch() {
     bench.beat(&enter("g", "a", &["t"]));
     let before = bench.log.len();
     bench.beat(&beat("g", "a", -1));
-    let written = records(&bench);
+    let written = bench.records();
     assert_eq!(
         written[before..],
         [
@@ -99,7 +84,7 @@ fn the_topic_metadata_of_older_versions_gets_a_tombstone() {
     let mut bench = bench.reload();
     let before = bench.log.len();
     bench.beat(&beat("g", "a", 2));
-    assert_eq!(records(&bench)[before..], ["0004000167 -".to_owned()]);
+    assert_eq!(bench.records()[before..], ["0004000167 -".to_owned()]);
 }
 
 #[test]
@@ -109,10 +94,7 @@ fn a_compacted_log_gives_the_same_group() {
     bench.beat(&beat("g", "a", -1));
     bench.beat(&beat("g", "b", 3));
     let live = bench.described("g");
-    let mut seen = std::collections::BTreeSet::new();
-    bench.log.reverse();
-    bench.log.retain(|record| seen.insert(record.key.clone()));
-    bench.log.reverse();
+    bench.compact();
     assert_eq!(bench.reload().described("g"), live);
     // Once the tombstones are gone too.
     bench.log.retain(|record| record.value.is_some());

@@ -11,10 +11,9 @@
 //! - the same seed gives the same actions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher;
 
 use base::{Clock, Uuid};
-use coordinator::{AppendError, ClusterView, GroupConfig, Response, Token};
+use coordinator::{ClusterView, GroupConfig, Response, Token};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wire::ErrorCode;
@@ -23,6 +22,7 @@ use wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 
 use super::{Beat, beat, enter};
 use crate::harness::{Bench, code};
+use crate::simulated::{Simulated, explore};
 
 const TOPICS: [&str; 4] = ["ta", "tb", "tc", "ub"];
 const HEARTBEAT_MS: i64 = 3_000;
@@ -102,35 +102,6 @@ impl World {
             next_id: 0,
             assigned: 0,
         }
-    }
-
-    fn step(&mut self) {
-        let elapsed = self.rng.random_range(20..1_500);
-        self.bench.advance(elapsed);
-        self.receive();
-        let now_ms = self.bench.clock.now_ms();
-        for index in 0..self.members.len() {
-            self.end_own_session(index, now_ms);
-            if self.members[index].wake_ms <= now_ms && !self.members[index].waiting {
-                self.wake(index, now_ms);
-                self.receive();
-            }
-        }
-        if self.faults && self.rng.random_bool(0.02) {
-            let topic = TOPICS[self.rng.random_range(0..TOPICS.len())];
-            match self.rng.random_range(0..3) {
-                0 => self.bench.delete_topic(topic),
-                _ => {
-                    let known = self
-                        .bench
-                        .cluster
-                        .topic(topic)
-                        .map_or(0, |topic| topic.partitions);
-                    self.bench.topic(topic, (known + 1).min(6));
-                }
-            }
-        }
-        self.run_log();
     }
 
     /// A member that nobody answers gives everything up before the coordinator gives it to others.
@@ -240,22 +211,6 @@ impl World {
         self.waiting.insert(token, (index, life));
     }
 
-    fn receive(&mut self) {
-        loop {
-            let waiting = self.waiting.keys().copied();
-            let Some(token) = waiting.clone().find(|token| !self.bench.is_waiting(*token)) else {
-                return;
-            };
-            let (index, life) = self.waiting.remove(&token).expect("it was found");
-            let Response::ConsumerGroupHeartbeat(response) = self.bench.response(token) else {
-                panic!("not a heartbeat's answer")
-            };
-            if self.members[index].life == life {
-                self.deliver(index, &response);
-            }
-        }
-    }
-
     fn deliver(&mut self, index: usize, response: &ConsumerGroupHeartbeatResponse) {
         let now_ms = self.bench.clock.now_ms();
         let member = &mut self.members[index];
@@ -319,48 +274,69 @@ impl World {
             }
         }
     }
+}
 
-    fn run_log(&mut self) {
-        while !self.bench.in_flight.is_empty() && (!self.faults || self.rng.random_bool(0.8)) {
-            let fails = self.faults && self.rng.random_bool(0.04);
-            if fails {
-                let errors = [
-                    AppendError::TimedOut,
-                    AppendError::NotLeader,
-                    AppendError::TooLarge,
-                ];
-                let error = errors[self.rng.random_range(0..errors.len())];
-                self.bench.fail_next(error);
-            } else {
-                self.bench.commit_next();
-            }
-            self.receive();
-            if fails || self.rng.random_bool(0.1) {
-                self.check_replay();
-            }
-        }
-        if self.faults && self.rng.random_bool(0.004) {
-            self.change_leader();
-        }
+impl Simulated for World {
+    fn parts(&mut self) -> (&mut Bench, &mut StdRng) {
+        (&mut self.bench, &mut self.rng)
     }
 
-    /// What is in flight is lost; another shard loads the log.
-    fn change_leader(&mut self) {
-        let actions = self.bench.shard.unload();
-        self.bench.run(actions);
-        self.receive();
+    fn has_faults(&self) -> bool {
+        self.faults
+    }
+
+    fn check_answered(&self) {
         assert!(self.waiting.is_empty(), "unanswered: {:?}", self.waiting);
-        self.bench = self.bench.reload();
+    }
+
+    fn step(&mut self) {
+        let elapsed = self.rng.random_range(20..1_500);
+        self.bench.advance(elapsed);
+        self.receive();
+        let now_ms = self.bench.clock.now_ms();
+        for index in 0..self.members.len() {
+            self.end_own_session(index, now_ms);
+            if self.members[index].wake_ms <= now_ms && !self.members[index].waiting {
+                self.wake(index, now_ms);
+                self.receive();
+            }
+        }
+        if self.faults && self.rng.random_bool(0.02) {
+            let topic = TOPICS[self.rng.random_range(0..TOPICS.len())];
+            match self.rng.random_range(0..3) {
+                0 => self.bench.delete_topic(topic),
+                _ => {
+                    let known = self
+                        .bench
+                        .cluster
+                        .topic(topic)
+                        .map_or(0, |topic| topic.partitions);
+                    self.bench.topic(topic, (known + 1).min(6));
+                }
+            }
+        }
+        self.run_log();
+    }
+
+    fn receive(&mut self) {
+        loop {
+            let waiting = self.waiting.keys().copied();
+            let Some(token) = waiting.clone().find(|token| !self.bench.is_waiting(*token)) else {
+                return;
+            };
+            let (index, life) = self.waiting.remove(&token).expect("it was found");
+            let Response::ConsumerGroupHeartbeat(response) = self.bench.response(token) else {
+                panic!("not a heartbeat's answer")
+            };
+            if self.members[index].life == life {
+                self.deliver(index, &response);
+            }
+        }
     }
 
     /// Compacts the log and compares with a shard that loads it.
     fn check_replay(&mut self) {
-        let mut seen = BTreeSet::new();
-        self.bench.log.reverse();
-        self.bench
-            .log
-            .retain(|record| seen.insert(record.key.clone()));
-        self.bench.log.reverse();
+        self.bench.compact();
         if self.bench.in_flight.is_empty() {
             let loaded = self.bench.reload();
             assert_eq!(self.bench.described("g"), loaded.described("g"));
@@ -427,29 +403,12 @@ fn to_request(owned: &Owned) -> Vec<TopicPartitions> {
 
 fn simulate(seed: u64, steps: usize) -> (u64, usize) {
     let mut world = World::new(seed);
-    for _ in 0..steps {
-        world.step();
-    }
-    world.converge();
-    let actions = world.bench.shard.unload();
-    world.bench.run(actions);
-    world.receive();
-    assert!(world.waiting.is_empty(), "unanswered: {:?}", world.waiting);
-    (world.bench.trace.finish(), world.assigned)
+    (world.run(steps), world.assigned)
 }
 
 #[test]
 fn random_members_keep_every_invariant() {
-    for seed in 0..8 {
-        let outcome = std::panic::catch_unwind(|| simulate(seed, 1_000));
-        let Ok((_, assigned)) = outcome else {
-            panic!("seed {seed} failed")
-        };
-        assert!(
-            assigned > 100,
-            "seed {seed}: only {assigned} assignments: the simulation idles"
-        );
-    }
+    explore(100, |seed| simulate(seed, 1_000));
 }
 
 #[test]

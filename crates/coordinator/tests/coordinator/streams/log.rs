@@ -1,22 +1,7 @@
 //! The records of a streams group, to the byte.
 
 use super::{beat, enter, prompt, word_count};
-use crate::harness::{Bench, START_MS};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `key = value`, or `key -` for a tombstone.
-fn records(bench: &Bench) -> Vec<String> {
-    let records = bench.log.iter();
-    records
-        .map(|record| match &record.value {
-            Some(value) => format!("{} = {}", hex(&record.key), hex(value)),
-            None => format!("{} -", hex(&record.key)),
-        })
-        .collect()
-}
+use crate::harness::{START_MS, hex};
 
 #[test]
 fn a_join_writes_what_kafka_writes() {
@@ -49,7 +34,7 @@ fn a_join_writes_what_kafka_writes() {
          03 02 30 02 00000000 01 00 05 02 00000002 02 31 02 00000000 01 00 05 02 00000002 01 01 01 01 01 00"
             .into(),
     ];
-    let written = records(&bench);
+    let written = bench.records();
     assert_eq!(written.len(), expected.len(), "{written:#?}");
     for (written, expected) in written.iter().zip(&expected) {
         let plain = |text: &str| text.replace(' ', "");
@@ -71,7 +56,7 @@ fn a_member_that_leaves_leaves_three_tombstones_and_an_epoch() {
     bench.streams(&enter("a", &word_count()));
     let before = bench.log.len();
     bench.streams(&beat("a", -1));
-    let written = records(&bench);
+    let written = bench.records();
     assert_eq!(
         written[before..before + 3],
         [

@@ -1,0 +1,23 @@
+//! Schemas as the Schema Registry and its clients know them: Avro, JSON Schema and Protobuf.
+//!
+//! A schema comes in as a text with references to other schemas ([`model`]) and is parsed once; everything a
+//! service asks of it is a method of [`Format`]: the canonical and the normalised text, the `resolved` and
+//! `serialized` formats, field tags, and whether it can read what another version wrote ([`compatibility`]). Each
+//! format has a folder of its own, because each has its own idea of a type.
+//!
+//! **Invariants:** the text that was registered is kept as it came; parsing loses nothing that printing needs. No
+//! input panics, recurses without a bound or costs more than its bounds allow ([`limits`]). Nothing here does I/O: a
+//! reference is resolved by whoever holds the schemas, a remote `$ref` is never fetched.
+//!
+//! **Not here:** HTTP, storage of schemas, ids.
+
+pub mod compatibility;
+pub mod error;
+pub mod format;
+pub mod limits;
+pub mod model;
+
+pub use compatibility::{CompatibilityLevel, CompatibilityPolicy, Incompatibility};
+pub use error::SchemaError;
+pub use format::{FieldTags, Format, ParseOptions};
+pub use model::{Metadata, ResolvedReference, Rule, RuleSet, SchemaReference, SchemaType};

@@ -4,9 +4,12 @@
 //! ([`crate::Format::reading`]). The levels only choose who is which and how far back to look
 //! (`CompatibilityChecker` of Confluent's schema-registry, 8.2).
 
-use std::fmt;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+use crate::model::{Metadata, SchemaType};
+use crate::parsed::ParsedSchema;
 
 /// How a new version of a subject relates to those before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,7 +109,7 @@ pub struct Incompatibility {
     pub rule: &'static str,
     /// Where, in the terms of the format: `/fields/1`, `#/properties/email`, `#/User/3`.
     pub path: String,
-    /// What is wrong there, one sentence.
+    /// What is wrong there, one sentence. It calls the two schemas [`READER`] and [`WRITER`].
     pub description: String,
     /// The counterpart's `additionalInfo`: the schema, the name or the value it is about; empty if none.
     pub additional_info: String,
@@ -114,21 +117,208 @@ pub struct Incompatibility {
     pub remedy: String,
 }
 
-impl fmt::Display for Incompatibility {
-    /// As in the `messages` of a verbose compatibility check, with the remedy at the end.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{{errorType:'{}', description:'{}'",
-            self.rule, self.description
-        )?;
-        if !self.additional_info.is_empty() {
-            write!(f, ", additionalInfo:'{}'", self.additional_info)?;
+/// In a description or a remedy: the schema that reads; `new` or `old` in a message.
+pub const READER: &str = "{reader}";
+/// In a description or a remedy: the schema whose data is read; `old` or `new` in a message.
+pub const WRITER: &str = "{writer}";
+
+/// The rule of two schemas of different types.
+pub const DIFFERENT_TYPE: &str = "DIFFERENT_SCHEMA_TYPE";
+
+impl Incompatibility {
+    /// Two schemas of different types.
+    pub fn different_type() -> Self {
+        Self {
+            rule: DIFFERENT_TYPE,
+            path: String::new(),
+            description: "Incompatible because of different schema type".to_owned(),
+            additional_info: String::new(),
+            remedy: String::new(),
         }
-        if !self.remedy.is_empty() {
-            write!(f, ", remedy:'{}'", self.remedy)?;
+    }
+
+    /// As in the `messages` of a verbose compatibility check, in the words that Confluent's `Difference` of the type
+    /// has, with the remedy at the end. `reader` and `writer` are `new` and `old` or the other way round.
+    pub fn message(&self, schema_type: SchemaType, reader: &str, writer: &str) -> String {
+        let named = |text: &str| text.replace(READER, reader).replace(WRITER, writer);
+        if self.rule == DIFFERENT_TYPE {
+            return named(&self.description);
         }
-        f.write_str("}")
+        let quote = match schema_type {
+            SchemaType::Avro => '\'',
+            SchemaType::Json | SchemaType::Protobuf => '"',
+        };
+        let mut message = format!(
+            "{{errorType:{quote}{}{quote}, description:{quote}{}{quote}",
+            self.rule,
+            named(&self.description)
+        );
+        for (name, text) in [
+            ("additionalInfo", &self.additional_info),
+            ("remedy", &self.remedy),
+        ] {
+            if !text.is_empty() {
+                message.push_str(&format!(", {name}:{quote}{}{quote}", named(text)));
+            }
+        }
+        message.push('}');
+        message
+    }
+}
+
+/// What a subject asks of a new version (the settings that `Config` of Confluent's API has of it).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Demand<'a> {
+    /// How far a schema must be compatible, and with which others.
+    pub level: CompatibilityLevel,
+    /// By which rules of JSON Schema.
+    pub policy: CompatibilityPolicy,
+    /// Whether reserved fields (`confluent:reserved`) are minded.
+    pub validate_fields: bool,
+    /// The metadata property whose value must be the same for two versions to be compared.
+    pub group: Option<&'a str>,
+}
+
+/// One version of a subject.
+#[derive(Debug, Clone, Copy)]
+pub struct Version<'a> {
+    /// Its number; none for one that has none yet.
+    pub number: Option<i32>,
+    /// What it is.
+    pub schema: &'a ParsedSchema,
+    /// The contract beside it.
+    pub metadata: Option<&'a Metadata>,
+}
+
+impl Version<'_> {
+    fn property(&self, name: &str) -> Option<&str> {
+        let properties = self.metadata?.properties.as_ref()?;
+        properties.get(name).map(String::as_str)
+    }
+
+    fn reserved(&self) -> BTreeSet<&str> {
+        let list = self.property(RESERVED).unwrap_or_default();
+        list.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+}
+
+/// The metadata property that lists reserved fields, with commas between.
+const RESERVED: &str = "confluent:reserved";
+
+/// How much of an old schema a message shows, in bytes.
+const SHOWN_BYTES_MAX: usize = 10 * 1024;
+
+/// What is said against `new` as the version after `previous`, oldest first. Empty: it may follow.
+///
+/// The messages are those of a verbose check: the incompatibilities, then the old version and its schema, then the
+/// settings (`AbstractSchemaRegistry.isCompatibleWithPrevious`, `SchemaValidatorBuilder`, 8.2). A level that is not
+/// transitive looks at the last of `previous` only, but for a group, which picks among all.
+pub fn check(demand: Demand<'_>, new: Version<'_>, previous: &[Version<'_>]) -> Vec<String> {
+    let mut messages = Vec::new();
+    if demand.validate_fields {
+        check_reserved(new, previous.last(), &mut messages);
+    }
+    let in_group = |version: &&Version<'_>| match demand.group {
+        Some(group) => version.property(group) == new.property(group),
+        None => true,
+    };
+    if demand.level != CompatibilityLevel::None {
+        for old in previous.iter().rev().filter(in_group) {
+            let found = compare(demand, new, *old);
+            let is_done = !found.is_empty() || !demand.level.is_transitive();
+            messages.extend(found);
+            if is_done {
+                break;
+            }
+        }
+    }
+    if !messages.is_empty() {
+        messages.push(format!(
+            "{{validateFields: '{}', compatibility: '{}'}}",
+            demand.validate_fields,
+            demand.level.name()
+        ));
+    }
+    messages
+}
+
+fn check_reserved(new: Version<'_>, last: Option<&Version<'_>>, messages: &mut Vec<String>) {
+    let reserved = new.reserved();
+    if let Some(last) = last {
+        for field in last.reserved().difference(&reserved) {
+            messages.push(format!(
+                "The new schema has reserved field {field} removed from its metadata which is present in the old schema's metadata."
+            ));
+        }
+    }
+    if reserved.is_empty() {
+        return;
+    }
+    let fields: BTreeSet<String> = new.schema.top_level_fields().into_iter().collect();
+    for field in reserved {
+        if fields.contains(field) {
+            messages.push(format!(
+                "The new schema has field that conflicts with the reserved field {field}."
+            ));
+        }
+    }
+}
+
+fn compare(demand: Demand<'_>, new: Version<'_>, old: Version<'_>) -> Vec<String> {
+    if new.schema.schema_type() != old.schema.schema_type() {
+        return vec![Incompatibility::different_type().description];
+    }
+    let level = demand.level;
+    let mut messages = Vec::new();
+    if level.is_forward() {
+        messages = read(demand, (old, "old"), (new, "new"));
+        // With both directions, the old schema is shown after the second only.
+        if !messages.is_empty() && !level.is_backward() {
+            show(old, &mut messages);
+        }
+    }
+    if level.is_backward() {
+        let mut found = read(demand, (new, "new"), (old, "old"));
+        if !found.is_empty() {
+            show(old, &mut found);
+        }
+        messages.extend(found);
+    }
+    messages
+}
+
+fn read(
+    demand: Demand<'_>,
+    (reader, reader_name): (Version<'_>, &str),
+    (writer, writer_name): (Version<'_>, &str),
+) -> Vec<String> {
+    match reader.schema.reading(writer.schema, demand.policy) {
+        Ok(found) => found
+            .iter()
+            .map(|found| found.message(reader.schema.schema_type(), reader_name, writer_name))
+            .collect(),
+        Err(error) => vec![format!(
+            "Unexpected exception during compatibility check: {error}"
+        )],
+    }
+}
+
+fn show(old: Version<'_>, messages: &mut Vec<String>) {
+    if let Some(number) = old.number {
+        messages.push(format!("{{oldSchemaVersion: {number}}}"));
+    }
+    let text = old.schema.canonical();
+    if text.len() <= SHOWN_BYTES_MAX {
+        messages.push(format!("{{oldSchema: '{text}'}}"));
+    } else {
+        let cut = text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX));
+        messages.push(format!(
+            "{{oldSchema: <truncated> '{}...'}}",
+            cut.unwrap_or_default()
+        ));
     }
 }
 
@@ -152,5 +342,151 @@ mod tests {
         let full = CompatibilityLevel::Full;
         assert!(full.is_backward() && full.is_forward() && !full.is_transitive());
         assert!(!CompatibilityLevel::None.is_backward() && !CompatibilityLevel::None.is_forward());
+    }
+
+    fn record(fields: &str) -> ParsedSchema {
+        let text = format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+        let options = crate::ParseOptions::default();
+        ParsedSchema::parse(SchemaType::Avro, &text, &[], options).unwrap()
+    }
+
+    fn version<'a>(number: Option<i32>, schema: &'a ParsedSchema) -> Version<'a> {
+        Version {
+            number,
+            schema,
+            metadata: None,
+        }
+    }
+
+    fn said(level: CompatibilityLevel, new: &ParsedSchema, old: &[&ParsedSchema]) -> Vec<String> {
+        let old: Vec<_> = (1..)
+            .zip(old)
+            .map(|(number, schema)| version(Some(number), schema))
+            .collect();
+        let demand = Demand {
+            level,
+            ..Demand::default()
+        };
+        check(demand, version(None, new), &old)
+    }
+
+    #[test]
+    fn a_refusal_tells_what_the_counterpart_tells() {
+        let old = record("");
+        let new = record(r#"{"name":"a","type":"int"}"#);
+        let messages = said(CompatibilityLevel::Backward, &new, &[&old]);
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(messages[0].starts_with(
+            "{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'a' at path '/fields/0' in the new schema has no default value and is missing in the old schema', additionalInfo:'a', remedy:'"
+        ));
+        assert_eq!(messages[1], "{oldSchemaVersion: 1}");
+        assert_eq!(
+            messages[2],
+            r#"{oldSchema: '{"type":"record","name":"R","fields":[]}'}"#
+        );
+        assert_eq!(
+            messages[3],
+            "{validateFields: 'false', compatibility: 'BACKWARD'}"
+        );
+        let messages = said(CompatibilityLevel::Forward, &old, &[&new]);
+        assert!(
+            messages[0]
+                .contains("in the old schema has no default value and is missing in the new")
+        );
+    }
+
+    #[test]
+    fn a_level_says_who_reads_whom_and_how_far_back() {
+        let none = record("");
+        let required = record(r#"{"name":"a","type":"int"}"#);
+        let optional = record(r#"{"name":"a","type":"int","default":0}"#);
+        use CompatibilityLevel as Level;
+        for (new, old, allowed) in [
+            (
+                &required,
+                vec![&none],
+                vec![Level::None, Level::Forward, Level::ForwardTransitive],
+            ),
+            (
+                &none,
+                vec![&required],
+                vec![Level::None, Level::Backward, Level::BackwardTransitive],
+            ),
+            (&optional, vec![&none], Level::ALL.to_vec()),
+            // Against the last alone nothing is wrong.
+            (
+                &required,
+                vec![&none, &optional],
+                vec![
+                    Level::None,
+                    Level::Backward,
+                    Level::Forward,
+                    Level::ForwardTransitive,
+                    Level::Full,
+                ],
+            ),
+            (&required, vec![], Level::ALL.to_vec()),
+        ] {
+            for level in Level::ALL {
+                let messages = said(level, new, &old);
+                assert_eq!(
+                    messages.is_empty(),
+                    allowed.contains(&level),
+                    "{level:?} {new:?} {messages:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_compared_within_itself() {
+        let metadata = |major: &str| Metadata {
+            properties: Some([("major".to_owned(), major.to_owned())].into()),
+            ..Metadata::default()
+        };
+        let (one, two) = (metadata("1"), metadata("2"));
+        let (none, required) = (record(""), record(r#"{"name":"a","type":"int"}"#));
+        let demand = Demand {
+            group: Some("major"),
+            ..Demand::default()
+        };
+        let of = |schema, metadata| Version {
+            number: Some(1),
+            schema,
+            metadata: Some(metadata),
+        };
+        assert!(check(demand, of(&required, &two), &[of(&none, &one)]).is_empty());
+        let old = [of(&none, &one), of(&required, &two)];
+        assert!(!check(demand, of(&required, &one), &old).is_empty());
+    }
+
+    #[test]
+    fn reserved_fields_stay_reserved_and_unused() {
+        let reserving = |list: &str| Metadata {
+            properties: Some([(RESERVED.to_owned(), list.to_owned())].into()),
+            ..Metadata::default()
+        };
+        let (old, new) = (reserving("a, b"), reserving("b"));
+        let (none, used) = (
+            record(""),
+            record(r#"{"name":"b","type":"int","default":0}"#),
+        );
+        let demand = Demand {
+            validate_fields: true,
+            ..Demand::default()
+        };
+        let of = |schema, metadata| Version {
+            number: None,
+            schema,
+            metadata: Some(metadata),
+        };
+        assert_eq!(
+            check(demand, of(&used, &new), &[of(&none, &old)]),
+            [
+                "The new schema has reserved field a removed from its metadata which is present in the old schema's metadata.",
+                "The new schema has field that conflicts with the reserved field b.",
+                "{validateFields: 'true', compatibility: 'BACKWARD'}",
+            ]
+        );
     }
 }

@@ -66,4 +66,10 @@ pub enum SchemaError {
         /// The formats there are.
         known: &'static str,
     },
+    /// A schema type that this build does not read.
+    #[error("Invalid schema type {name}")]
+    UnknownType {
+        /// As asked.
+        name: &'static str,
+    },
 }

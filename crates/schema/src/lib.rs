@@ -11,13 +11,20 @@
 //!
 //! **Not here:** HTTP, storage of schemas, ids.
 
+pub mod avro;
 pub mod compatibility;
 pub mod error;
 pub mod format;
+pub mod guid;
+mod json_text;
 pub mod limits;
 pub mod model;
+pub mod parsed;
 
+pub use avro::AvroSchema;
 pub use compatibility::{CompatibilityLevel, CompatibilityPolicy, Incompatibility};
 pub use error::SchemaError;
 pub use format::{FieldTags, Format, ParseOptions};
+pub use guid::guid;
 pub use model::{Metadata, ResolvedReference, Rule, RuleSet, SchemaReference, SchemaType};
+pub use parsed::ParsedSchema;

@@ -1,0 +1,115 @@
+//! One schema of whichever format.
+//!
+//! A service parses by the type that a request names and asks the answer without looking which it is. Each method is
+//! that of [`Format`], whose docs say what it means.
+
+use crate::avro::AvroSchema;
+use crate::compatibility::{CompatibilityPolicy, Incompatibility};
+use crate::error::SchemaError;
+use crate::format::{FieldTags, Format, ParseOptions};
+use crate::model::{ResolvedReference, SchemaType};
+
+/// A parsed schema.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ParsedSchema {
+    /// Avro.
+    Avro(AvroSchema),
+}
+
+/// The same expression for every format.
+macro_rules! each {
+    ($parsed:expr, $schema:ident => $answer:expr) => {
+        match $parsed {
+            ParsedSchema::Avro($schema) => $answer,
+        }
+    };
+}
+
+impl ParsedSchema {
+    /// The types that [`ParsedSchema::parse`] knows, in the order in which a registry lists them.
+    pub const TYPES: &'static [SchemaType] = &[SchemaType::Avro];
+
+    /// Reads `text` as a schema of that type; [`Format::parse`].
+    ///
+    /// # Errors
+    /// As [`Format::parse`]; [`SchemaError::UnknownType`] for a type that is not in [`ParsedSchema::TYPES`].
+    pub fn parse(
+        schema_type: SchemaType,
+        text: &str,
+        references: &[ResolvedReference],
+        options: ParseOptions,
+    ) -> Result<Self, SchemaError> {
+        match schema_type {
+            SchemaType::Avro => AvroSchema::parse(text, references, options).map(Self::Avro),
+            other => Err(SchemaError::UnknownType { name: other.name() }),
+        }
+    }
+
+    /// Which format it is.
+    pub fn schema_type(&self) -> SchemaType {
+        match self {
+            Self::Avro(_) => SchemaType::Avro,
+        }
+    }
+
+    /// [`Format::canonical`].
+    pub fn canonical(&self) -> String {
+        each!(self, schema => schema.canonical())
+    }
+
+    /// [`Format::normalized`].
+    pub fn normalized(&self) -> String {
+        each!(self, schema => schema.normalized())
+    }
+
+    /// [`Format::formatted`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn formatted(&self, format: &str) -> Result<String, SchemaError> {
+        each!(self, schema => schema.formatted(format))
+    }
+
+    /// [`Format::name`].
+    pub fn name(&self) -> Option<String> {
+        each!(self, schema => schema.name())
+    }
+
+    /// [`Format::reading`]; a writer of another type is one incompatibility.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reading(
+        &self,
+        writer: &Self,
+        policy: CompatibilityPolicy,
+    ) -> Result<Vec<Incompatibility>, SchemaError> {
+        match (self, writer) {
+            (Self::Avro(reader), Self::Avro(writer)) => reader.reading(writer, policy),
+            #[expect(
+                unreachable_patterns,
+                reason = "reached where there is more than one format"
+            )]
+            _ => Ok(vec![Incompatibility::different_type()]),
+        }
+    }
+
+    /// [`Format::inline_tags`].
+    pub fn inline_tags(&self) -> FieldTags {
+        each!(self, schema => schema.inline_tags())
+    }
+
+    /// [`Format::with_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_tags(&self, add: &FieldTags, remove: &FieldTags) -> Result<String, SchemaError> {
+        each!(self, schema => schema.with_tags(add, remove))
+    }
+
+    /// [`Format::top_level_fields`].
+    pub fn top_level_fields(&self) -> Vec<String> {
+        each!(self, schema => schema.top_level_fields())
+    }
+}

@@ -36,8 +36,8 @@ pub trait Format: Sized {
     ) -> Result<Self, SchemaError>;
 
     /// The text under which the registry keeps and compares the schema without `normalize`
-    /// (`ParsedSchema.canonicalString()`): for Avro the schema without white space, for JSON Schema and Protobuf
-    /// the text as it came.
+    /// (`ParsedSchema.canonicalString()`): for Avro the schema without white space, for JSON Schema the
+    /// text as it came, for Protobuf the declarations printed again, without comments.
     fn canonical(&self) -> String;
 
     /// The text with `normalize=true`: what means the same is written the same.

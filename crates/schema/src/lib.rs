@@ -20,6 +20,7 @@ mod json_text;
 pub mod limits;
 pub mod model;
 pub mod parsed;
+pub mod protobuf;
 
 pub use avro::AvroSchema;
 pub use compatibility::{CompatibilityLevel, CompatibilityPolicy, Incompatibility};
@@ -28,3 +29,4 @@ pub use format::{FieldTags, Format, ParseOptions};
 pub use guid::guid;
 pub use model::{Metadata, ResolvedReference, Rule, RuleSet, SchemaReference, SchemaType};
 pub use parsed::ParsedSchema;
+pub use protobuf::ProtobufSchema;

@@ -8,6 +8,7 @@ use crate::compatibility::{CompatibilityPolicy, Incompatibility};
 use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
 use crate::model::{ResolvedReference, SchemaType};
+use crate::protobuf::ProtobufSchema;
 
 /// A parsed schema.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ use crate::model::{ResolvedReference, SchemaType};
 pub enum ParsedSchema {
     /// Avro.
     Avro(AvroSchema),
+    /// Protobuf.
+    Protobuf(ProtobufSchema),
 }
 
 /// The same expression for every format.
@@ -22,13 +25,14 @@ macro_rules! each {
     ($parsed:expr, $schema:ident => $answer:expr) => {
         match $parsed {
             ParsedSchema::Avro($schema) => $answer,
+            ParsedSchema::Protobuf($schema) => $answer,
         }
     };
 }
 
 impl ParsedSchema {
     /// The types that [`ParsedSchema::parse`] knows, in the order in which a registry lists them.
-    pub const TYPES: &'static [SchemaType] = &[SchemaType::Avro];
+    pub const TYPES: &'static [SchemaType] = &[SchemaType::Avro, SchemaType::Protobuf];
 
     /// Reads `text` as a schema of that type; [`Format::parse`].
     ///
@@ -42,6 +46,9 @@ impl ParsedSchema {
     ) -> Result<Self, SchemaError> {
         match schema_type {
             SchemaType::Avro => AvroSchema::parse(text, references, options).map(Self::Avro),
+            SchemaType::Protobuf => {
+                ProtobufSchema::parse(text, references, options).map(Self::Protobuf)
+            }
             other => Err(SchemaError::UnknownType { name: other.name() }),
         }
     }
@@ -50,6 +57,7 @@ impl ParsedSchema {
     pub fn schema_type(&self) -> SchemaType {
         match self {
             Self::Avro(_) => SchemaType::Avro,
+            Self::Protobuf(_) => SchemaType::Protobuf,
         }
     }
 
@@ -87,10 +95,7 @@ impl ParsedSchema {
     ) -> Result<Vec<Incompatibility>, SchemaError> {
         match (self, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => reader.reading(writer, policy),
-            #[expect(
-                unreachable_patterns,
-                reason = "reached where there is more than one format"
-            )]
+            (Self::Protobuf(reader), Self::Protobuf(writer)) => reader.reading(writer, policy),
             _ => Ok(vec![Incompatibility::different_type()]),
         }
     }

@@ -16,6 +16,7 @@ pub mod compatibility;
 pub mod error;
 pub mod format;
 pub mod guid;
+pub mod json;
 mod json_text;
 pub mod limits;
 pub mod model;
@@ -27,6 +28,7 @@ pub use compatibility::{CompatibilityLevel, CompatibilityPolicy, Incompatibility
 pub use error::SchemaError;
 pub use format::{FieldTags, Format, ParseOptions};
 pub use guid::guid;
+pub use json::JsonSchema;
 pub use model::{Metadata, ResolvedReference, Rule, RuleSet, SchemaReference, SchemaType};
 pub use parsed::ParsedSchema;
 pub use protobuf::ProtobufSchema;

@@ -7,6 +7,7 @@ use crate::avro::AvroSchema;
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
 use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
+use crate::json::JsonSchema;
 use crate::model::{ResolvedReference, SchemaType};
 use crate::protobuf::ProtobufSchema;
 
@@ -16,6 +17,8 @@ use crate::protobuf::ProtobufSchema;
 pub enum ParsedSchema {
     /// Avro.
     Avro(AvroSchema),
+    /// JSON Schema.
+    Json(JsonSchema),
     /// Protobuf.
     Protobuf(ProtobufSchema),
 }
@@ -25,6 +28,7 @@ macro_rules! each {
     ($parsed:expr, $schema:ident => $answer:expr) => {
         match $parsed {
             ParsedSchema::Avro($schema) => $answer,
+            ParsedSchema::Json($schema) => $answer,
             ParsedSchema::Protobuf($schema) => $answer,
         }
     };
@@ -32,12 +36,13 @@ macro_rules! each {
 
 impl ParsedSchema {
     /// The types that [`ParsedSchema::parse`] knows, in the order in which a registry lists them.
-    pub const TYPES: &'static [SchemaType] = &[SchemaType::Avro, SchemaType::Protobuf];
+    pub const TYPES: &'static [SchemaType] =
+        &[SchemaType::Json, SchemaType::Protobuf, SchemaType::Avro];
 
     /// Reads `text` as a schema of that type; [`Format::parse`].
     ///
     /// # Errors
-    /// As [`Format::parse`]; [`SchemaError::UnknownType`] for a type that is not in [`ParsedSchema::TYPES`].
+    /// As [`Format::parse`].
     pub fn parse(
         schema_type: SchemaType,
         text: &str,
@@ -46,10 +51,10 @@ impl ParsedSchema {
     ) -> Result<Self, SchemaError> {
         match schema_type {
             SchemaType::Avro => AvroSchema::parse(text, references, options).map(Self::Avro),
+            SchemaType::Json => JsonSchema::parse(text, references, options).map(Self::Json),
             SchemaType::Protobuf => {
                 ProtobufSchema::parse(text, references, options).map(Self::Protobuf)
             }
-            other => Err(SchemaError::UnknownType { name: other.name() }),
         }
     }
 
@@ -57,6 +62,7 @@ impl ParsedSchema {
     pub fn schema_type(&self) -> SchemaType {
         match self {
             Self::Avro(_) => SchemaType::Avro,
+            Self::Json(_) => SchemaType::Json,
             Self::Protobuf(_) => SchemaType::Protobuf,
         }
     }
@@ -95,6 +101,7 @@ impl ParsedSchema {
     ) -> Result<Vec<Incompatibility>, SchemaError> {
         match (self, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => reader.reading(writer, policy),
+            (Self::Json(reader), Self::Json(writer)) => reader.reading(writer, policy),
             (Self::Protobuf(reader), Self::Protobuf(writer)) => reader.reading(writer, policy),
             _ => Ok(vec![Incompatibility::different_type()]),
         }

@@ -404,6 +404,28 @@ impl OptionDecl {
     }
 }
 
+/// What a feature of editions is set to: `features.name = WORD` or `features = { name: WORD }`, the last one counts.
+pub(crate) fn feature<'o>(options: &'o [OptionDecl], name: &str) -> Option<&'o str> {
+    let word = |value: &'o Value| match value {
+        Value::Word(word) => Some(word.as_str()),
+        _ => None,
+    };
+    options.iter().rev().find_map(|option| {
+        let (first, rest) = option.name.split_first()?;
+        if first.extension || first.name != "features" {
+            return None;
+        }
+        match (rest, &option.value) {
+            ([part], value) if part.name == name => word(value),
+            ([], Value::Map(entries)) => {
+                let set = entries.iter().rev().find(|(key, _)| key == name);
+                set.and_then(|(_, value)| word(value))
+            }
+            _ => None,
+        }
+    })
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     /// The bytes after unescaping; adjacent literals are one.

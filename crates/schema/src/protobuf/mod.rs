@@ -1,7 +1,8 @@
 //! Protobuf: proto2, proto3 and editions, as Confluent's registry knows them.
 //!
 //! A text is parsed into declarations ([`ast`]) that lose nothing but comments; from those come the canonical and the
-//! normalised text ([`print`]), what changed between two versions ([`compare`]) and tags ([`tags`]). A reference is a file that is imported by the
+//! normalised text ([`print`]), what changed between two versions ([`compare`]), tags ([`tags`]) and the descriptors
+//! ([`descriptor`]) with which data is read and written ([`ProtobufCodec`]). A reference is a file that is imported by the
 //! reference's name; Google's well-known types and Confluent's own files ([`known`]) need none.
 //!
 //! **Invariants:** canonical text parses to the same declarations again; normalising twice changes nothing. A message's
@@ -12,6 +13,8 @@
 
 mod ast;
 mod compare;
+mod data;
+mod descriptor;
 mod known;
 mod lexer;
 mod names;
@@ -21,6 +24,9 @@ mod tags;
 mod validate;
 
 use ast::{File, Message, messages};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+pub use data::{DataError, ProtobufCodec};
 use lexer::Fault;
 use names::{Names, Source};
 use print::Style;
@@ -89,6 +95,15 @@ impl ProtobufSchema {
         (!indexes.is_empty()).then_some(name)
     }
 
+    /// What reads and writes data of this schema; worth keeping, for it takes the whole schema apart.
+    ///
+    /// # Errors
+    /// [`SchemaError::Invalid`] when the schema and its references do not make descriptors together.
+    pub fn codec(&self) -> Result<ProtobufCodec, SchemaError> {
+        let pool = descriptor::pool(&self.sources, &self.names())?;
+        Ok(ProtobufCodec::new(pool))
+    }
+
     fn first_message(&self) -> Option<&Message> {
         self.file().messages().next()
     }
@@ -102,8 +117,14 @@ fn syntax_error(prefix: &str, fault: Fault) -> SchemaError {
     }
 }
 
-fn read(text: &str) -> Result<File, Fault> {
-    parser::parse(text)
+/// A .proto text, or base64 of a serialised `FileDescriptorProto`; the fault is that of the text.
+fn read(text: &str, references: &[Source]) -> Result<File, Fault> {
+    parser::parse(text).or_else(|fault| {
+        let bytes = STANDARD.decode(text.trim()).ok();
+        bytes
+            .and_then(|bytes| descriptor::read::from_bytes(&bytes, references))
+            .ok_or(fault)
+    })
 }
 
 impl Format for ProtobufSchema {
@@ -133,14 +154,14 @@ impl Format for ProtobufSchema {
         }
         let mut sources = Vec::with_capacity(references.len() + 1);
         for reference in references {
-            let file = read(&reference.schema)
+            let file = read(&reference.schema, &sources)
                 .map_err(|fault| syntax_error(&format!("{}:", reference.name), fault))?;
             sources.push(Source {
                 path: reference.name.clone(),
                 file,
             });
         }
-        let file = read(text).map_err(|fault| syntax_error("", fault))?;
+        let file = read(text, &sources).map_err(|fault| syntax_error("", fault))?;
         sources.push(Source {
             path: String::new(),
             file,
@@ -170,6 +191,10 @@ impl Format for ProtobufSchema {
                 ignore_extensions: true,
                 ..Style::default()
             })),
+            "serialized" => {
+                let bytes = descriptor::serialized(&self.sources, &self.names())?;
+                Ok(STANDARD.encode(bytes))
+            }
             // As in the counterpart, a format that it does not know gives the text as it is.
             _ => Ok(self.canonical()),
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Check;
 use super::messages::reserved_names;
 use crate::error::SchemaError;
-use crate::protobuf::ast::{Enum, OptionDecl, Span, Syntax, Value};
+use crate::protobuf::ast::{Enum, OptionDecl, Span, Syntax, Value, feature};
 use crate::protobuf::names::join;
 
 /// Whether an enum lets only its own values in: proto2's do, those of editions where a feature says so.
@@ -14,23 +14,8 @@ pub(super) fn is_closed(each: &Enum, syntax: &Syntax, file_options: &[OptionDecl
         Syntax::Proto2 => true,
         Syntax::Proto3 => false,
         Syntax::Edition(_) => {
-            let feature = |options: &[OptionDecl]| {
-                let set = options
-                    .iter()
-                    .rev()
-                    .find_map(|option| match option.name.as_slice() {
-                        [features, name]
-                            if features.name == "features" && name.name == "enum_type" =>
-                        {
-                            Some(option.value.clone())
-                        }
-                        _ => None,
-                    });
-                set.map(|value| value == Value::Word("CLOSED".to_owned()))
-            };
-            feature(&each.options)
-                .or_else(|| feature(file_options))
-                .unwrap_or(false)
+            let set = feature(&each.options, "enum_type");
+            set.or_else(|| feature(file_options, "enum_type")) == Some("CLOSED")
         }
     }
 }

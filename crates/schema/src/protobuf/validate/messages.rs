@@ -7,6 +7,7 @@ use crate::error::SchemaError;
 use crate::protobuf::ast::{Extend, Group, Message, Place, Reserved, Span, Syntax, Type};
 use crate::protobuf::names::{Declared, join};
 use crate::protobuf::parser::FIELD_NUMBER_MAX;
+use crate::protobuf::print::map_entry;
 
 /// Numbers that Protobuf keeps for itself.
 const IMPLEMENTATION: std::ops::RangeInclusive<i32> = 19_000..=19_999;
@@ -61,6 +62,10 @@ impl Check<'_> {
         let spans =
             spans.chain(extensions.flat_map(|each| each.spans.iter().map(|span| (span, each.at))));
         self.ranges(spans, 1, FIELD_NUMBER_MAX, &full)?;
+        if message.is_map_entry() && (map_entry(message).is_none() || message.fields.len() != 2) {
+            let rule = "map_entry is set by the compiler: write map<key, value> instead";
+            return self.invalid(message.at, &full, rule);
+        }
         if let Some(first) = message.extensions.first()
             && self.syntax == Syntax::Proto3
         {

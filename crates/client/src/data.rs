@@ -16,6 +16,7 @@ pub use rdkafka::error::{KafkaError as DataError, RDKafkaErrorCode};
 pub use rdkafka::message::{
     BorrowedMessage, Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp,
 };
+pub use rdkafka::producer::future_producer::DeliveryFuture;
 pub use rdkafka::producer::{BaseRecord, DeliveryResult, FutureProducer, FutureRecord, Producer};
 pub use rdkafka::producer::{ProducerContext, ThreadedProducer};
 pub use rdkafka::topic_partition_list::TopicPartitionListElem;

@@ -40,7 +40,7 @@ impl Affluent {
         let data = options.directory.join("data");
         let mut command = Command::new(options.binary);
         command
-            .args(["start", "--admin-listener", "none"])
+            .args(["start", "--roles", "broker", "--admin-listener", "none"])
             .arg("--data-dir")
             .arg(&data);
         command

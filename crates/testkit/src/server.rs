@@ -156,7 +156,7 @@ impl Server {
         command
             .arg("--listener")
             .arg(format!("127.0.0.1:{}", self.port));
-        command.arg("--admin-listener").arg("127.0.0.1:0");
+        command.args(["--roles", "broker", "--admin-listener", "127.0.0.1:0"]);
         for (key, value) in &self.options.overrides {
             command.arg("--override").arg(format!("{key}={value}"));
         }

@@ -63,6 +63,13 @@ pub(super) const EDGES: &[Edge] = &[
         "wire",
         "admin calls that librdkafka does not know",
     ),
+    ("rest-proxy", "base", "error chain"),
+    (
+        "rest-proxy",
+        "client",
+        "it talks to the cluster as any client does",
+    ),
+    ("rest-proxy", "wire", "Kafka's error codes"),
     ("cli", "base", "ids, error chain"),
     ("cli", "wire", "names of errors and configurations"),
     (
@@ -71,7 +78,8 @@ pub(super) const EDGES: &[Edge] = &[
         "every command talks to a broker as any client does",
     ),
     ("affluent", "base", "configuration, error chain"),
-    ("affluent", "broker", "the role it starts"),
+    ("affluent", "broker", "a role it starts"),
+    ("affluent", "rest-proxy", "a role it starts"),
     (
         "affluent",
         "storage",

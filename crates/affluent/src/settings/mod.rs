@@ -16,6 +16,7 @@ mod environment;
 mod listeners;
 pub(crate) mod own;
 mod properties_file;
+mod roles;
 mod toml_file;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use clap::Args;
 use cli::{Failure, Outcome};
 
 pub(crate) use own::{LogFormat, StartOptions};
+pub(crate) use roles::Role;
 
 /// The flags that name settings.
 #[derive(Debug, Args, Default)]
@@ -47,9 +49,12 @@ pub(crate) struct SettingsArgs {
     /// Set one setting; may be given several times.
     #[arg(long = "override", value_name = "key=value", value_parser = key_value)]
     overrides: Vec<(String, String)>,
-    /// What to run in this process [default: broker]
+    /// What to run in this process: broker, rest-proxy [default: all of them]
     #[arg(long, value_name = "ROLE,...")]
     roles: Option<String>,
+    /// The cluster that services talk to when no broker runs in this process.
+    #[arg(long, value_name = "host:port,...")]
+    bootstrap_server: Option<String>,
     /// Serve /metrics and /healthz here; `none` for nowhere [default: 127.0.0.1:8090]
     #[arg(long, value_name = "host:port")]
     admin_listener: Option<String>,
@@ -172,6 +177,11 @@ impl Settings {
                 args.data_dir.as_ref().map(path),
             ),
             ("--roles", own::ROLES, args.roles.clone()),
+            (
+                "--bootstrap-server",
+                own::BOOTSTRAP_SERVERS,
+                args.bootstrap_server.clone(),
+            ),
             (
                 "--admin-listener",
                 own::ADMIN_LISTENER,

@@ -1,11 +1,12 @@
 //! This program's own settings, beside Kafka's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cli::{Failure, Outcome};
 
+use super::roles::{self, Role, ServiceListeners};
 use super::{Settings, Source, socket_address};
 
 /// Where everything is kept.
@@ -20,10 +21,13 @@ pub(super) const LOG_FORMAT: &str = "log.format";
 pub(super) const LOG_LEVEL: &str = "log.level";
 /// Where the bound addresses are written to.
 pub(super) const READY_FILE: &str = "ready.file";
+/// The cluster that services talk to when it is not the one in this process.
+pub(super) const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
 
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     DATA_DIR,
     ROLES,
+    BOOTSTRAP_SERVERS,
     ADMIN_LISTENER,
     LOG_FORMAT,
     LOG_LEVEL,
@@ -35,12 +39,14 @@ const DEFAULT_ADMIN_LISTENER: &str = "127.0.0.1:8090";
 /// Differs: Apache Kafka listens on every interface unless told otherwise; this broker only on loopback,
 /// since a fresh one authenticates nobody.
 const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
+/// Confluent's port of the REST Proxy.
+const DEFAULT_REST_PORT: u16 = 8082;
 /// Apache Kafka's names for its data directories.
 const LOG_DIRS: [&str; 2] = ["log.dirs", "log.dir"];
 
-/// Whether `key` is one of this program's own.
+/// Whether `key` is one of this program's own, its services' among them.
 pub(super) fn is_own(key: &str) -> bool {
-    ALL.contains(&key)
+    ALL.contains(&key) || roles::is_of_service(key)
 }
 
 /// The dotted name of a key; own keys may also be spelled as their flags are (`data-dir`).
@@ -70,6 +76,12 @@ pub(crate) struct AdminListener {
 /// What a start needs to know.
 #[derive(Debug)]
 pub(crate) struct StartOptions {
+    pub(crate) roles: BTreeSet<Role>,
+    /// The cluster of the services; `None`: the broker in this process.
+    pub(crate) bootstrap_servers: Option<String>,
+    pub(crate) rest_listeners: ServiceListeners,
+    /// The REST Proxy's settings, without `kafka.rest.`.
+    pub(crate) rest_properties: BTreeMap<String, String>,
     pub(crate) data_dir: PathBuf,
     pub(crate) admin_listener: Option<AdminListener>,
     pub(crate) log_format: LogFormat,
@@ -80,7 +92,7 @@ pub(crate) struct StartOptions {
 }
 
 pub(super) fn resolve(settings: &Settings) -> Outcome<StartOptions> {
-    check_roles(settings)?;
+    let roles = roles::roles(settings)?;
     let mut properties: BTreeMap<String, String> = settings
         .iter()
         .filter(|(name, ..)| !is_own(name))
@@ -90,6 +102,10 @@ pub(super) fn resolve(settings: &Settings) -> Outcome<StartOptions> {
         .entry("listeners".to_owned())
         .or_insert_with(|| DEFAULT_LISTENERS.to_owned());
     Ok(StartOptions {
+        bootstrap_servers: roles::bootstrap(settings, &roles)?,
+        roles,
+        rest_listeners: roles::listeners_of(settings, Role::RestProxy, DEFAULT_REST_PORT)?,
+        rest_properties: roles::properties_of(settings, Role::RestProxy),
         data_dir: data_dir(settings)?,
         admin_listener: admin_listener(settings)?,
         log_format: log_format(settings)?,
@@ -104,35 +120,11 @@ pub(super) fn resolve(settings: &Settings) -> Outcome<StartOptions> {
     })
 }
 
-fn invalid(key: &str, value: &str, source: &Source, expected: &str) -> Failure {
+pub(super) fn invalid(key: &str, value: &str, source: &Source, expected: &str) -> Failure {
     Failure::new(format!(
         "{key} = '{value}' is not usable: expected {expected}"
     ))
     .remedy(format!("change '{key}', set by {source}"))
-}
-
-fn check_roles(settings: &Settings) -> Outcome {
-    let Some((roles, source)) = settings.get(ROLES) else {
-        return Ok(());
-    };
-    let mut listed = roles.split(',').map(str::trim).peekable();
-    if listed.peek().is_none_or(|role| role.is_empty()) {
-        return Err(invalid(
-            ROLES,
-            roles,
-            source,
-            "at least one role, such as broker",
-        ));
-    }
-    match listed.find(|role| *role != "broker") {
-        Some(role) => Err(invalid(
-            ROLES,
-            role,
-            source,
-            "broker, the only role there is so far",
-        )),
-        None => Ok(()),
-    }
 }
 
 fn data_dir(settings: &Settings) -> Outcome<PathBuf> {

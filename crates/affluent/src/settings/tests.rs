@@ -127,11 +127,38 @@ fn a_bad_value_is_named_with_its_source() {
     );
     let text = failure(Sources::new().flag("roles", "broker,connect"));
     assert!(text.contains("'connect'"), "{text}");
+    let text = failure(Sources::new().flag("roles", ""));
+    assert!(text.contains("rest-proxy"), "{text}");
+    let text = failure(Sources::new().flag("roles", "rest-proxy"));
+    assert!(text.contains("--bootstrap-server"), "{text}");
+    let text = failure(Sources::new().flag("kafka.rest.listeners", "https://localhost:8082"));
+    assert!(text.contains("kafka.rest.listeners"), "{text}");
     let text = failure(Sources::new().properties("log.dirs=/a,/b\n"));
     assert!(
         text.contains("server.properties") && text.contains("one directory"),
         "{text}"
     );
+}
+
+#[test]
+fn a_service_has_its_settings_apart_from_the_brokers() {
+    let resolved = |sources: Sources| sources.load().unwrap().resolve().unwrap();
+    let options = resolved(
+        Sources::new()
+            .flag("roles", "rest-proxy")
+            .flag("bootstrap.servers", "kafka:9092")
+            .variable("AFFLUENT_KAFKA_REST_LISTENERS", "http://127.0.0.1:0/")
+            .flag("kafka.rest.producer.linger.ms", "5"),
+    );
+    assert_eq!(options.bootstrap_servers.as_deref(), Some("kafka:9092"));
+    assert!(options.rest_listeners.asked_for);
+    assert_eq!(options.rest_listeners.addresses[0].port(), 0);
+    assert_eq!(options.rest_properties["producer.linger.ms"], "5");
+    let of_service = |name: &&String| name.starts_with("kafka.rest");
+    assert_eq!(options.properties.keys().find(of_service), None);
+    let options = resolved(Sources::new());
+    assert_eq!(options.rest_listeners.addresses[0].port(), 8082);
+    assert!(options.roles.contains(&Role::Broker) && options.roles.contains(&Role::RestProxy));
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use broker::BoundListener;
 
+use crate::settings::Role;
+
 /// The port that commands use when they are told nothing.
 const DEFAULT_PORT: u16 = 9092;
 
@@ -16,8 +18,66 @@ pub(super) struct Greeting<'a> {
     pub(super) node_id: &'a str,
     pub(super) listeners: Vec<BoundListener>,
     pub(super) admin: Option<SocketAddr>,
+    pub(super) services: &'a [(Role, SocketAddr)],
     pub(super) data_dir: &'a Path,
     pub(super) is_new: bool,
+}
+
+/// Services that serve, and no broker in this process.
+#[derive(Debug)]
+pub(super) struct Alone<'a> {
+    pub(super) bootstrap: &'a str,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) services: &'a [(Role, SocketAddr)],
+}
+
+impl Alone<'_> {
+    /// The same, for programs.
+    pub(super) fn log(&self) {
+        log_services(self.services);
+        tracing::info!(bootstrap = self.bootstrap, "serving");
+    }
+
+    /// Prints to standard output.
+    pub(super) fn print(&self) {
+        print(&self.text());
+    }
+
+    fn text(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "\n  affluent {version} · cluster at {}\n\n{}{}\n",
+            self.bootstrap,
+            of_services(self.services),
+            of_admin(self.admin)
+        )
+    }
+}
+
+fn log_services(services: &[(Role, SocketAddr)]) {
+    for (role, address) in services {
+        tracing::info!(role = role.name(), %address, "listening");
+    }
+}
+
+fn of_services(services: &[(Role, SocketAddr)]) -> String {
+    let line = |(role, address): &(Role, SocketAddr)| match role {
+        Role::Broker => String::new(),
+        Role::RestProxy => format!("  REST     http://{address}/v3/clusters\n"),
+    };
+    services.iter().map(line).collect()
+}
+
+fn of_admin(admin: Option<SocketAddr>) -> String {
+    admin.map_or_else(String::new, |admin| {
+        format!("  Metrics  http://{admin}/metrics\n")
+    })
+}
+
+/// Prints to standard output. When nobody reads it, what serves serves all the same.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Whether nothing is kept in `data_dir` yet.
@@ -36,6 +96,7 @@ impl Greeting<'_> {
                 "listening"
             );
         }
+        log_services(self.services);
         tracing::info!(
             cluster_id = self.cluster_id,
             node_id = self.node_id,
@@ -43,13 +104,9 @@ impl Greeting<'_> {
         );
     }
 
-    /// Prints to standard output. When nobody reads it, the broker serves all the same.
+    /// Prints to standard output.
     pub(super) fn print(&self) {
-        let mut out = io::stdout().lock();
-        drop(
-            out.write_all(self.text().as_bytes())
-                .and_then(|()| out.flush()),
-        );
+        print(&self.text());
     }
 
     fn text(&self) -> String {
@@ -62,9 +119,8 @@ impl Greeting<'_> {
         for listener in &self.listeners {
             text += &format!("  Kafka    {}\n", url(listener));
         }
-        if let Some(admin) = self.admin {
-            text += &format!("  Metrics  http://{admin}/metrics\n");
-        }
+        text += &of_services(self.services);
+        text += &of_admin(self.admin);
         let age = if self.is_new { " (new)" } else { "" };
         text += &format!("  Data     {}{age}\n\n", self.data_dir.display());
         for listener in self
@@ -132,6 +188,7 @@ mod tests {
             node_id: "1",
             listeners,
             admin: Some("127.0.0.1:8090".parse().unwrap()),
+            services: &[(Role::RestProxy, "127.0.0.1:8082".parse().unwrap())],
             data_dir: Path::new("./affluent-data"),
             is_new: true,
         }
@@ -146,6 +203,7 @@ mod tests {
   affluent {version} · node 1 · cluster 5XuYd
 
   Kafka    PLAINTEXT://127.0.0.1:9092
+  REST     http://127.0.0.1:8082/v3/clusters
   Metrics  http://127.0.0.1:8090/metrics
   Data     ./affluent-data (new)
 

@@ -1,19 +1,23 @@
-//! `affluent start`: one broker, from its settings to its last byte.
+//! `affluent start`: a broker and the services beside it, from their settings to their last byte.
 //!
-//! Lifecycle: read the settings; install logs and metrics; bind and recover ([`broker::Broker::start`]); serve
-//! `/metrics`; write the ready file and greet; then wait for a signal or for the storage to fail. The first
+//! Lifecycle: read the settings; install logs and metrics; bind and recover ([`broker::Broker::start`]); start the
+//! services ([`services`]); serve `/metrics`; write the ready file and greet; then wait for a signal or for a failure.
+//! Without the role `broker`, the services talk to a cluster elsewhere ([`alone`]). The first
 //! SIGINT or SIGTERM shuts down gracefully, a second one ends the process at once: what was acknowledged is
 //! durable either way.
 //!
 //! **Invariant:** the ready file exists only while the broker serves.
 
 mod admin;
+mod alone;
 mod exposition;
 mod greeting;
 mod logging;
 mod ready;
+mod services;
 mod signals;
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,8 +26,9 @@ use broker::{Broker, BrokerOptions, LogLevels, StartError};
 use clap::Args;
 use cli::{Failure, Outcome};
 
-use crate::settings::{LogFormat, Settings, SettingsArgs, StartOptions};
+use crate::settings::{LogFormat, Role, Settings, SettingsArgs, StartOptions};
 use admin::Health;
+use services::Services;
 use signals::Signals;
 
 /// The exit code when the storage failed for good while the broker ran.
@@ -45,6 +50,7 @@ pub(crate) struct StartArgs {
 enum Ending {
     Graceful,
     StorageFailed,
+    ServiceFailed,
 }
 
 /// Runs a broker until it is told to stop.
@@ -52,6 +58,7 @@ pub(crate) fn run(args: &StartArgs) -> ExitCode {
     match serve(args) {
         Ok(Ending::Graceful) => ExitCode::SUCCESS,
         Ok(Ending::StorageFailed) => ExitCode::from(EXIT_STORAGE_FAILED),
+        Ok(Ending::ServiceFailed) => ExitCode::FAILURE,
         Err(failure) => cli::finish(Err(failure)),
     }
 }
@@ -73,7 +80,11 @@ fn serve(args: &StartArgs) -> Outcome<Ending> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the asynchronous runtime: {error}")))?;
-    runtime.block_on(run_broker(&settings, options, exporter, loggers))
+    if options.roles.contains(&Role::Broker) {
+        runtime.block_on(run_broker(&settings, options, exporter, loggers))
+    } else {
+        runtime.block_on(alone::run(options, exporter))
+    }
 }
 
 async fn run_broker(
@@ -94,6 +105,11 @@ async fn run_broker(
     .await
     .map_err(|error| settings.blame(explain(&error)))?;
 
+    let bootstrap = options
+        .bootstrap_servers
+        .clone()
+        .unwrap_or_else(|| own_address(&broker));
+    let mut services = Services::start(&options, &bootstrap).await?;
     let health = Health::default();
     exporter.watch(broker.storage_metrics(), broker.client_metrics());
     let admin = match options.admin_listener {
@@ -108,6 +124,7 @@ async fn run_broker(
             .map_or("1", String::as_str),
         listeners: broker.listeners(),
         admin,
+        services: services.addresses(),
         data_dir: &options.data_dir,
         is_new,
     };
@@ -127,10 +144,31 @@ async fn run_broker(
             tracing::error!(error = %ErrorChain(&error), "the storage failed; nothing is acknowledged any more");
             Ending::StorageFailed
         }
+        failure = services.failed() => {
+            failure.report();
+            Ending::ServiceFailed
+        }
     };
     health.set_stopping();
     drop(ready);
+    services.stop().await;
     shut_down(broker, signals, ending).await
+}
+
+/// Where this process's own services reach its broker: the first listener, by the address that was bound.
+fn own_address(broker: &Broker) -> String {
+    let listeners = broker.listeners();
+    let Some(listener) = listeners.first() else {
+        return String::new();
+    };
+    let mut address = listener.address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address.to_string()
 }
 
 async fn shut_down(broker: Broker, mut signals: Signals, ending: Ending) -> Outcome<Ending> {
@@ -144,11 +182,11 @@ async fn shut_down(broker: Broker, mut signals: Signals, ending: Ending) -> Outc
         closed = broker.shutdown() => closed,
     };
     match (ending, closed) {
-        (Ending::Graceful, Ok(())) => {
+        (Ending::Graceful | Ending::ServiceFailed, Ok(())) => {
             tracing::info!("stopped");
-            Ok(Ending::Graceful)
+            Ok(ending)
         }
-        (Ending::Graceful, Err(error)) => Err(Failure::new(format!(
+        (Ending::Graceful | Ending::ServiceFailed, Err(error)) => Err(Failure::new(format!(
             "the broker stopped, but not cleanly: {}",
             ErrorChain(&error)
         ))

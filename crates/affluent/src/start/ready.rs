@@ -2,29 +2,51 @@
 //!
 //! ```json
 //! {"pid":4711,"cluster_id":"…","node_id":"1","data_dir":"…","admin":"127.0.0.1:8090",
-//!  "listeners":[{"name":"PLAINTEXT","address":"127.0.0.1:9092","advertised":"127.0.0.1:9092"}]}
+//!  "listeners":[{"name":"PLAINTEXT","address":"127.0.0.1:9092","advertised":"127.0.0.1:9092"}],
+//!  "services":[{"role":"rest-proxy","address":"127.0.0.1:8082"}]}
 //! ```
+//! Without a broker in the process there are only `pid`, `admin`, `listeners` (empty) and `services`.
 //!
 //! It appears whole, by a rename, once the broker serves, and goes when the broker stops. One that a killed
 //! broker left behind goes when the next one starts.
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cli::{Failure, Outcome};
 use serde::Serialize;
 
-use super::greeting::Greeting;
+use super::greeting::{Alone, Greeting};
+use crate::settings::Role;
 
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
     pid: u32,
-    cluster_id: &'a str,
-    node_id: &'a str,
-    data_dir: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<String>,
     admin: Option<String>,
     listeners: Vec<Listener<'a>>,
+    services: Vec<Service>,
+}
+
+#[derive(Debug, Serialize)]
+struct Service {
+    role: &'static str,
+    address: String,
+}
+
+fn services_of(services: &[(Role, SocketAddr)]) -> Vec<Service> {
+    let service = |(role, address): &(Role, SocketAddr)| Service {
+        role: role.name(),
+        address: address.to_string(),
+    };
+    services.iter().map(service).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -51,13 +73,35 @@ impl ReadyFile {
         });
         let ready = Ready {
             pid: std::process::id(),
-            cluster_id: &greeting.cluster_id,
-            node_id: greeting.node_id,
-            data_dir: greeting.data_dir.display().to_string(),
+            cluster_id: Some(&greeting.cluster_id),
+            node_id: Some(greeting.node_id),
+            data_dir: Some(greeting.data_dir.display().to_string()),
             admin: greeting.admin.map(|address| address.to_string()),
             listeners: listeners.collect(),
+            services: services_of(greeting.services),
         };
-        write_whole(path, &ready).map_err(|error| {
+        ReadyFile::keep(path, &ready)
+    }
+
+    /// The same where no broker runs.
+    pub(super) fn write_alone(path: Option<&Path>, greeting: &Alone<'_>) -> Outcome<ReadyFile> {
+        let Some(path) = path else {
+            return Ok(ReadyFile(None));
+        };
+        let ready = Ready {
+            pid: std::process::id(),
+            cluster_id: None,
+            node_id: None,
+            data_dir: None,
+            admin: greeting.admin.map(|address| address.to_string()),
+            listeners: Vec::new(),
+            services: services_of(greeting.services),
+        };
+        ReadyFile::keep(path, &ready)
+    }
+
+    fn keep(path: &Path, ready: &Ready<'_>) -> Outcome<ReadyFile> {
+        write_whole(path, ready).map_err(|error| {
             Failure::new(format!(
                 "cannot write the ready file '{}': {error}",
                 path.display()

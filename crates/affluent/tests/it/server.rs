@@ -90,6 +90,7 @@ impl Server {
             ])
             .args(["--data-dir", "data", "--ready-file", "ready.json"])
             .args(["--override", "group.initial.rebalance.delay.ms=0"])
+            .args(["--override", "kafka.rest.listeners=http://127.0.0.1:0"])
             .args(flags)
             .envs(environment.iter().copied())
             .current_dir(directory.path());
@@ -217,6 +218,11 @@ impl Server {
         let bootstrap = self.bootstrap();
         let admin = self.ready["admin"].as_str().unwrap();
         let cluster_id = self.ready["cluster_id"].as_str().unwrap();
+        let mut text = text.to_owned();
+        for service in self.ready["services"].as_array().unwrap() {
+            let name = format!("{{{}}}", service["role"].as_str().unwrap());
+            text = text.replace(service["address"].as_str().unwrap(), &name);
+        }
         text.replace(bootstrap, "{bootstrap}")
             .replace(admin, "{admin}")
             .replace(cluster_id, "{cluster-id-22-letters")

@@ -15,13 +15,15 @@ pub enum ConfigResource {
     Topic(String),
     /// A broker, by id.
     Broker(i32),
+    /// What every broker has that says nothing itself (the default entity of `kafka-configs.sh`).
+    DefaultBroker,
 }
 
 impl ConfigResource {
     fn type_code(&self) -> i8 {
         match self {
             ConfigResource::Topic(_) => 2,
-            ConfigResource::Broker(_) => 4,
+            ConfigResource::Broker(_) | ConfigResource::DefaultBroker => 4,
         }
     }
 
@@ -29,13 +31,14 @@ impl ConfigResource {
         match self {
             ConfigResource::Topic(name) => name.clone(),
             ConfigResource::Broker(id) => id.to_string(),
+            ConfigResource::DefaultBroker => String::new(),
         }
     }
 
     /// A broker's own configs are known only to itself.
     fn destination(&self) -> Destination<'static> {
         match self {
-            ConfigResource::Topic(_) => Destination::Any,
+            ConfigResource::Topic(_) | ConfigResource::DefaultBroker => Destination::Any,
             ConfigResource::Broker(id) => Destination::Node(*id),
         }
     }
@@ -44,6 +47,7 @@ impl ConfigResource {
         match self {
             ConfigResource::Topic(name) => format!("topic '{name}'"),
             ConfigResource::Broker(id) => format!("broker {id}"),
+            ConfigResource::DefaultBroker => "the default of all brokers".to_owned(),
         }
     }
 }
@@ -104,6 +108,19 @@ pub struct ConfigEntry {
     pub is_sensitive: bool,
     /// Where the value comes from.
     pub source: ConfigSource,
+    /// Every key and place that could give the value, the one that does first.
+    pub synonyms: Vec<ConfigSynonym>,
+}
+
+/// A place that could give a config's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    /// The key there, such as `log.retention.ms` for a topic's `retention.ms`.
+    pub name: String,
+    /// The value there.
+    pub value: Option<String>,
+    /// The place.
+    pub source: ConfigSource,
 }
 
 /// A change of one config; `None` goes back to the default.
@@ -130,7 +147,7 @@ impl Admin {
                 resource_name: resource.name(),
                 configuration_keys: None,
             }],
-            include_synonyms: false,
+            include_synonyms: true,
             include_documentation: false,
         };
         self.call(resource.destination(), i16::MAX, &request, |response| {
@@ -199,5 +216,14 @@ fn entry(config: &DescribeConfigsResourceResult) -> ConfigEntry {
         is_read_only: config.read_only,
         is_sensitive: config.is_sensitive,
         source: ConfigSource::of(config.config_source),
+        synonyms: config
+            .synonyms
+            .iter()
+            .map(|synonym| ConfigSynonym {
+                name: synonym.name.clone(),
+                value: synonym.value.clone(),
+                source: ConfigSource::of(synonym.source),
+            })
+            .collect(),
     }
 }

@@ -10,10 +10,12 @@
 //! `default.api.timeout.ms`). And an order whose connection ended before the answer came is reported as
 //! such, since it may have taken effect.
 
+mod acls;
 mod configs;
 mod groups;
 mod lag;
 mod offsets;
+mod reassignments;
 mod topics;
 
 use std::collections::HashMap;
@@ -21,14 +23,22 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use wire::messages::find_coordinator_response::Coordinator;
 use wire::messages::metadata_response::MetadataResponseTopic;
-use wire::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse};
+use wire::messages::{
+    FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse,
+};
 use wire::{ErrorCode, Request};
 
-pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+pub use acls::{
+    AclBinding, AclFilter, OPERATIONS, PATTERN_TYPES, PERMISSIONS, RESOURCE_TYPES, acl_code,
+    acl_name,
+};
+pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
 pub use groups::{GroupDescription, GroupKind, GroupListing, GroupMember};
 pub use lag::{GroupLag, PartitionLag};
 pub use offsets::{ListedOffset, OffsetSpec, TopicPartition};
+pub use reassignments::Reassignment;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 
 use crate::connection::{Connection, ConnectionOptions};
@@ -117,6 +127,23 @@ impl Admin {
         let connection = self.any_broker().await?;
         let metadata = metadata_of(&connection, Some(Vec::new())).await?;
         Ok(describe(&metadata))
+    }
+
+    /// The broker that coordinates `group`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `COORDINATOR_NOT_AVAILABLE` once it was not for [`AdminOptions::timeout`].
+    pub async fn coordinator(&self, group: &str) -> Result<Broker, ClientError> {
+        let request = find_coordinator(group);
+        self.call(Destination::Any, i16::MAX, &request, |response| {
+            let found = coordinator_in(&response, group, "the cluster")?;
+            Ok(Broker {
+                id: found.node_id,
+                address: host_port(&found.host, found.port),
+                rack: None,
+            })
+        })
+        .await
     }
 
     /// Sends `request` where it belongs and reads the answer with `read`, again while a retriable error
@@ -327,29 +354,41 @@ fn address_of(
         })
 }
 
-/// Asks any broker who coordinates `group` (KIP-699's batched form, brokers from 3.0).
-async fn coordinator_of(any: &Connection, group: &str) -> Result<String, ClientError> {
-    let request = FindCoordinatorRequest {
+/// Who coordinates `group`? (KIP-699's batched form, brokers from 3.0.)
+fn find_coordinator(group: &str) -> FindCoordinatorRequest {
+    FindCoordinatorRequest {
         coordinator_keys: vec![group.to_owned()],
         ..FindCoordinatorRequest::default()
-    };
-    let response = any.send(&request).await?;
+    }
+}
+
+/// The coordinator of `group` in the answer of the broker at `address`.
+fn coordinator_in<'a>(
+    response: &'a FindCoordinatorResponse,
+    group: &str,
+    address: &str,
+) -> Result<&'a Coordinator, ClientError> {
     let found = response
         .coordinators
         .iter()
-        .find(|found| found.key == group);
-    let found = found.ok_or_else(|| ClientError::Incomplete {
-        api: "FindCoordinator",
-        address: any.address().to_owned(),
-        subject: format!("group '{group}'"),
-    })?;
-    let subject = || format!("group '{group}'");
+        .find(|found| found.key == group)
+        .ok_or_else(|| ClientError::Incomplete {
+            api: "FindCoordinator",
+            address: address.to_owned(),
+            subject: format!("group '{group}'"),
+        })?;
     check(
         "FindCoordinator",
-        subject,
+        || format!("group '{group}'"),
         found.error_code,
         found.error_message.as_deref(),
     )?;
+    Ok(found)
+}
+
+async fn coordinator_of(any: &Connection, group: &str) -> Result<String, ClientError> {
+    let response = any.send(&find_coordinator(group)).await?;
+    let found = coordinator_in(&response, group, any.address())?;
     Ok(host_port(&found.host, found.port))
 }
 

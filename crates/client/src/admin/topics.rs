@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use base::TopicId;
 use wire::messages::create_partitions_request::CreatePartitionsTopic;
-use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use wire::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
-use wire::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
+use wire::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
+};
 
-use super::{Admin, Destination, check, metadata_of, topic_name};
+use super::{Admin, Destination, OPERATIONS, check, metadata_of, topic_name};
 use crate::error::ClientError;
 
 /// The version of DeleteTopics whose answers carry error messages; it also names topics in a new field.
@@ -24,6 +28,8 @@ pub struct NewTopic {
     pub partitions: Option<i32>,
     /// How many replicas of each; `None` for the broker's `default.replication.factor`.
     pub replication_factor: Option<i16>,
+    /// The brokers of each partition, the leader first, in the place of the two counts; empty: the cluster chooses.
+    pub assignments: BTreeMap<i32, Vec<i32>>,
     /// Topic configs by their Kafka names.
     pub configs: BTreeMap<String, String>,
     /// Check everything, create nothing.
@@ -120,7 +126,7 @@ impl Admin {
                 name: topic.name.clone(),
                 num_partitions: topic.partitions.unwrap_or(-1),
                 replication_factor: topic.replication_factor.unwrap_or(-1),
-                assignments: Vec::new(),
+                assignments: topic.assignments.iter().map(assignment).collect(),
                 configs: configs.collect(),
             }],
             timeout_ms: self.timeout_ms(),
@@ -136,6 +142,30 @@ impl Admin {
                     result.error_message.as_deref(),
                 )
             })
+        })
+        .await
+    }
+
+    /// What the caller may do with a topic, by Kafka's names (`AclOperation`), in order (KIP-430).
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION` when there is none of that name.
+    pub async fn topic_operations(&self, name: &str) -> Result<Vec<&'static str>, ClientError> {
+        let request = MetadataRequest {
+            topics: Some(vec![super::named(name.to_owned())]),
+            allow_auto_topic_creation: false,
+            include_topic_authorized_operations: true,
+            ..MetadataRequest::default()
+        };
+        self.call(Destination::Any, i16::MAX, &request, |response| {
+            let mut operations = 0;
+            for topic in &response.topics {
+                check("Metadata", || topic_subject(name), topic.error_code, None)?;
+                operations = topic.topic_authorized_operations;
+            }
+            let allowed = |code: i8| operations >= 0 && operations & (1 << code) != 0;
+            let named = OPERATIONS.iter().filter(|(code, _)| allowed(*code));
+            Ok(named.map(|(_, name)| *name).collect())
         })
         .await
     }
@@ -198,6 +228,13 @@ impl Admin {
             })
         })
         .await
+    }
+}
+
+fn assignment((partition, brokers): (&i32, &Vec<i32>)) -> CreatableReplicaAssignment {
+    CreatableReplicaAssignment {
+        partition_index: *partition,
+        broker_ids: brokers.clone(),
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn run(context: &mut Context, args: &CreateArgs) -> Outcome {
         replication_factor: args.replication_factor,
         configs: settings::parse(&args.config)?,
         validate_only: args.dry_run,
+        ..NewTopic::default()
     };
     let name = &args.topic;
     let (created, described) = context.with_admin(async |admin| {

@@ -1,0 +1,95 @@
+//! The services beside the broker: started after it, stopped before it.
+//!
+//! A service is a future that ends when it is told to. One whose default address is taken goes without, and says
+//! so, as the metrics do: two platforms on one machine should not need a flag each.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base::ErrorChain;
+use cli::{Failure, Outcome};
+use rest_proxy::{RestProxy, StartError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::{Role, StartOptions};
+
+/// How long the requests that run may take when the process is told to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Services that run.
+#[derive(Debug, Default)]
+pub(super) struct Services {
+    tasks: JoinSet<(Role, std::io::Result<()>)>,
+    shutdown: CancellationToken,
+    addresses: Vec<(Role, SocketAddr)>,
+}
+
+impl Services {
+    /// Starts the services among the roles; they talk to the cluster at `bootstrap`.
+    ///
+    /// # Errors
+    /// A listener somebody asked for cannot be bound, a setting of a service is not usable.
+    pub(super) async fn start(options: &StartOptions, bootstrap: &str) -> Outcome<Self> {
+        let mut services = Self::default();
+        if options.roles.contains(&Role::RestProxy) {
+            services.start_rest_proxy(options, bootstrap).await?;
+        }
+        Ok(services)
+    }
+
+    async fn start_rest_proxy(&mut self, options: &StartOptions, bootstrap: &str) -> Outcome {
+        let properties = &options.rest_properties;
+        let mut config = rest_proxy::Config::from_properties(properties, bootstrap)
+            .map_err(|error| Failure::of(&error))?;
+        config.listeners = options.rest_listeners.addresses.clone();
+        let proxy = match RestProxy::bind(config).await {
+            Err(error @ StartError::Bind { .. }) if !options.rest_listeners.asked_for => {
+                let error = ErrorChain(&error);
+                tracing::warn!(%error, "the REST Proxy is not served; kafka.rest.listeners names another address");
+                return Ok(());
+            }
+            bound => bound.map_err(|error| Failure::of(&error))?,
+        };
+        let addresses = proxy.addresses().map_err(|error| {
+            Failure::new(format!("cannot tell where the REST Proxy listens: {error}"))
+        })?;
+        self.addresses.extend(
+            addresses
+                .into_iter()
+                .map(|address| (Role::RestProxy, address)),
+        );
+        let shutdown = self.shutdown.clone().cancelled_owned();
+        self.tasks.spawn(async move {
+            use futures::FutureExt as _;
+            (Role::RestProxy, proxy.serve(shutdown.shared()).await)
+        });
+        Ok(())
+    }
+
+    /// Where each service listens.
+    pub(super) fn addresses(&self) -> &[(Role, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Waits for a service that ends though nobody told it to. Never returns while all serve. Cancel safe.
+    pub(super) async fn failed(&mut self) -> Failure {
+        match self.tasks.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok((role, Ok(())))) => Failure::new(format!("{} ended by itself", role.name())),
+            Some(Ok((role, Err(error)))) => {
+                Failure::new(format!("{} failed: {error}", role.name()))
+            }
+            Some(Err(panic)) => Failure::new(format!("a service ended with {panic}")),
+        }
+    }
+
+    /// Ends every service once its requests have their answers, or after ten seconds.
+    pub(super) async fn stop(mut self) {
+        self.shutdown.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
+            tracing::warn!("requests to services still ran when the process stopped");
+        }
+    }
+}

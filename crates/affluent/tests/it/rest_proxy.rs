@@ -1,0 +1,296 @@
+//! The REST Proxy of the binary, beside its broker and alone.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+/// A service's address from the ready file.
+fn address(server: &Server) -> String {
+    let services = server.ready()["services"].as_array().unwrap();
+    let proxy = services
+        .iter()
+        .find(|service| service["role"] == "rest-proxy")
+        .unwrap();
+    proxy["address"].as_str().unwrap().to_owned()
+}
+
+/// Sends one request and gives the status and the body.
+fn call(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream);
+    let (status, chunked) = read_head(&mut reader);
+    let mut text = String::new();
+    if chunked {
+        while let Some(chunk) = read_chunk(&mut reader) {
+            text.push_str(&chunk);
+        }
+    } else {
+        reader.read_to_string(&mut text).unwrap();
+    }
+    (status, text)
+}
+
+/// The status, and whether the body comes in chunks.
+fn read_head(reader: &mut BufReader<TcpStream>) -> (u16, bool) {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut chunked = false;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            return (status, chunked);
+        }
+        chunked |= line
+            .to_ascii_lowercase()
+            .starts_with("transfer-encoding: chunked");
+    }
+}
+
+fn read_chunk(reader: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut size = String::new();
+    reader.read_line(&mut size).unwrap();
+    let size = usize::from_str_radix(size.trim(), 16).unwrap();
+    let mut chunk = vec![0; size + 2];
+    reader.read_exact(&mut chunk).unwrap();
+    chunk.truncate(size);
+    (size > 0).then(|| String::from_utf8(chunk).unwrap())
+}
+
+struct Rest {
+    address: String,
+    cluster: String,
+}
+
+impl Rest {
+    fn of(address: String) -> Rest {
+        let (status, body) = call(&address, "GET", "/v3/clusters", "");
+        assert_eq!(status, 200, "{body}");
+        let clusters: Value = serde_json::from_str(&body).unwrap();
+        let cluster = clusters["data"][0]["cluster_id"].as_str().unwrap();
+        Rest {
+            cluster: cluster.to_owned(),
+            address,
+        }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("/v3/clusters/{}{path}", self.cluster);
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, text) = call(&self.address, method, &path, &body);
+        let value = match text.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        (status, value)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, &Value::Null);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+}
+
+#[test]
+fn topics_and_their_configs_are_made_changed_and_deleted() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    let topic = json!({"topic_name": "orders", "partitions_count": 2, "configs": [{"name": "retention.ms", "value": "9"}]});
+    let (status, created) = rest.call("POST", "/topics", &topic);
+    assert_eq!((status, &created["partitions_count"]), (201, &json!(2)));
+    let (status, refused) = rest.call("POST", "/topics", &topic);
+    assert_eq!((status, &refused["error_code"]), (400, &json!(40002)));
+    assert_eq!(
+        rest.get("/topics/orders/configs/retention.ms")["value"],
+        "9"
+    );
+    let change = json!({"data": [{"name": "retention.ms", "operation": "DELETE"}, {"name": "cleanup.policy", "value": "compact"}]});
+    assert_eq!(
+        rest.call("POST", "/topics/orders/configs:alter", &change).0,
+        204
+    );
+    assert_eq!(
+        rest.get("/topics/orders/configs/cleanup.policy")["value"],
+        "compact"
+    );
+    assert_eq!(
+        rest.get("/topics/orders/configs/retention.ms")["is_default"],
+        true
+    );
+    assert_eq!(
+        rest.call("PATCH", "/topics/orders", &json!({"partitions_count": 3}))
+            .0,
+        200
+    );
+    assert_eq!(
+        rest.get("/topics/orders/partitions")["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert_eq!(rest.call("DELETE", "/topics/orders", &Value::Null).0, 204);
+    let (status, gone) = rest.call("GET", "/topics/orders", &Value::Null);
+    assert_eq!((status, &gone["error_code"]), (404, &json!(40403)));
+}
+
+#[test]
+fn links_lead_where_they_say() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    assert_eq!(
+        rest.call("POST", "/topics", &json!({"topic_name": "a"})).0,
+        201
+    );
+    let mut todo = vec![format!("http://{}/v3/clusters", rest.address)];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(url) = todo.pop() {
+        if !seen.insert(url.clone()) {
+            continue;
+        }
+        let path = url
+            .strip_prefix(&format!("http://{}", rest.address))
+            .unwrap();
+        let (status, body) = call(&rest.address, "GET", path, "");
+        // Nobody moves partitions here, and access control lists need an authorizer.
+        let expected: &[u16] = match path {
+            path if path.ends_with("/reassignment") => &[200, 404],
+            path if path.ends_with("/acls") => &[400],
+            _ => &[200],
+        };
+        assert!(expected.contains(&status), "{path}: {status} {body}");
+        if !path.contains("/configs/") {
+            links_in(&serde_json::from_str(&body).unwrap(), &mut todo);
+        }
+    }
+    assert!(seen.len() > 12, "{seen:?}");
+}
+
+fn links_in(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(url) if name == "related" || name == "self" => {
+                        found.push(url.clone())
+                    }
+                    other => links_in(other, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| links_in(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_stream_of_records_is_reported_while_it_is_sent() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    assert_eq!(
+        rest.call(
+            "POST",
+            "/topics",
+            &json!({"topic_name": "orders", "partitions_count": 1})
+        )
+        .0,
+        201
+    );
+    let mut stream = TcpStream::connect(&rest.address).unwrap();
+    write!(
+        stream,
+        "POST /v3/clusters/{}/topics/orders/records HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n",
+        rest.cluster
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut reports = String::new();
+    for number in 0..3 {
+        let record =
+            format!("{{\"value\":{{\"type\":\"JSON\",\"data\":{{\"number\":{number}}}}}}}");
+        write!(stream, "{:x}\r\n{record}\r\n", record.len()).unwrap();
+        if number == 0 {
+            assert_eq!(read_head(&mut reader), (200, true));
+        }
+        // The report of each comes before the next is sent.
+        reports.push_str(&read_chunk(&mut reader).unwrap());
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(read_chunk(&mut reader), None);
+    let offsets: Vec<Value> = reports
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["offset"].clone())
+        .collect();
+    assert_eq!(offsets, [json!(0), json!(1), json!(2)]);
+    let consumed = server.run("kafka topic consume orders -b --exit").ok();
+    assert!(consumed.contains("{\"number\":2}"), "{consumed}");
+}
+
+#[test]
+fn a_batch_says_what_went_well_and_what_did_not() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    assert_eq!(
+        rest.call("POST", "/topics", &json!({"topic_name": "orders"}))
+            .0,
+        201
+    );
+    let batch = json!({"entries": [
+        {"id": "a", "value": {"type": "BINARY", "data": "AQI="}},
+        {"id": "b", "value": {"type": "BINARY", "data": "?"}},
+        {"id": "c", "partition_id": 7, "value": {"type": "STRING", "data": "x"}},
+    ]});
+    let (status, answer) = rest.call("POST", "/topics/orders/records:batch", &batch);
+    assert_eq!(status, 207, "{answer}");
+    assert_eq!(answer["successes"][0]["id"], "a");
+    assert_eq!(
+        answer["successes"][0]["value"],
+        json!({"type": "BINARY", "size": 2})
+    );
+    let codes: Vec<_> = answer["failures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["error_code"].clone())
+        .collect();
+    assert_eq!(codes, [json!(400), json!(40403)]);
+}
+
+#[test]
+fn it_runs_alone_against_a_broker_elsewhere() {
+    let broker = Server::start_with(&["--roles", "broker"], &[]);
+    assert_eq!(broker.ready()["services"], json!([]));
+    let alone = Server::start_with(
+        &[
+            "--roles",
+            "rest-proxy",
+            "--bootstrap-server",
+            broker.bootstrap(),
+        ],
+        &[],
+    );
+    assert_eq!(alone.ready()["listeners"], json!([]));
+    let rest = Rest::of(address(&alone));
+    assert_eq!(rest.cluster, broker.ready()["cluster_id"].as_str().unwrap());
+    assert_eq!(
+        rest.get("/brokers/1")["port"].to_string(),
+        broker.bootstrap().rsplit(':').next().unwrap()
+    );
+}

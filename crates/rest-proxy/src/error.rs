@@ -1,0 +1,250 @@
+//! What a request gets that cannot be served: an HTTP status and `{"error_code": .., "message": ..}`.
+//!
+//! The codes are those of Confluent's proxy (`KafkaExceptionMapper` of rest-utils 8, `Errors` of kafka-rest): a code
+//! of three digits is the status itself, one of five says more. The exhaustive match from Kafka's errors is here and
+//! nowhere else.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use client::ClientError;
+use serde::Serialize;
+use wire::ErrorCode;
+
+/// A request's failure, as its caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (error code {code})")]
+pub struct RestError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// `error_code`.
+    pub code: i32,
+    /// `message`: what is wrong, with the value.
+    pub message: String,
+}
+
+/// The body of a failure.
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    error_code: i32,
+    message: &'a str,
+}
+
+impl RestError {
+    fn new(status: StatusCode, code: i32, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// 400 with the plain code, for a body or parameter that cannot be read.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 400, message)
+    }
+
+    /// 404 with the plain code, for a resource of the proxy.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, 404, message)
+    }
+
+    /// 404/40403: no such topic or partition.
+    pub fn unknown_topic_or_partition() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            40403,
+            "This server does not host this topic-partition.",
+        )
+    }
+
+    /// 405: the path is known, the method is not.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            405,
+            "HTTP 405 Method Not Allowed",
+        )
+    }
+
+    /// 413: a record's JSON above the limit.
+    pub fn too_large(bytes: usize, max: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            413,
+            format!(
+                "Produce request size is larger than allowed threshold: {bytes} bytes, the limit is {max}"
+            ),
+        )
+    }
+
+    /// 415: the body is not JSON.
+    pub fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            415,
+            "HTTP 415 Unsupported Media Type",
+        )
+    }
+
+    /// 422/42208: a batch of records that is none.
+    pub fn produce_batch(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, 42208, message)
+    }
+
+    /// 422 with the plain code, for a body that makes no sense.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, 422, message)
+    }
+
+    /// Whether the cluster says that there is no such group.
+    pub(crate) fn is_unknown_group(error: &ClientError) -> bool {
+        error.error_code() == Some(ErrorCode::GroupIdNotFound)
+    }
+
+    /// 500/50002: the proxy's own fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, 50002, message)
+    }
+
+    /// The answer to a Kafka error code, with the broker's words, or else Kafka's own for the code.
+    pub fn kafka(code: ErrorCode, message: Option<&str>) -> Self {
+        let (status, rest_code) = status_of(code);
+        let message = match message {
+            Some(message) if !message.is_empty() => message,
+            _ => words_of(code),
+        };
+        Self::new(status, rest_code, message)
+    }
+}
+
+/// Status and error code of a Kafka error, as `KafkaExceptionMapper` maps the exception of that error.
+fn status_of(code: ErrorCode) -> (StatusCode, i32) {
+    match code {
+        ErrorCode::SaslAuthenticationFailed
+        | ErrorCode::UnsupportedSaslMechanism
+        | ErrorCode::IllegalSaslState => (StatusCode::UNAUTHORIZED, 40101),
+        ErrorCode::TopicAuthorizationFailed
+        | ErrorCode::GroupAuthorizationFailed
+        | ErrorCode::ClusterAuthorizationFailed
+        | ErrorCode::TransactionalIdAuthorizationFailed
+        | ErrorCode::DelegationTokenAuthorizationFailed => (StatusCode::FORBIDDEN, 40301),
+        ErrorCode::UnknownTopicOrPartition => (StatusCode::NOT_FOUND, 40403),
+        ErrorCode::GroupIdNotFound => (StatusCode::NOT_FOUND, 404),
+        ErrorCode::BrokerNotAvailable => (StatusCode::SERVICE_UNAVAILABLE, 50302),
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, 413)
+        }
+        ErrorCode::InvalidReplicationFactor
+        | ErrorCode::InvalidReplicaAssignment
+        | ErrorCode::SecurityDisabled
+        | ErrorCode::UnsupportedVersion
+        | ErrorCode::InvalidPartitions
+        | ErrorCode::InvalidRequest
+        | ErrorCode::InvalidTopicException
+        | ErrorCode::InvalidRecord
+        | ErrorCode::InvalidTimestamp
+        | ErrorCode::UnknownServerError
+        | ErrorCode::PolicyViolation
+        | ErrorCode::TopicAlreadyExists
+        | ErrorCode::InvalidConfig => (StatusCode::BAD_REQUEST, 40002),
+        retriable if retriable.is_retriable() => (StatusCode::INTERNAL_SERVER_ERROR, 50003),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, 50002),
+    }
+}
+
+/// What Kafka says of an error when the broker sends no message (`Errors`, in our own words where nobody compares).
+fn words_of(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::UnknownTopicOrPartition => "This server does not host this topic-partition.",
+        ErrorCode::MessageTooLarge => {
+            "The request included a message larger than the maximum message size the server can accept."
+        }
+        ErrorCode::RecordListTooLarge => {
+            "The request included message batch larger than the configured segment size on the server."
+        }
+        ErrorCode::TopicAuthorizationFailed => "Topic authorization failed.",
+        ErrorCode::GroupAuthorizationFailed => "Group authorization failed.",
+        ErrorCode::ClusterAuthorizationFailed => "Cluster authorization failed.",
+        ErrorCode::SecurityDisabled => "Security features are disabled.",
+        ErrorCode::InvalidRecord => {
+            "This record has failed the validation on the broker and hence will be rejected."
+        }
+        ErrorCode::GroupIdNotFound => "The group id does not exist.",
+        other => other.name(),
+    }
+}
+
+impl From<ClientError> for RestError {
+    fn from(error: ClientError) -> Self {
+        if let ClientError::Kafka(kafka) = &error {
+            let code = error.error_code().unwrap_or(ErrorCode::UnknownServerError);
+            return Self::kafka(code, kafka.message.as_deref());
+        }
+        let message = base::ErrorChain(&error).to_string();
+        match error {
+            ClientError::NotSupported { .. } => Self::new(StatusCode::BAD_REQUEST, 40002, message),
+            ClientError::Unreachable { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, 50302, message)
+            }
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, 50002, message),
+        }
+    }
+}
+
+impl From<JsonRejection> for RestError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => Self::unsupported_media_type(),
+            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, 413, other.body_text())
+            }
+            other => Self::bad_request(other.body_text()),
+        }
+    }
+}
+
+impl From<QueryRejection> for RestError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body = ErrorBody {
+            error_code: self.code,
+            message: &self.message,
+        };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_the_first_three_digits_of_the_code() {
+        for number in 0..=200 {
+            let Some(code) = ErrorCode::from_code(number) else {
+                continue;
+            };
+            let error = RestError::kafka(code, None);
+            let digits = error.code.to_string();
+            assert_eq!(digits.get(..3), Some(error.status.as_str()), "{code:?}");
+            assert!(!error.message.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_brokers_words_come_first() {
+        let error = RestError::kafka(
+            ErrorCode::TopicAlreadyExists,
+            Some("Topic 'a' already exists."),
+        );
+        assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, 40002));
+        assert_eq!(error.message, "Topic 'a' already exists.");
+    }
+}

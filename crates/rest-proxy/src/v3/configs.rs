@@ -1,0 +1,511 @@
+//! Configs: of a topic, of a broker, and the default of all brokers (`broker-configs`).
+//!
+//! The three differ in where they lie and what they are called, which [`Owner`] says; what is done with them is the
+//! same.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use client::Admin;
+use client::admin::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+use serde::{Deserialize, Serialize};
+
+use super::resource::{List, Namer, Resource, list as list_of};
+use crate::error::RestError;
+use crate::links::Links;
+use crate::proxy::Proxy;
+
+/// Whose configs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Cluster,
+    Broker(i32),
+    Topic(String),
+}
+
+/// `TopicConfigData`, `BrokerConfigData`, `ClusterConfigData`.
+#[derive(Debug, Serialize)]
+pub(super) struct ConfigData {
+    cluster_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_id: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_type: Option<&'static str>,
+    name: String,
+    value: Option<String>,
+    is_default: bool,
+    is_read_only: bool,
+    is_sensitive: bool,
+    source: &'static str,
+    synonyms: Vec<Synonym>,
+}
+
+#[derive(Debug, Serialize)]
+struct Synonym {
+    name: String,
+    value: Option<String>,
+    source: &'static str,
+}
+
+/// `UpdateConfigRequestData`.
+#[derive(Debug, Deserialize)]
+pub(super) struct SetConfig {
+    value: Option<String>,
+}
+
+/// `AlterConfigBatchRequestData`.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlterConfigs {
+    data: Vec<AlterConfig>,
+    #[serde(default)]
+    validate_only: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct AlterConfig {
+    name: String,
+    value: Option<String>,
+    operation: Option<String>,
+}
+
+impl Owner {
+    fn resource(&self) -> ConfigResource {
+        match self {
+            Self::Cluster => ConfigResource::DefaultBroker,
+            Self::Broker(id) => ConfigResource::Broker(*id),
+            Self::Topic(name) => ConfigResource::Topic(name.clone()),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Cluster => "KafkaClusterConfig",
+            Self::Broker(_) => "KafkaBrokerConfig",
+            Self::Topic(_) => "KafkaTopicConfig",
+        }
+    }
+
+    fn list_kind(&self) -> &'static str {
+        match self {
+            Self::Cluster => "KafkaClusterConfigList",
+            Self::Broker(_) => "KafkaBrokerConfigList",
+            Self::Topic(_) => "KafkaTopicConfigList",
+        }
+    }
+
+    fn address(&self, links: &Links, cluster_id: &str, name: Option<&str>) -> String {
+        let mut address = match self {
+            Self::Cluster => links.to(&[&"clusters", &cluster_id, &"broker-configs"]),
+            Self::Broker(id) => links.to(&[&"clusters", &cluster_id, &"brokers", id, &"configs"]),
+            Self::Topic(topic) => {
+                links.to(&[&"clusters", &cluster_id, &"topics", topic, &"configs"])
+            }
+        };
+        if let Some(name) = name {
+            address.push('/');
+            address.push_str(name);
+        }
+        address
+    }
+
+    async fn entries(&self, admin: &Admin) -> Result<Vec<ConfigEntry>, RestError> {
+        Ok(admin.describe_configs(&self.resource()).await?)
+    }
+
+    async fn entry(&self, admin: &Admin, name: &str) -> Result<ConfigEntry, RestError> {
+        let entries = self.entries(admin).await?;
+        entries
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| RestError::not_found(format!("Config {name} cannot be found.")))
+    }
+
+    /// Sets one config that exists, or takes it back to its default.
+    async fn set(
+        &self,
+        proxy: &Proxy,
+        cluster_id: &str,
+        name: &str,
+        value: Option<String>,
+    ) -> Result<StatusCode, RestError> {
+        let admin = proxy.check_cluster(cluster_id).await?;
+        // The default of all brokers lists only what somebody set, so what can be set there is not known from it.
+        if *self != Self::Cluster {
+            self.entry(admin, name).await?;
+        }
+        let change = ConfigChange {
+            name: name.to_owned(),
+            value,
+        };
+        admin
+            .alter_configs(&self.resource(), &[change], false)
+            .await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    async fn alter(
+        &self,
+        proxy: &Proxy,
+        cluster_id: &str,
+        request: AlterConfigs,
+    ) -> Result<StatusCode, RestError> {
+        let changes: Vec<ConfigChange> = request
+            .data
+            .into_iter()
+            .map(AlterConfig::change)
+            .collect::<Result<_, _>>()?;
+        let admin = proxy.check_cluster(cluster_id).await?;
+        admin
+            .alter_configs(&self.resource(), &changes, request.validate_only)
+            .await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    fn data(&self, namer: Namer<'_>, cluster_id: &str, entry: ConfigEntry) -> Resource<ConfigData> {
+        let address = self.address(namer.links, cluster_id, Some(&entry.name));
+        let name = entry.name.clone();
+        let body = ConfigData {
+            cluster_id: cluster_id.to_owned(),
+            topic_name: match self {
+                Self::Topic(topic) => Some(topic.clone()),
+                _ => None,
+            },
+            broker_id: match self {
+                Self::Broker(id) => Some(*id),
+                _ => None,
+            },
+            config_type: (*self == Self::Cluster).then_some("BROKER"),
+            name: entry.name,
+            value: entry.value,
+            is_default: entry.source == ConfigSource::Default,
+            is_read_only: entry.is_read_only,
+            is_sensitive: entry.is_sensitive,
+            source: entry.source.name(),
+            synonyms: entry
+                .synonyms
+                .into_iter()
+                .map(|synonym| Synonym {
+                    name: synonym.name,
+                    value: synonym.value,
+                    source: synonym.source.name(),
+                })
+                .collect(),
+        };
+        match self {
+            Self::Cluster => namer.resource(
+                self.kind(),
+                address,
+                &[("kafka", &cluster_id), ("broker-config", &name)],
+                body,
+            ),
+            Self::Broker(id) => namer.resource(
+                self.kind(),
+                address,
+                &[("kafka", &cluster_id), ("broker", id), ("config", &name)],
+                body,
+            ),
+            Self::Topic(topic) => namer.resource(
+                self.kind(),
+                address,
+                &[("kafka", &cluster_id), ("topic", topic), ("config", &name)],
+                body,
+            ),
+        }
+    }
+
+    async fn list(
+        &self,
+        proxy: &Proxy,
+        cluster_id: &str,
+        links: &Links,
+    ) -> Result<Json<List<ConfigData>>, RestError> {
+        let admin = proxy.check_cluster(cluster_id).await?;
+        let namer = proxy.namer(links);
+        let entries = self.entries(admin).await?.into_iter();
+        Ok(Json(list_of(
+            self.list_kind(),
+            self.address(links, cluster_id, None),
+            entries
+                .map(|entry| self.data(namer, cluster_id, entry))
+                .collect(),
+        )))
+    }
+
+    async fn get(
+        &self,
+        proxy: &Proxy,
+        cluster_id: &str,
+        name: &str,
+        links: &Links,
+    ) -> Result<Json<Resource<ConfigData>>, RestError> {
+        let admin = proxy.check_cluster(cluster_id).await?;
+        let entry = self.entry(admin, name).await?;
+        Ok(Json(self.data(proxy.namer(links), cluster_id, entry)))
+    }
+}
+
+impl AlterConfig {
+    /// `SET` where no operation is named.
+    fn change(self) -> Result<ConfigChange, RestError> {
+        let value = match self
+            .operation
+            .as_deref()
+            .map(str::to_ascii_uppercase)
+            .as_deref()
+        {
+            None | Some("SET") => self.value,
+            Some("DELETE") => None,
+            Some(other) => {
+                return Err(RestError::bad_request(format!(
+                    "operation of config {} must be SET or DELETE, not {other}",
+                    self.name
+                )));
+            }
+        };
+        Ok(ConfigChange {
+            name: self.name,
+            value,
+        })
+    }
+}
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+/// `GET .../broker-configs`.
+pub(super) async fn list_of_cluster(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    Owner::Cluster.list(&proxy, &cluster_id, &links).await
+}
+
+/// `GET .../broker-configs/{name}`.
+pub(super) async fn get_of_cluster(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, name)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<Resource<ConfigData>>, RestError> {
+    Owner::Cluster.get(&proxy, &cluster_id, &name, &links).await
+}
+
+/// `PUT .../broker-configs/{name}`.
+pub(super) async fn set_of_cluster(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, name)): Path<(String, String)>,
+    body: Body<SetConfig>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    Owner::Cluster
+        .set(&proxy, &cluster_id, &name, request.value)
+        .await
+}
+
+/// `DELETE .../broker-configs/{name}`.
+pub(super) async fn reset_of_cluster(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, name)): Path<(String, String)>,
+) -> Result<StatusCode, RestError> {
+    Owner::Cluster.set(&proxy, &cluster_id, &name, None).await
+}
+
+/// `POST .../broker-configs:alter`.
+pub(super) async fn alter_of_cluster(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    body: Body<AlterConfigs>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    Owner::Cluster.alter(&proxy, &cluster_id, request).await
+}
+
+/// `GET .../brokers/-/configs`: of every broker.
+pub(super) async fn list_of_brokers(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let brokers = admin.describe_cluster().await?.brokers;
+    let owners = brokers.iter().map(|broker| Owner::Broker(broker.id));
+    let address = links.to(&[&"clusters", &cluster_id, &"brokers", &"-", &"configs"]);
+    list_of_many(&proxy, &cluster_id, &links, address, owners.collect()).await
+}
+
+/// `GET .../brokers/{broker_id}/configs`.
+pub(super) async fn list_of_broker(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, broker_id)): Path<(String, i32)>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    super::brokers::find(&proxy, &cluster_id, broker_id).await?;
+    Owner::Broker(broker_id)
+        .list(&proxy, &cluster_id, &links)
+        .await
+}
+
+/// `GET .../brokers/{broker_id}/configs/{name}`.
+pub(super) async fn get_of_broker(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, broker_id, name)): Path<(String, i32, String)>,
+    links: Links,
+) -> Result<Json<Resource<ConfigData>>, RestError> {
+    super::brokers::find(&proxy, &cluster_id, broker_id).await?;
+    Owner::Broker(broker_id)
+        .get(&proxy, &cluster_id, &name, &links)
+        .await
+}
+
+/// `PUT .../brokers/{broker_id}/configs/{name}`.
+pub(super) async fn set_of_broker(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, broker_id, name)): Path<(String, i32, String)>,
+    body: Body<SetConfig>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    super::brokers::find(&proxy, &cluster_id, broker_id).await?;
+    Owner::Broker(broker_id)
+        .set(&proxy, &cluster_id, &name, request.value)
+        .await
+}
+
+/// `DELETE .../brokers/{broker_id}/configs/{name}`.
+pub(super) async fn reset_of_broker(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, broker_id, name)): Path<(String, i32, String)>,
+) -> Result<StatusCode, RestError> {
+    super::brokers::find(&proxy, &cluster_id, broker_id).await?;
+    Owner::Broker(broker_id)
+        .set(&proxy, &cluster_id, &name, None)
+        .await
+}
+
+/// `POST .../brokers/{broker_id}/configs:alter`.
+pub(super) async fn alter_of_broker(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, broker_id)): Path<(String, i32)>,
+    body: Body<AlterConfigs>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    super::brokers::find(&proxy, &cluster_id, broker_id).await?;
+    Owner::Broker(broker_id)
+        .alter(&proxy, &cluster_id, request)
+        .await
+}
+
+/// `GET .../topics/-/configs`: of every topic.
+pub(super) async fn list_of_topics(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let topics = admin.list_topics().await?;
+    let owners = topics.into_iter().map(|topic| Owner::Topic(topic.name));
+    let address = links.to(&[&"clusters", &cluster_id, &"topics", &"-", &"configs"]);
+    list_of_many(&proxy, &cluster_id, &links, address, owners.collect()).await
+}
+
+/// `GET .../topics/{topic_name}/configs`.
+pub(super) async fn list_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    Owner::Topic(topic_name)
+        .list(&proxy, &cluster_id, &links)
+        .await
+}
+
+/// `GET .../topics/{topic_name}/configs/{name}`.
+pub(super) async fn get_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name, name)): Path<(String, String, String)>,
+    links: Links,
+) -> Result<Json<Resource<ConfigData>>, RestError> {
+    Owner::Topic(topic_name)
+        .get(&proxy, &cluster_id, &name, &links)
+        .await
+}
+
+/// `PUT .../topics/{topic_name}/configs/{name}`.
+pub(super) async fn set_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name, name)): Path<(String, String, String)>,
+    body: Body<SetConfig>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    Owner::Topic(topic_name)
+        .set(&proxy, &cluster_id, &name, request.value)
+        .await
+}
+
+/// `DELETE .../topics/{topic_name}/configs/{name}`.
+pub(super) async fn reset_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name, name)): Path<(String, String, String)>,
+) -> Result<StatusCode, RestError> {
+    Owner::Topic(topic_name)
+        .set(&proxy, &cluster_id, &name, None)
+        .await
+}
+
+/// `POST .../topics/{topic_name}/configs:alter`.
+pub(super) async fn alter_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+    body: Body<AlterConfigs>,
+) -> Result<StatusCode, RestError> {
+    let Json(request) = body?;
+    Owner::Topic(topic_name)
+        .alter(&proxy, &cluster_id, request)
+        .await
+}
+
+async fn list_of_many(
+    proxy: &Proxy,
+    cluster_id: &str,
+    links: &Links,
+    address: String,
+    owners: Vec<Owner>,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    let admin = proxy.admin().await?;
+    let namer = proxy.namer(links);
+    let mut data = Vec::new();
+    let mut kind = "KafkaTopicConfigList";
+    for owner in &owners {
+        kind = owner.list_kind();
+        let entries = owner.entries(admin).await?.into_iter();
+        data.extend(entries.map(|entry| owner.data(namer, cluster_id, entry)));
+    }
+    Ok(Json(list_of(kind, address, data)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(operation: Option<&str>) -> Result<ConfigChange, RestError> {
+        AlterConfig {
+            name: "retention.ms".to_owned(),
+            value: Some("1".to_owned()),
+            operation: operation.map(str::to_owned),
+        }
+        .change()
+    }
+
+    #[test]
+    fn an_operation_sets_or_deletes() {
+        assert_eq!(change(None).unwrap().value.as_deref(), Some("1"));
+        assert_eq!(change(Some("set")).unwrap().value.as_deref(), Some("1"));
+        assert_eq!(change(Some("DELETE")).unwrap().value, None);
+        let error = change(Some("APPEND")).unwrap_err();
+        assert_eq!(error.code, 400);
+        assert!(error.message.contains("retention.ms"), "{error}");
+    }
+}

@@ -1,0 +1,387 @@
+//! `/clusters/{cluster_id}/consumer-groups`: groups, their consumers, what each was assigned.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use client::Admin;
+use client::admin::{GroupDescription, GroupKind, GroupMember, TopicPartition};
+use serde::Serialize;
+
+use super::resource::{List, Namer, Resource, list as list_of};
+use crate::error::RestError;
+use crate::links::{Links, Related};
+use crate::proxy::Proxy;
+
+/// `ConsumerGroupData`.
+#[derive(Debug, Serialize)]
+pub(super) struct GroupData {
+    cluster_id: String,
+    consumer_group_id: String,
+    is_simple: bool,
+    partition_assignor: String,
+    state: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    is_mixed_consumer_group: bool,
+    coordinator: Related,
+    consumers: Related,
+    lag_summary: Related,
+}
+
+/// `ConsumerData`.
+#[derive(Debug, Serialize)]
+pub(super) struct ConsumerData {
+    cluster_id: String,
+    consumer_group_id: String,
+    consumer_id: String,
+    instance_id: Option<String>,
+    client_id: String,
+    assignments: Related,
+}
+
+/// `ConsumerAssignmentData`.
+#[derive(Debug, Serialize)]
+pub(super) struct AssignmentData {
+    cluster_id: String,
+    consumer_group_id: String,
+    consumer_id: String,
+    topic_name: String,
+    partition_id: i32,
+    partition: Related,
+    lag: Related,
+}
+
+/// `GET .../consumer-groups`. A group that goes while it is looked at is left out.
+pub(super) async fn list(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+) -> Result<Json<List<GroupData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let namer = proxy.namer(&links);
+    let mut data = Vec::new();
+    for listing in admin.list_groups().await? {
+        if !listing.is_simple() && listing.protocol_type != "consumer" {
+            continue;
+        }
+        match admin.describe_group(&listing.group_id).await {
+            Ok(group) => data.push(resource(namer, &cluster_id, &group, listing.coordinator.id)),
+            Err(error) if RestError::is_unknown_group(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let address = links.to(&[&"clusters", &cluster_id, &"consumer-groups"]);
+    Ok(Json(list_of("KafkaConsumerGroupList", address, data)))
+}
+
+/// `GET .../consumer-groups/{consumer_group_id}`.
+pub(super) async fn get(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<Resource<GroupData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let group = find(admin, &group_id).await?;
+    let coordinator = admin.coordinator(&group_id).await?;
+    let namer = proxy.namer(&links);
+    Ok(Json(resource(namer, &cluster_id, &group, coordinator.id)))
+}
+
+/// `GET .../consumers`.
+pub(super) async fn consumers(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<List<ConsumerData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let group = find(admin, &group_id).await?;
+    let namer = proxy.namer(&links);
+    Ok(Json(list_of(
+        "KafkaConsumerList",
+        links.to(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"consumers",
+        ]),
+        group
+            .members
+            .iter()
+            .map(|member| consumer_resource(namer, &cluster_id, &group_id, member))
+            .collect(),
+    )))
+}
+
+/// `GET .../consumers/{consumer_id}`.
+pub(super) async fn consumer(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id, consumer_id)): Path<(String, String, String)>,
+    links: Links,
+) -> Result<Json<Resource<ConsumerData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let member = find_member(admin, &group_id, &consumer_id).await?;
+    let namer = proxy.namer(&links);
+    Ok(Json(consumer_resource(
+        namer,
+        &cluster_id,
+        &group_id,
+        &member,
+    )))
+}
+
+/// `GET .../consumers/{consumer_id}/assignments`.
+pub(super) async fn assignments(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id, consumer_id)): Path<(String, String, String)>,
+    links: Links,
+) -> Result<Json<List<AssignmentData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let member = find_member(admin, &group_id, &consumer_id).await?;
+    let namer = proxy.namer(&links);
+    Ok(Json(list_of(
+        "KafkaConsumerAssignmentList",
+        links.to(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"consumers",
+            &consumer_id,
+            &"assignments",
+        ]),
+        member
+            .assignment
+            .iter()
+            .map(|partition| {
+                assignment_resource(namer, &cluster_id, &group_id, &consumer_id, partition)
+            })
+            .collect(),
+    )))
+}
+
+/// `GET .../assignments/{topic_name}/partitions/{partition_id}`.
+pub(super) async fn assignment(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id, consumer_id, topic, partition)): Path<(
+        String,
+        String,
+        String,
+        String,
+        i32,
+    )>,
+    links: Links,
+) -> Result<Json<Resource<AssignmentData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let member = find_member(admin, &group_id, &consumer_id).await?;
+    let wanted = TopicPartition { topic, partition };
+    if !member.assignment.contains(&wanted) {
+        return Err(RestError::not_found(format!(
+            "Consumer {consumer_id} of group {group_id} has no assignment of partition {partition} of topic {}.",
+            wanted.topic
+        )));
+    }
+    let namer = proxy.namer(&links);
+    Ok(Json(assignment_resource(
+        namer,
+        &cluster_id,
+        &group_id,
+        &consumer_id,
+        &wanted,
+    )))
+}
+
+/// The group of that id.
+///
+/// # Errors
+/// 404 when there is none.
+pub(super) async fn find(admin: &Admin, group_id: &str) -> Result<GroupDescription, RestError> {
+    admin.describe_group(group_id).await.map_err(|error| {
+        if RestError::is_unknown_group(&error) {
+            RestError::not_found(format!("Consumer Group {group_id} could not be found."))
+        } else {
+            error.into()
+        }
+    })
+}
+
+async fn find_member(
+    admin: &Admin,
+    group_id: &str,
+    consumer_id: &str,
+) -> Result<GroupMember, RestError> {
+    let group = find(admin, group_id).await?;
+    let mut members = group.members.into_iter();
+    members
+        .find(|member| member.member_id == consumer_id)
+        .ok_or_else(|| RestError::not_found(format!("Consumer {consumer_id} could not be found.")))
+}
+
+fn resource(
+    namer: Namer<'_>,
+    cluster_id: &str,
+    group: &GroupDescription,
+    coordinator: i32,
+) -> Resource<GroupData> {
+    let id = &group.group_id;
+    let related = |what: &str| {
+        namer
+            .links
+            .related(&[&"clusters", &cluster_id, &"consumer-groups", id, &what])
+    };
+    let body = GroupData {
+        cluster_id: cluster_id.to_owned(),
+        consumer_group_id: id.clone(),
+        is_simple: group.protocol_type.is_empty(),
+        partition_assignor: group.partition_assignor.clone(),
+        state: state_name(&group.state),
+        kind: match group.kind {
+            GroupKind::Classic => "CLASSIC",
+            GroupKind::Consumer => "CONSUMER",
+        },
+        is_mixed_consumer_group: false,
+        coordinator: namer
+            .links
+            .related(&[&"clusters", &cluster_id, &"brokers", &coordinator]),
+        consumers: related("consumers"),
+        lag_summary: related("lag-summary"),
+    };
+    namer.resource(
+        "KafkaConsumerGroup",
+        namer
+            .links
+            .to(&[&"clusters", &cluster_id, &"consumer-groups", id]),
+        &[("kafka", &cluster_id), ("consumer-group", id)],
+        body,
+    )
+}
+
+/// `PreparingRebalance` is `PREPARING_REBALANCE` here.
+fn state_name(state: &str) -> String {
+    let mut name = String::with_capacity(state.len() + 2);
+    for (index, letter) in state.char_indices() {
+        if index > 0 && letter.is_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+fn consumer_resource(
+    namer: Namer<'_>,
+    cluster_id: &str,
+    group_id: &str,
+    member: &GroupMember,
+) -> Resource<ConsumerData> {
+    let id = &member.member_id;
+    let links = namer.links;
+    let body = ConsumerData {
+        cluster_id: cluster_id.to_owned(),
+        consumer_group_id: group_id.to_owned(),
+        consumer_id: id.clone(),
+        instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        assignments: links.related(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"consumers",
+            id,
+            &"assignments",
+        ]),
+    };
+    namer.resource(
+        "KafkaConsumer",
+        links.to(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"consumers",
+            id,
+        ]),
+        &[
+            ("kafka", &cluster_id),
+            ("consumer-group", &group_id),
+            ("consumer", id),
+        ],
+        body,
+    )
+}
+
+fn assignment_resource(
+    namer: Namer<'_>,
+    cluster_id: &str,
+    group_id: &str,
+    consumer_id: &str,
+    partition: &TopicPartition,
+) -> Resource<AssignmentData> {
+    let TopicPartition { topic, partition } = partition;
+    let links = namer.links;
+    let group = [&"clusters" as &dyn std::fmt::Display, &cluster_id];
+    let group = [group[0], group[1], &"consumer-groups", &group_id];
+    let of_group = |tail: &[&dyn std::fmt::Display]| {
+        let mut segments = group.to_vec();
+        segments.extend_from_slice(tail);
+        links.to(&segments)
+    };
+    let body = AssignmentData {
+        cluster_id: cluster_id.to_owned(),
+        consumer_group_id: group_id.to_owned(),
+        consumer_id: consumer_id.to_owned(),
+        topic_name: topic.clone(),
+        partition_id: *partition,
+        partition: links.related(&[
+            &"clusters",
+            &cluster_id,
+            &"topics",
+            topic,
+            &"partitions",
+            partition,
+        ]),
+        lag: links.related(&[
+            group[0],
+            group[1],
+            group[2],
+            group[3],
+            &"lags",
+            topic,
+            &"partitions",
+            partition,
+        ]),
+    };
+    namer.resource(
+        "KafkaConsumerAssignment",
+        of_group(&[
+            &"consumers",
+            &consumer_id,
+            &"assignments",
+            topic,
+            &"partitions",
+            partition,
+        ]),
+        &[
+            ("kafka", &cluster_id),
+            ("consumer-group", &group_id),
+            ("consumer", &consumer_id),
+            ("assignment", topic),
+            ("partition", partition),
+        ],
+        body,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_has_confluents_spelling() {
+        assert_eq!(state_name("PreparingRebalance"), "PREPARING_REBALANCE");
+        assert_eq!(state_name("Stable"), "STABLE");
+        assert_eq!(state_name(""), "");
+    }
+}

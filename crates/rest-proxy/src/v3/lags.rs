@@ -1,0 +1,229 @@
+//! How far a consumer group is behind: `.../lags`, `.../lag-summary`.
+//!
+//! As in Confluent's proxy, only partitions that have an owner and a committed offset are counted; who asks for one
+//! of the others gets 404.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use client::Admin;
+use client::admin::{GroupMember, PartitionLag, TopicPartition};
+use serde::Serialize;
+
+use super::groups;
+use super::resource::{List, Namer, Resource, list as list_of};
+use crate::error::RestError;
+use crate::links::{Links, Related};
+use crate::proxy::Proxy;
+
+/// `ConsumerLagData`.
+#[derive(Debug, Serialize)]
+pub(super) struct LagData {
+    cluster_id: String,
+    consumer_group_id: String,
+    topic_name: String,
+    partition_id: i32,
+    current_offset: i64,
+    log_end_offset: i64,
+    lag: i64,
+    consumer_id: String,
+    instance_id: Option<String>,
+    client_id: String,
+}
+
+/// `ConsumerGroupLagSummaryData`.
+#[derive(Debug, Serialize)]
+pub(super) struct LagSummary {
+    cluster_id: String,
+    consumer_group_id: String,
+    max_lag_consumer_id: String,
+    max_lag_instance_id: Option<String>,
+    max_lag_client_id: String,
+    max_lag_topic_name: String,
+    max_lag_partition_id: i32,
+    max_lag: i64,
+    total_lag: i64,
+    max_lag_consumer: Related,
+    max_lag_partition: Related,
+}
+
+/// A partition that has everything a lag needs.
+#[derive(Debug, Clone)]
+struct Lag {
+    partition: TopicPartition,
+    current_offset: i64,
+    log_end_offset: i64,
+    lag: i64,
+    member: GroupMember,
+}
+
+impl Lag {
+    fn of(lag: PartitionLag) -> Option<Self> {
+        Some(Self {
+            lag: lag.lag()?,
+            current_offset: lag.current_offset?,
+            log_end_offset: lag.log_end_offset?,
+            partition: lag.partition,
+            member: lag.member?,
+        })
+    }
+}
+
+/// `GET .../lags`.
+pub(super) async fn list(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<List<LagData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let lags = lags_of(admin, &group_id).await?;
+    if lags.is_empty() {
+        return Err(nothing(&group_id));
+    }
+    let namer = proxy.namer(&links);
+    Ok(Json(list_of(
+        "KafkaConsumerLagList",
+        links.to(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"lags",
+        ]),
+        lags.into_iter()
+            .map(|lag| resource(namer, &cluster_id, &group_id, lag))
+            .collect(),
+    )))
+}
+
+/// `GET .../lags/{topic_name}/partitions/{partition_id}`.
+pub(super) async fn get(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id, topic, partition)): Path<(String, String, String, i32)>,
+    links: Links,
+) -> Result<Json<Resource<LagData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let wanted = TopicPartition { topic, partition };
+    let lags = lags_of(admin, &group_id).await?;
+    let found = lags.into_iter().find(|lag| lag.partition == wanted);
+    let lag = found.ok_or_else(|| {
+        RestError::not_found(format!(
+            "Consumer lag of group {group_id} for partition {} of topic {} could not be found.",
+            wanted.partition, wanted.topic
+        ))
+    })?;
+    Ok(Json(resource(
+        proxy.namer(&links),
+        &cluster_id,
+        &group_id,
+        lag,
+    )))
+}
+
+/// `GET .../lag-summary`.
+pub(super) async fn summary(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, group_id)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<Resource<LagSummary>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let lags = lags_of(admin, &group_id).await?;
+    let total_lag = lags.iter().map(|lag| lag.lag).sum();
+    let most = lags
+        .into_iter()
+        .reduce(|most, lag| if lag.lag > most.lag { lag } else { most });
+    let most = most.ok_or_else(|| nothing(&group_id))?;
+    let consumer = &most.member.member_id;
+    let TopicPartition { topic, partition } = &most.partition;
+    let body = LagSummary {
+        max_lag_consumer: links.related(&[
+            &"clusters",
+            &cluster_id,
+            &"consumer-groups",
+            &group_id,
+            &"consumers",
+            consumer,
+        ]),
+        max_lag_partition: links.related(&[
+            &"clusters",
+            &cluster_id,
+            &"topics",
+            topic,
+            &"partitions",
+            partition,
+        ]),
+        cluster_id: cluster_id.clone(),
+        consumer_group_id: group_id.clone(),
+        max_lag_consumer_id: consumer.clone(),
+        max_lag_instance_id: most.member.instance_id.clone(),
+        max_lag_client_id: most.member.client_id.clone(),
+        max_lag_topic_name: topic.clone(),
+        max_lag_partition_id: *partition,
+        max_lag: most.lag,
+        total_lag,
+    };
+    let address = links.to(&[
+        &"clusters",
+        &cluster_id,
+        &"consumer-groups",
+        &group_id,
+        &"lag-summary",
+    ]);
+    Ok(Json(proxy.namer(&links).resource(
+        "KafkaConsumerGroupLagSummary",
+        address,
+        &[("kafka", &cluster_id), ("consumer-group", &group_id)],
+        body,
+    )))
+}
+
+async fn lags_of(admin: &Admin, group_id: &str) -> Result<Vec<Lag>, RestError> {
+    groups::find(admin, group_id).await?;
+    let lag = admin.group_lag(group_id).await?;
+    Ok(lag.partitions.into_iter().filter_map(Lag::of).collect())
+}
+
+fn nothing(group_id: &str) -> RestError {
+    RestError::not_found(format!(
+        "Consumer group {group_id} has no partition with an owner and a committed offset."
+    ))
+}
+
+fn resource(namer: Namer<'_>, cluster_id: &str, group_id: &str, lag: Lag) -> Resource<LagData> {
+    let TopicPartition { topic, partition } = lag.partition;
+    let address = namer.links.to(&[
+        &"clusters",
+        &cluster_id,
+        &"consumer-groups",
+        &group_id,
+        &"lags",
+        &topic,
+        &"partitions",
+        &partition,
+    ]);
+    let name = topic.clone();
+    let body = LagData {
+        cluster_id: cluster_id.to_owned(),
+        consumer_group_id: group_id.to_owned(),
+        topic_name: topic,
+        partition_id: partition,
+        current_offset: lag.current_offset,
+        log_end_offset: lag.log_end_offset,
+        lag: lag.lag,
+        consumer_id: lag.member.member_id,
+        instance_id: lag.member.instance_id,
+        client_id: lag.member.client_id,
+    };
+    namer.resource(
+        "KafkaConsumerLag",
+        address,
+        &[
+            ("kafka", &cluster_id),
+            ("consumer-group", &group_id),
+            ("lag", &name),
+            ("partition", &partition),
+        ],
+        body,
+    )
+}

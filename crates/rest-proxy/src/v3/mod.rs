@@ -1,0 +1,188 @@
+//! The API of resources: `/v3/clusters/...`, one file for each kind of resource.
+//!
+//! Every answer is a [`resource::Resource`] or a [`resource::List`] of them, with links to what belongs to it. The
+//! bodies are those of `kafka-rest`'s OpenAPI description of version 3.
+
+mod acls;
+mod brokers;
+mod clusters;
+mod configs;
+mod groups;
+mod lags;
+mod partitions;
+mod reassignments;
+pub mod records;
+mod replicas;
+mod resource;
+mod topics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::proxy::Proxy;
+pub(crate) use resource::Namer;
+
+/// The routes below `/v3`.
+pub(crate) fn routes() -> Router<Arc<Proxy>> {
+    Router::new()
+        .route("/clusters", get(clusters::list))
+        .route("/clusters/{cluster_id}", get(clusters::get))
+        .merge(of_brokers())
+        .merge(of_topics())
+        .merge(of_groups())
+        .route(
+            "/clusters/{cluster_id}/acls",
+            get(acls::search).post(acls::create).delete(acls::delete),
+        )
+        .route(
+            "/clusters/{cluster_id}/acls:batch",
+            post(acls::create_batch),
+        )
+}
+
+fn of_brokers() -> Router<Arc<Proxy>> {
+    Router::new()
+        .route(
+            "/clusters/{cluster_id}/broker-configs",
+            get(configs::list_of_cluster),
+        )
+        .route(
+            "/clusters/{cluster_id}/broker-configs:alter",
+            post(configs::alter_of_cluster),
+        )
+        .route(
+            "/clusters/{cluster_id}/broker-configs/{name}",
+            get(configs::get_of_cluster)
+                .put(configs::set_of_cluster)
+                .delete(configs::reset_of_cluster),
+        )
+        .route("/clusters/{cluster_id}/brokers", get(brokers::list))
+        .route(
+            "/clusters/{cluster_id}/brokers/{broker_id}",
+            get(brokers::get),
+        )
+        .route(
+            "/clusters/{cluster_id}/brokers/-/configs",
+            get(configs::list_of_brokers),
+        )
+        .route(
+            "/clusters/{cluster_id}/brokers/{broker_id}/configs",
+            get(configs::list_of_broker),
+        )
+        .route(
+            "/clusters/{cluster_id}/brokers/{broker_id}/configs:alter",
+            post(configs::alter_of_broker),
+        )
+        .route(
+            "/clusters/{cluster_id}/brokers/{broker_id}/configs/{name}",
+            get(configs::get_of_broker)
+                .put(configs::set_of_broker)
+                .delete(configs::reset_of_broker),
+        )
+        .route(
+            "/clusters/{cluster_id}/brokers/{broker_id}/partition-replicas",
+            get(replicas::of_broker),
+        )
+}
+
+fn of_topics() -> Router<Arc<Proxy>> {
+    Router::new()
+        .route(
+            "/clusters/{cluster_id}/topics",
+            get(topics::list).post(topics::create),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}",
+            get(topics::get)
+                .patch(topics::grow)
+                .delete(topics::delete),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/-/configs",
+            get(configs::list_of_topics),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/configs",
+            get(configs::list_of_topic),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/configs:alter",
+            post(configs::alter_of_topic),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/configs/{name}",
+            get(configs::get_of_topic)
+                .put(configs::set_of_topic)
+                .delete(configs::reset_of_topic),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions",
+            get(partitions::list),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}",
+            get(partitions::get),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/offset",
+            get(partitions::offsets),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/replicas",
+            get(replicas::of_partition),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/replicas/{broker_id}",
+            get(replicas::get),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/-/partitions/-/reassignment",
+            get(reassignments::all),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/-/reassignment",
+            get(reassignments::of_topic),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/reassignment",
+            get(reassignments::get),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/records",
+            post(records::stream),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/records:batch",
+            post(records::batch),
+        )
+}
+
+fn of_groups() -> Router<Arc<Proxy>> {
+    const GROUP: &str = "/clusters/{cluster_id}/consumer-groups/{consumer_group_id}";
+    Router::new()
+        .route("/clusters/{cluster_id}/consumer-groups", get(groups::list))
+        .route(GROUP, get(groups::get))
+        .route(&format!("{GROUP}/consumers"), get(groups::consumers))
+        .route(
+            &format!("{GROUP}/consumers/{{consumer_id}}"),
+            get(groups::consumer),
+        )
+        .route(
+            &format!("{GROUP}/consumers/{{consumer_id}}/assignments"),
+            get(groups::assignments),
+        )
+        .route(
+            &format!(
+                "{GROUP}/consumers/{{consumer_id}}/assignments/{{topic_name}}/partitions/{{partition_id}}"
+            ),
+            get(groups::assignment),
+        )
+        .route(&format!("{GROUP}/lag-summary"), get(lags::summary))
+        .route(&format!("{GROUP}/lags"), get(lags::list))
+        .route(
+            &format!("{GROUP}/lags/{{topic_name}}/partitions/{{partition_id}}"),
+            get(lags::get),
+        )
+}

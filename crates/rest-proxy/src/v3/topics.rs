@@ -1,0 +1,245 @@
+//! `/clusters/{cluster_id}/topics`: list, create, describe, grow, delete.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use client::admin::{NewTopic, TopicDescription};
+use serde::{Deserialize, Serialize};
+
+use super::resource::{List, Namer, Resource, list as list_of};
+use crate::error::RestError;
+use crate::links::{Links, Related};
+use crate::proxy::Proxy;
+
+/// `TopicData`.
+#[derive(Debug, Serialize)]
+pub(super) struct TopicData {
+    cluster_id: String,
+    topic_name: String,
+    is_internal: bool,
+    replication_factor: usize,
+    partitions_count: usize,
+    partitions: Related,
+    configs: Related,
+    partition_reassignments: Related,
+    authorized_operations: Vec<&'static str>,
+}
+
+/// `CreateTopicRequestData`.
+#[derive(Debug, Deserialize)]
+pub(super) struct CreateTopic {
+    topic_name: String,
+    partitions_count: Option<i32>,
+    replication_factor: Option<i16>,
+    #[serde(default)]
+    replicas_assignments: BTreeMap<i32, Vec<i32>>,
+    #[serde(default)]
+    configs: Vec<CreateConfig>,
+    #[serde(default)]
+    validate_only: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct CreateConfig {
+    name: String,
+    value: Option<String>,
+}
+
+/// `UpdatePartitionCountRequestData`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Grow {
+    partitions_count: i32,
+}
+
+/// The query of `GET .../topics/{topic_name}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct GetTopic {
+    #[serde(default)]
+    include_authorized_operations: bool,
+}
+
+/// `GET /clusters/{cluster_id}/topics`.
+pub(super) async fn list(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+) -> Result<Json<List<TopicData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let topics = admin.list_topics().await?;
+    let namer = proxy.namer(&links);
+    Ok(Json(list_of(
+        "KafkaTopicList",
+        links.to(&[&"clusters", &cluster_id, &"topics"]),
+        topics
+            .iter()
+            .map(|topic| resource(namer, &cluster_id, topic, Vec::new()))
+            .collect(),
+    )))
+}
+
+/// `POST /clusters/{cluster_id}/topics`: 201 and where it is, 200 when it was only checked.
+pub(super) async fn create(
+    State(proxy): State<Arc<Proxy>>,
+    Path(cluster_id): Path<String>,
+    links: Links,
+    body: Result<Json<CreateTopic>, JsonRejection>,
+) -> Result<Response, RestError> {
+    let Json(request) = body?;
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let topic = new_topic(request);
+    admin.create_topic(&topic).await?;
+    let described = if topic.validate_only {
+        planned(&topic)
+    } else {
+        admin.describe_topic(&topic.name).await?
+    };
+    let answer = Json(resource(
+        proxy.namer(&links),
+        &cluster_id,
+        &described,
+        Vec::new(),
+    ));
+    if topic.validate_only {
+        return Ok(answer.into_response());
+    }
+    let location = links.to(&[&"clusters", &cluster_id, &"topics", &topic.name]);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
+}
+
+fn new_topic(request: CreateTopic) -> NewTopic {
+    let configs = request.configs.into_iter();
+    NewTopic {
+        name: request.topic_name,
+        partitions: request.partitions_count,
+        replication_factor: request.replication_factor,
+        assignments: request.replicas_assignments,
+        configs: configs
+            .filter_map(|config| Some((config.name, config.value?)))
+            .collect(),
+        validate_only: request.validate_only,
+    }
+}
+
+/// A topic that was only checked, as far as the request says what it would be.
+fn planned(topic: &NewTopic) -> TopicDescription {
+    let replicas = topic
+        .assignments
+        .values()
+        .next()
+        .cloned()
+        .unwrap_or_else(|| {
+            vec![0; usize::try_from(topic.replication_factor.unwrap_or(0)).unwrap_or(0)]
+        });
+    let count = match topic.partitions {
+        Some(count) => usize::try_from(count).unwrap_or(0),
+        None => topic.assignments.len(),
+    };
+    let partition = |index: usize| client::admin::PartitionDescription {
+        partition: i32::try_from(index).unwrap_or(i32::MAX),
+        leader: None,
+        leader_epoch: -1,
+        replicas: replicas.clone(),
+        isr: Vec::new(),
+        offline: Vec::new(),
+    };
+    TopicDescription {
+        name: topic.name.clone(),
+        topic_id: base::TopicId::ZERO,
+        is_internal: false,
+        partitions: (0..count).map(partition).collect(),
+    }
+}
+
+/// `GET /clusters/{cluster_id}/topics/{topic_name}`.
+pub(super) async fn get(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+    links: Links,
+    query: Result<Query<GetTopic>, QueryRejection>,
+) -> Result<Json<Resource<TopicData>>, RestError> {
+    let Query(query) = query?;
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let topic = admin.describe_topic(&topic_name).await?;
+    let operations = if query.include_authorized_operations {
+        admin.topic_operations(&topic_name).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Json(resource(
+        proxy.namer(&links),
+        &cluster_id,
+        &topic,
+        operations,
+    )))
+}
+
+/// `PATCH /clusters/{cluster_id}/topics/{topic_name}`: more partitions.
+pub(super) async fn grow(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+    links: Links,
+    body: Result<Json<Grow>, JsonRejection>,
+) -> Result<Json<Resource<TopicData>>, RestError> {
+    let Json(request) = body?;
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    admin
+        .create_partitions(&topic_name, request.partitions_count)
+        .await?;
+    let topic = admin.describe_topic(&topic_name).await?;
+    Ok(Json(resource(
+        proxy.namer(&links),
+        &cluster_id,
+        &topic,
+        Vec::new(),
+    )))
+}
+
+/// `DELETE /clusters/{cluster_id}/topics/{topic_name}`.
+pub(super) async fn delete(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+) -> Result<StatusCode, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    admin.delete_topic(&topic_name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn resource(
+    namer: Namer<'_>,
+    cluster_id: &str,
+    topic: &TopicDescription,
+    authorized_operations: Vec<&'static str>,
+) -> Resource<TopicData> {
+    let name = &topic.name;
+    let links = namer.links;
+    let body = TopicData {
+        cluster_id: cluster_id.to_owned(),
+        topic_name: name.clone(),
+        is_internal: topic.is_internal,
+        replication_factor: topic.replication_factor(),
+        partitions_count: topic.partitions.len(),
+        partitions: links.related(&[&"clusters", &cluster_id, &"topics", name, &"partitions"]),
+        configs: links.related(&[&"clusters", &cluster_id, &"topics", name, &"configs"]),
+        partition_reassignments: links.related(&[
+            &"clusters",
+            &cluster_id,
+            &"topics",
+            name,
+            &"partitions",
+            &"-",
+            &"reassignment",
+        ]),
+        authorized_operations,
+    };
+    namer.resource(
+        "KafkaTopic",
+        links.to(&[&"clusters", &cluster_id, &"topics", name]),
+        &[("kafka", &cluster_id), ("topic", name)],
+        body,
+    )
+}

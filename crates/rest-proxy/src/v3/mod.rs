@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Router<Arc<Proxy>> {
         .route("/clusters/{cluster_id}", get(clusters::get))
         .merge(of_brokers())
         .merge(of_topics())
+        .merge(of_partitions())
         .merge(of_groups())
         .route(
             "/clusters/{cluster_id}/acls",
@@ -95,9 +96,7 @@ fn of_topics() -> Router<Arc<Proxy>> {
         )
         .route(
             "/clusters/{cluster_id}/topics/{topic_name}",
-            get(topics::get)
-                .patch(topics::grow)
-                .delete(topics::delete),
+            get(topics::get).patch(topics::grow).delete(topics::delete),
         )
         .route(
             "/clusters/{cluster_id}/topics/-/configs",
@@ -117,6 +116,18 @@ fn of_topics() -> Router<Arc<Proxy>> {
                 .put(configs::set_of_topic)
                 .delete(configs::reset_of_topic),
         )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/records",
+            post(records::stream),
+        )
+        .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/records:batch",
+            post(records::batch),
+        )
+}
+
+fn of_partitions() -> Router<Arc<Proxy>> {
+    Router::new()
         .route(
             "/clusters/{cluster_id}/topics/{topic_name}/partitions",
             get(partitions::list),
@@ -148,14 +159,6 @@ fn of_topics() -> Router<Arc<Proxy>> {
         .route(
             "/clusters/{cluster_id}/topics/{topic_name}/partitions/{partition_id}/reassignment",
             get(reassignments::get),
-        )
-        .route(
-            "/clusters/{cluster_id}/topics/{topic_name}/records",
-            post(records::stream),
-        )
-        .route(
-            "/clusters/{cluster_id}/topics/{topic_name}/records:batch",
-            post(records::batch),
         )
 }
 

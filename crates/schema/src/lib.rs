@@ -22,6 +22,7 @@ pub mod limits;
 pub mod model;
 pub mod parsed;
 pub mod protobuf;
+pub mod serde;
 
 pub use avro::AvroSchema;
 pub use compatibility::{CompatibilityLevel, CompatibilityPolicy, Incompatibility};

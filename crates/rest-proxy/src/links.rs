@@ -4,7 +4,7 @@
 //! so that a link works from where the answer is read.
 
 use std::convert::Infallible;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::header::HOST;
@@ -107,8 +107,7 @@ pub(crate) fn resource_name(
 ) -> Option<String> {
     let mut name = format!("crn://{}", authority?);
     for (kind, value) in parts {
-        // A String takes whatever it is given.
-        let _ = write!(name, "/{kind}={value}");
+        name.push_str(&format!("/{kind}={value}"));
     }
     Some(name)
 }

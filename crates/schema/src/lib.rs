@@ -22,6 +22,8 @@ pub mod limits;
 pub mod model;
 pub mod parsed;
 pub mod protobuf;
+pub mod quality;
+pub mod rules;
 pub mod serde;
 
 pub use avro::AvroSchema;

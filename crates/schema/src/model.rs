@@ -113,10 +113,10 @@ pub struct Rule {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// Absent is accepted in a request; a condition then.
+    /// Absent is accepted in a request; a transform then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RuleKind>,
-    /// Absent: write.
+    /// Absent: WRITEREAD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<RuleMode>,
     /// The executor: `CEL`, `CEL_FIELD`, `JSONATA`, `ENCRYPT`, `ENCRYPT_PAYLOAD`, or one that only a client has.

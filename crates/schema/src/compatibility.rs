@@ -98,7 +98,7 @@ pub enum CompatibilityPolicy {
     Strict,
     /// As people mean it: an optional property may come and go.
     Lenient,
-    /// By the logical types.
+    /// By the letter, and by what Flink and Iceberg make of the types; the second part is not looked at.
     Logical,
 }
 

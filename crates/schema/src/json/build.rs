@@ -355,7 +355,14 @@ impl<'a> Builder<'_, 'a> {
         parts: &mut Vec<Kind>,
     ) -> Result<(), SchemaError> {
         let is_modern = site.draft.is_modern();
-        let has = |keywords: &[&str]| keywords.iter().any(|keyword| object.has(keyword));
+        // From 2019-09 on, no property at all is no rule for objects.
+        let is_said = |keyword: &str| match object.get(keyword) {
+            Some(Node::Object(members)) if is_modern && members.len() == 0 => {
+                !matches!(keyword, "properties" | "patternProperties")
+            }
+            value => value.is_some(),
+        };
+        let has = |keywords: &[&str]| keywords.iter().any(|keyword| is_said(keyword));
         if !used.array && (has(ARRAY_KEYWORDS) || (is_modern && has(MODERN_ARRAY_KEYWORDS))) {
             parts.push(Kind::Array(Box::new(self.array_rules(site, object)?)));
         }

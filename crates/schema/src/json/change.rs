@@ -202,11 +202,12 @@ changes! {
 impl ChangeKind {
     /// Whether data of the old schema stays valid under the new one, as the policy sees it.
     ///
-    /// Differs: Confluent's registry takes LOGICAL too, whose rules are not published; here it is LENIENT.
+    /// LOGICAL is STRICT here. Differs: Confluent's registry then also asks whether Flink and Iceberg could follow the
+    /// change of their types; that is not asked.
     pub(super) fn is_compatible(self, policy: CompatibilityPolicy) -> bool {
         match self.allowed() {
             Allowed::Strict => true,
-            Allowed::Lenient => policy != CompatibilityPolicy::Strict,
+            Allowed::Lenient => policy == CompatibilityPolicy::Lenient,
             Allowed::Never => false,
         }
     }

@@ -84,9 +84,9 @@ impl Part {
 /// The tags of every entity that has some.
 pub(super) fn inline(root: &Node) -> FieldTags {
     let mut tags = FieldTags::new();
-    visit(root, |name, _, node| {
+    visit(root, |name, _, node, is_alias| {
         let found = tags_of(node);
-        if !found.is_empty() {
+        if !found.is_empty() && !is_alias {
             tags.entry(name.to_owned()).or_default().extend(found);
         }
     });
@@ -108,7 +108,7 @@ pub(super) fn changed(
         .map(String::as_str)
         .collect();
     let mut places: Vec<(String, Vec<OwnedStep>)> = Vec::new();
-    visit(root, |name, steps, _| {
+    visit(root, |name, steps, _, _| {
         if wanted.remove(name) {
             places.push((name.to_owned(), steps.iter().map(OwnedStep::of).collect()));
         }
@@ -188,8 +188,9 @@ fn tags_of_object(object: &Object) -> Vec<String> {
         .collect()
 }
 
-/// Calls `seen` with the name, the way and the value of every entity.
-fn visit<'a>(root: &'a Node, seen: impl FnMut(&str, &[Step<'a>], &'a Node)) {
+/// Calls `seen` with the name, the way and the value of every entity. A property that is an object has two names,
+/// `object.home` and `object.home.object`; the second is told as an alias.
+fn visit<'a>(root: &'a Node, seen: impl FnMut(&str, &[Step<'a>], &'a Node, bool)) {
     let mut walk = Walk {
         seen,
         name: String::new(),
@@ -206,7 +207,7 @@ struct Walk<'a, F> {
     name_bytes: usize,
 }
 
-impl<'a, F: FnMut(&str, &[Step<'a>], &'a Node)> Walk<'a, F> {
+impl<'a, F: FnMut(&str, &[Step<'a>], &'a Node, bool)> Walk<'a, F> {
     /// Runs `inner` with `name` appended.
     fn named(&mut self, name: &str, inner: impl FnOnce(&mut Self)) {
         let length = self.name.len();
@@ -222,10 +223,10 @@ impl<'a, F: FnMut(&str, &[Step<'a>], &'a Node)> Walk<'a, F> {
         self.steps.truncate(length);
     }
 
-    fn entity(&mut self, node: &'a Node) {
+    fn entity(&mut self, node: &'a Node, is_alias: bool) {
         self.name_bytes += self.name.len();
         if self.name_bytes <= NAME_BYTES_MAX {
-            (self.seen)(&self.name, &self.steps, node);
+            (self.seen)(&self.name, &self.steps, node, is_alias);
         }
     }
 
@@ -297,9 +298,7 @@ impl<'a, F: FnMut(&str, &[Step<'a>], &'a Node)> Walk<'a, F> {
 
     fn object(&mut self, node: &'a Node, object: &'a Object, is_field: bool) {
         self.named("object", |walk| {
-            if !is_field {
-                walk.entity(node);
-            }
+            walk.entity(node, is_field);
             for keyword in ["properties", "definitions", "$defs"] {
                 let Some(members) = object.get(keyword).and_then(Node::object) else {
                     continue;
@@ -314,7 +313,7 @@ impl<'a, F: FnMut(&str, &[Step<'a>], &'a Node)> Walk<'a, F> {
                     walk.named(&scope, |walk| {
                         walk.stepped(&[Step::Member(keyword), Step::Member(name)], |walk| {
                             if is_properties {
-                                walk.entity(value);
+                                walk.entity(value, false);
                             }
                             walk.named(".", |walk| walk.schema(value, is_properties));
                         });

@@ -127,28 +127,24 @@ impl Comparison<'_> {
         original: Side<'_>,
         update: Side<'_>,
     ) -> Result<(), SchemaError> {
-        let names: BTreeSet<&String> = original
-            .rules
-            .properties
-            .keys()
-            .chain(update.rules.properties.keys())
-            .collect();
-        for name in names {
-            let path = format!("properties/{name}");
-            match (
-                original.rules.properties.get(name),
-                update.rules.properties.get(name),
-            ) {
-                (Some(&old), Some(&new)) => {
-                    self.child(found, &path, original.at(old), update.at(new))?
+        for (name, &old) in &original.rules.properties {
+            match update.rules.properties.get(name) {
+                Some(&new) => {
+                    let changes = self.pair(found, original.at(old), update.at(new))?;
+                    if !changes.is_empty() {
+                        self.take(found, &format!("properties/{name}"), &changes)?;
+                    }
                 }
-                (Some(&old), None) => {
-                    self.property_removed(found, &path, name, original, old, update)?
+                None => {
+                    let path = format!("properties/{name}");
+                    self.property_removed(found, &path, name, original, old, update)?;
                 }
-                (None, Some(&new)) => {
-                    self.property_added(found, &path, name, original, update, new)?
-                }
-                (None, None) => {}
+            }
+        }
+        for (name, &new) in &update.rules.properties {
+            if !original.rules.properties.contains_key(name) {
+                let path = format!("properties/{name}");
+                self.property_added(found, &path, name, original, update, new)?;
             }
         }
         Ok(())

@@ -239,6 +239,21 @@ const CASES: &[Case] = &[
 
 const CASES_2020: &[Case] = &[
     (
+        r#"{"properties":{},"maxProperties":1}"#,
+        r#"{"properties":{}}"#,
+        &[],
+    ),
+    (
+        r#"{"properties":{}}"#,
+        r#"{"properties":{"a":{}}}"#,
+        &["TYPE_CHANGED #/"],
+    ),
+    (
+        r#"{"items":true}"#,
+        r#"{"items":false}"#,
+        &["ADDITIONAL_ITEMS_REMOVED #/additionalItems"],
+    ),
+    (
         r#"{"prefixItems":[{"type":"string"}],"items":false}"#,
         r#"{"prefixItems":[{"type":"string"},{"type":"integer"}],"items":false}"#,
         &["ITEM_ADDED_TO_CLOSED_CONTENT_MODEL #/items/1"],
@@ -364,6 +379,24 @@ fn lenient_lets_optional_properties_come_and_go() {
     );
     assert!(!is_compatible(&open, &more, CompatibilityPolicy::Strict));
     assert!(is_compatible(&open, &more, CompatibilityPolicy::Lenient));
+    assert!(!is_compatible(&open, &more, CompatibilityPolicy::Logical));
+    // The policy holds within combinations as well.
+    let within = |schema: &JsonSchema| {
+        new(&format!(
+            r#"{{"oneOf":[{{"type":"null"}},{}]}}"#,
+            schema.canonical()
+        ))
+    };
+    assert!(!is_compatible(
+        &within(&open),
+        &within(&more),
+        CompatibilityPolicy::Strict
+    ));
+    assert!(is_compatible(
+        &within(&open),
+        &within(&more),
+        CompatibilityPolicy::Lenient
+    ));
     assert!(!is_compatible(
         &open,
         &demanding,

@@ -256,6 +256,13 @@ fn tags_are_read_and_written_where_they_belong() {
             .unwrap(),
         without
     );
+    // A property that is an object may be meant as a field or as a record.
+    let as_field = schema.with_tags(&tags(&[("object.home.address", "H")]), &FieldTags::new());
+    let as_record = schema.with_tags(
+        &tags(&[("object.home.address.object", "H")]),
+        &FieldTags::new(),
+    );
+    assert_eq!(as_field.unwrap(), as_record.unwrap());
     let error = schema
         .with_tags(&tags(&[("object.none", "A")]), &FieldTags::new())
         .unwrap_err();

@@ -21,14 +21,7 @@ const LISTED_MAX: usize = 1_000;
 
 /// What stands in the way of reading `writer`'s data with `reader`.
 pub(crate) fn reading(reader: &Model, writer: &Model) -> Result<Vec<Incompatibility>, SchemaError> {
-    let mut comparison = Comparison {
-        reader,
-        writer,
-        seen: HashMap::new(),
-        location: Vec::new(),
-        depth: 0,
-    };
-    let found = comparison.pair(reader.root, writer.root)?;
+    let found = Comparison::new(reader, writer).pair(reader.root, writer.root)?;
     Ok(found.as_ref().clone())
 }
 
@@ -40,7 +33,8 @@ enum Step {
 
 type Found = Rc<Vec<Incompatibility>>;
 
-struct Comparison<'a> {
+/// One comparison of two schemas, with what it has found so far.
+pub(crate) struct Comparison<'a> {
     reader: &'a Model,
     writer: &'a Model,
     /// None: being looked at.
@@ -50,6 +44,21 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
+    pub(crate) fn new(reader: &'a Model, writer: &'a Model) -> Self {
+        Self {
+            reader,
+            writer,
+            seen: HashMap::new(),
+            location: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Whether the one type reads what the other wrote.
+    pub(crate) fn reads(&mut self, reader: TypeId, writer: TypeId) -> Result<bool, SchemaError> {
+        Ok(self.pair(reader, writer)?.is_empty())
+    }
+
     fn pair(&mut self, reader: TypeId, writer: TypeId) -> Result<Found, SchemaError> {
         match self.seen.get(&(reader, writer)) {
             Some(Some(found)) => return Ok(Rc::clone(found)),

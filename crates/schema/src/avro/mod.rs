@@ -5,7 +5,7 @@
 //!
 //! `model` is the types, `parse` and `print` go from text to them and back, `names` is what a name and a default may
 //! be, `normalize` writes what means the same the same way, `compare` is schema resolution as a question, `tags`
-//! reads and changes `confluent:tags`.
+//! reads and changes `confluent:tags`; `value` is data, which `json`, `encode` and `decode` read and write.
 //!
 //! **Differs** from Java: what takes Java to a stack overflow is an error; a normalised schema keeps a default that
 //! fits another branch of a union than the first, which Confluent's drops.
@@ -18,12 +18,18 @@ use crate::format::{FieldTags, Format, ParseOptions};
 use crate::model::{ResolvedReference, SchemaType};
 
 mod compare;
+mod decode;
+mod encode;
+mod json;
 mod model;
 mod names;
 mod normalize;
 mod parse;
 mod print;
 mod tags;
+mod value;
+
+pub use value::{DataError, FieldContext, FieldType, Value};
 
 use model::{Kind, Model};
 
@@ -113,5 +119,7 @@ impl Format for AvroSchema {
     }
 }
 
+#[cfg(test)]
+mod data_tests;
 #[cfg(test)]
 mod tests;

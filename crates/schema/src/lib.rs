@@ -16,6 +16,7 @@ pub mod compatibility;
 pub mod error;
 pub mod format;
 pub mod guid;
+pub mod infer;
 pub mod json;
 mod json_text;
 pub mod limits;

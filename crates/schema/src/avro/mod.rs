@@ -33,6 +33,11 @@ pub use value::{DataError, FieldContext, FieldType, Value};
 
 use model::{Kind, Model};
 
+/// Whether `name` may name a type or a field.
+pub(crate) fn is_name(name: &str) -> bool {
+    names::check_name(name).is_none()
+}
+
 /// One Avro schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AvroSchema {

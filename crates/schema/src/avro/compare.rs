@@ -39,6 +39,8 @@ pub(crate) struct Comparison<'a> {
     writer: &'a Model,
     /// None: being looked at.
     seen: HashMap<(TypeId, TypeId), Option<Found>>,
+    /// What is found where all is well.
+    nothing: Found,
     location: Vec<Step>,
     depth: usize,
 }
@@ -49,6 +51,7 @@ impl<'a> Comparison<'a> {
             reader,
             writer,
             seen: HashMap::new(),
+            nothing: Rc::default(),
             location: Vec::new(),
             depth: 0,
         }
@@ -60,9 +63,13 @@ impl<'a> Comparison<'a> {
     }
 
     fn pair(&mut self, reader: TypeId, writer: TypeId) -> Result<Found, SchemaError> {
+        if self.is_plain(reader, writer) {
+            // Most of any comparison, and not worth remembering.
+            return Ok(Rc::clone(&self.nothing));
+        }
         match self.seen.get(&(reader, writer)) {
             Some(Some(found)) => return Ok(Rc::clone(found)),
-            Some(None) => return Ok(Rc::new(Vec::new())),
+            Some(None) => return Ok(Rc::clone(&self.nothing)),
             None => {}
         }
         if self.seen.len() >= COMPARISONS_MAX {
@@ -83,9 +90,28 @@ impl<'a> Comparison<'a> {
         let result = self.compare(reader, writer, &mut found);
         self.depth -= 1;
         result?;
-        let found = Rc::new(found);
+        let found = if found.is_empty() {
+            Rc::clone(&self.nothing)
+        } else {
+            Rc::new(found)
+        };
         self.seen.insert((reader, writer), Some(Rc::clone(&found)));
         Ok(found)
+    }
+
+    /// Whether a primitive type is read by one, alone or in a union.
+    fn is_plain(&self, reader: TypeId, writer: TypeId) -> bool {
+        let Kind::Primitive(wrote) = self.writer.get(writer).kind else {
+            return false;
+        };
+        let reads = |id: &TypeId| match self.reader.get(*id).kind {
+            Kind::Primitive(reads) => promotes(wrote, reads),
+            _ => false,
+        };
+        match &self.reader.get(reader).kind {
+            Kind::Union(branches) => branches.iter().any(reads),
+            _ => reads(&reader),
+        }
     }
 
     fn pair_at(

@@ -345,7 +345,7 @@ fn sample(
 }
 
 /// The schema as a later version might have it; often one that can read it.
-fn evolve(json: &mut Json, choices: &mut impl Iterator<Item = u8>) {
+pub(super) fn evolve(json: &mut Json, choices: &mut impl Iterator<Item = u8>) {
     let choice = choices.next().unwrap_or(0);
     match json {
         Json::String(name) if choice.is_multiple_of(3) => {

@@ -6,6 +6,7 @@
 //! `model` is the types, `parse` and `print` go from text to them and back, `names` is what a name and a default may
 //! be, `normalize` writes what means the same the same way, `compare` is schema resolution as a question, `tags`
 //! reads and changes `confluent:tags`; `value` is data, which `json`, `encode` and `decode` read and write.
+//! `propose` makes a compatible schema of one that is not.
 //!
 //! **Differs** from Java: what takes Java to a stack overflow is an error; a normalised schema keeps a default that
 //! fits another branch of a union than the first, which Confluent's drops.
@@ -26,9 +27,11 @@ mod names;
 mod normalize;
 mod parse;
 mod print;
+mod propose;
 mod tags;
 mod value;
 
+pub use propose::{Alteration, Compatible};
 pub use value::{DataError, FieldContext, FieldType, Value};
 
 use model::{Kind, Model};

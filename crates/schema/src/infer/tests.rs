@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::avro::AvroSchema;
 use crate::format::{Format, ParseOptions};
+use crate::parsed::ParsedSchema;
 
 fn inference(records: &[Json]) -> Inference {
     let mut inference = Inference::new("orders", Some("com.example"));
@@ -214,6 +215,13 @@ proptest! {
         let schema = AvroSchema::parse(&proposal.schema, &[], options);
         prop_assert!(schema.is_ok(), "{:?} {}", schema, proposal.schema);
         prop_assert_eq!(proposal.records, u64::try_from(records.len()).unwrap());
-        prop_assert!(inference.propose(SchemaType::Json).is_ok());
+        for schema_type in [SchemaType::Json, SchemaType::Protobuf] {
+            let Ok(proposal) = inference.propose(schema_type) else {
+                prop_assert_eq!(schema_type, SchemaType::Protobuf);
+                continue;
+            };
+            let schema = ParsedSchema::parse(schema_type, &proposal.schema, &[], options);
+            prop_assert!(schema.is_ok(), "{:?} {}", schema, proposal.schema);
+        }
     }
 }

@@ -15,6 +15,8 @@ pub enum IoOp {
     JournalAllocate,
     /// Batches written to a segment file.
     SegmentWrite,
+    /// An index of aborted transactions, written and renamed.
+    TxnIndexWrite,
     /// `fdatasync` of a segment file.
     SegmentSync,
     /// The directory of a log synced, after files appeared in it. Told of afterwards, never made to fail.
@@ -37,9 +39,9 @@ pub trait FaultHook: Send + Sync + fmt::Debug {
     fn before(&self, op: IoOp) -> Option<io::Error>;
 
     /// `op` on `path` has happened, and what the file holds now is on stable storage. Told of each file after
-    /// [`IoOp::JournalWrite`], [`IoOp::JournalAllocate`], [`IoOp::SegmentSync`] (of a directory: everything below it)
-    /// and [`IoOp::CheckpointWrite`]; after [`IoOp::DirectorySync`] only the names in it are. The cleaner's files are not told
-    /// of.
+    /// [`IoOp::JournalWrite`], [`IoOp::JournalAllocate`], [`IoOp::SegmentSync`] (of a directory: everything below it),
+    /// [`IoOp::CleanerWrite`] and [`IoOp::CheckpointWrite`]; after [`IoOp::DirectorySync`] only the names in it are. After
+    /// [`IoOp::CleanerSwap`] a file that was synced under another name has this one, which is durable with its directory's sync.
     ///
     /// Called on the thread that does the I/O, before anybody hears of it.
     fn after(&self, op: IoOp, path: &Path) {

@@ -299,3 +299,38 @@ fn broken_at(keyed: &Keyed, dir: &Path, kind: io::ErrorKind, step: usize) -> boo
     check_image(keyed, image.path(), &what);
     true
 }
+
+/// The power goes, and with it one of several segments that were never synced. The ones behind it are there, so that in a
+/// compacted log it could be taken for a segment of which compaction left nothing; the journal knows better.
+#[test]
+fn a_segment_that_was_lost_behind_the_checkpoint_comes_from_the_journal() {
+    for checkpointed in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keyed = Keyed::new(options(dir.path()), &compacted());
+        keyed.put(&[(1, true), (2, true)], 1, false, Compression::None);
+        if checkpointed {
+            wait_flushed(&keyed.log());
+            keyed.storage.checkpoint().unwrap();
+        }
+        for n in 0..90u16 {
+            keyed.put(
+                &[(n % 9, true), (100 + n, true)],
+                1,
+                false,
+                Compression::None,
+            );
+        }
+        wait_flushed(&keyed.log());
+        let image = tempfile::tempdir().unwrap();
+        crash_image(dir.path(), image.path());
+        let bases: Vec<i64> = keyed.log().segments().iter().map(|one| one.base).collect();
+        assert!(bases.len() > 4, "{bases:?}");
+        let lost = keyed.log().dir().join(format!("{:020}.log", bases[2]));
+        let lost = image.path().join(lost.strip_prefix(dir.path()).unwrap());
+        std::fs::remove_file(lost).unwrap();
+        let specs = vec![spec(1, 0, &compacted())];
+        let (storage, report) = open_at(options(image.path()), specs, &keyed.clock);
+        assert!(report.offline.is_empty(), "{report:?}");
+        keyed.check(&storage, 0);
+    }
+}

@@ -138,7 +138,13 @@ impl<'a> Output<'a> {
     fn write_all(&mut self, transactions: &[u8]) -> io::Result<()> {
         self.write()?;
         self.file.sync_all()?;
-        let (store, name) = (&self.log.context.store, &self.log.name);
+        let context = &self.log.context;
+        let (store, name) = (&context.store, &self.log.name);
+        let synced = |part| {
+            let path = aside(store, name, self.view.base, part);
+            context.faults.done(IoOp::CleanerWrite, &path);
+        };
+        synced(SegmentPart::Log);
         let parts = [
             (SegmentPart::OffsetIndex, self.entries.offsets.as_slice()),
             (SegmentPart::TimeIndex, &self.entries.times),
@@ -149,6 +155,7 @@ impl<'a> Output<'a> {
                 let file = File::create(aside(store, name, self.view.base, part))?;
                 file.write_all_at(bytes, 0)?;
                 file.sync_all()?;
+                synced(part);
             }
         }
         Ok(())

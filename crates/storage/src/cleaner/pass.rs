@@ -18,6 +18,7 @@ use crate::cleaner::select::{Cleanable, group};
 use crate::cleaner::transactions::CleanedTransactions;
 use crate::cleaner::{CleanError, CleanReport, CleanerConfig};
 use crate::config::LogConfig;
+use crate::fault::IoOp;
 use crate::io::{LockExt, read_full_at};
 use crate::log::index::{SegmentReader, SegmentView};
 use crate::log::producer::AbortedTxn;
@@ -90,7 +91,11 @@ impl Pass<'_> {
             first_dirty,
             changed_to: changed_to.max(first_dirty),
         };
-        progress::write(&self.log.dir(), progress).map_err(CleanError::io("note the progress"))
+        let dir = self.log.dir();
+        progress::write(&dir, progress).map_err(CleanError::io("note the progress"))?;
+        let faults = &self.log.context.faults;
+        faults.done(IoOp::CleanerWrite, &progress::path(&dir));
+        Ok(())
     }
 
     /// The aborted transactions with a batch in a range.

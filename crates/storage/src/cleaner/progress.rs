@@ -5,14 +5,14 @@
 //! <offset>          the first dirty offset: what lies below was part of a pass that was completed
 //! <offset>          up to here a pass may have changed the log, completed or not
 //! ```
-//! Losing it costs one pass over the whole log, nothing else. The second offset is written before a pass changes
+//! Losing it costs one pass over the whole log, unless the checkpoint is lost with it: then gaps count as losses. The second offset is written before a pass changes
 //! anything: it tells a reader of all the files that a gap between offsets is not a loss.
 //!
 //! Differs: Kafka keeps one such file for all logs of a directory and has to remove a deleted topic's lines from it. Here the
 //! file goes with its log.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::io::write_atomic;
 
@@ -27,7 +27,7 @@ pub(crate) struct Progress {
 
 /// Reads the file of the log in `dir`; `None` when it was never cleaned or the file is damaged.
 pub(crate) fn read(dir: &Path) -> Option<Progress> {
-    let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
+    let text = std::fs::read_to_string(path(dir)).ok()?;
     let mut lines = text.lines();
     if lines.next()? != "0" {
         return None;
@@ -40,10 +40,15 @@ pub(crate) fn read(dir: &Path) -> Option<Progress> {
     (sound && lines.next().is_none()).then_some(progress)
 }
 
+/// Where it is.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(FILE)
+}
+
 /// Replaces the file, durably.
 pub(crate) fn write(dir: &Path, progress: Progress) -> io::Result<()> {
     let text = format!("0\n{}\n{}\n", progress.first_dirty, progress.changed_to);
-    write_atomic(&dir.join(FILE), text.as_bytes(), true)
+    write_atomic(&path(dir), text.as_bytes(), true)
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ use std::time::Duration;
 use base::{TopicId, Uuid};
 
 use crate::cleaner::output::{SUFFIX, aside};
-use crate::io::{be, sync_dir, write_atomic};
+use crate::fault::IoOp;
+use crate::io::{Faults, be, sync_dir, write_atomic};
 use crate::log::LogCheckpoint;
 use crate::log::index::SegmentView;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
@@ -104,12 +105,13 @@ impl SwapRecord {
 
     /// Commits: from here on the swap happens, if not now then at the next start. After an error it does not, unless
     /// the error is the outer one, which leaves that open.
-    pub(crate) fn write(&self, dir: &Path) -> io::Result<io::Result<()>> {
+    pub(crate) fn write(&self, dir: &Path, faults: &Faults) -> io::Result<io::Result<()>> {
         let Err(error) = write_atomic(&path(dir), &self.encode(), true) else {
+            faults.done(IoOp::CleanerWrite, &path(dir));
             return Ok(Ok(()));
         };
         if path(dir).exists() {
-            forget(dir)?;
+            forget(dir, faults)?;
         }
         Ok(Err(error))
     }
@@ -125,17 +127,23 @@ impl SwapRecord {
     }
 
     /// Renames the new files over the first segment's. Those that are not there were renamed before.
-    pub(crate) fn adopt(&self, store: &LocalDir, name: &LogName) -> io::Result<()> {
+    pub(crate) fn adopt(
+        &self,
+        store: &LocalDir,
+        name: &LogName,
+        faults: &Faults,
+    ) -> io::Result<()> {
         for part in SegmentPart::ALL {
             let to = store.path(name, self.view.base, part);
             if part == SegmentPart::TxnIndex && !self.has_txn_index {
                 not_found_is_fine(std::fs::remove_file(to))?;
                 continue;
             }
-            not_found_is_fine(std::fs::rename(
-                aside(store, name, self.view.base, part),
-                to,
-            ))?;
+            let from = aside(store, name, self.view.base, part);
+            match std::fs::rename(from, &to) {
+                Ok(()) => faults.done(IoOp::CleanerSwap, &to),
+                Err(error) => not_found_is_fine(Err(error))?,
+            }
         }
         store.replaced(name, self.view.base);
         Ok(())
@@ -153,9 +161,16 @@ pub(crate) fn read(dir: &Path) -> io::Result<Option<Option<SwapRecord>>> {
 }
 
 /// The swap is in the checkpoint.
-pub(crate) fn forget(dir: &Path) -> io::Result<()> {
+pub(crate) fn forget(dir: &Path, faults: &Faults) -> io::Result<()> {
     not_found_is_fine(std::fs::remove_file(path(dir)))?;
-    sync_dir(dir)
+    sync_names(dir, faults)
+}
+
+/// Makes the names in a log's directory durable.
+pub(crate) fn sync_names(dir: &Path, faults: &Faults) -> io::Result<()> {
+    sync_dir(dir)?;
+    faults.done(IoOp::DirectorySync, dir);
+    Ok(())
 }
 
 /// Finishes or undoes, at a start, what a pass was doing when the process ended: its files, and what the checkpoint
@@ -164,6 +179,7 @@ pub(crate) fn complete(
     store: &LocalDir,
     name: &LogName,
     saved: Option<&mut LogCheckpoint>,
+    faults: &Faults,
 ) -> io::Result<bool> {
     let dir = store.dir(name);
     let found = read(&dir)?;
@@ -177,7 +193,7 @@ pub(crate) fn complete(
                 "a compaction was committed, but its segment is another one");
             return Ok(true);
         }
-        record.adopt(store, name)?;
+        record.adopt(store, name, faults)?;
         let length = store.length(name, record.view.base, SegmentPart::Log)?;
         if length != Some(record.view.size) {
             tracing::error!(log = ?name, base = record.view.base,
@@ -193,7 +209,7 @@ pub(crate) fn complete(
             }
             tracing::info!(log = ?name, base = record.view.base, "finished a compaction");
         }
-        sync_dir(&dir)?;
+        sync_names(&dir, faults)?;
     } else if found.is_some() {
         tracing::error!(log = ?name, "the record of a compaction is damaged; ignoring it");
     }

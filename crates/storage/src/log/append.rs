@@ -143,8 +143,8 @@ impl PartitionLog {
         let mut state = self.state.locked();
         let appended = self.take_up(&mut state, &tail.header, marker, Lsn::ZERO);
         if let Some(aborted) = appended.1 {
-            self.write_aborted(&mut io, &[aborted])
-                .map_err(AppendError::Storage)?;
+            io.aborted.push(aborted);
+            self.write_aborted(&mut io).map_err(AppendError::Storage)?;
             state.aborted.push(aborted);
         }
         state.flushed = state.log_end;

@@ -56,6 +56,8 @@ pub(crate) struct IoState {
     pub(crate) unsynced_records: i64,
     /// When the oldest of them was written, for `flush.ms`.
     pub(crate) unsynced_since: Option<base::Timestamp>,
+    /// Transactions whose abort is in a segment and not in its index yet: the disk was full.
+    pub(crate) aborted: Vec<AbortedTxn>,
 }
 
 impl Active {
@@ -90,6 +92,7 @@ impl PartitionLog {
     }
 
     pub(crate) fn flush_locked(&self, io: &mut IoState) -> Result<bool, StorageError> {
+        self.write_aborted(io)?;
         loop {
             let (batches, config) = {
                 let state = self.state.locked();
@@ -125,8 +128,8 @@ impl PartitionLog {
                 let (written, after) = rest.split_at(count);
                 self.publish(io, written);
                 self.write_back(io);
-                let aborted: Vec<AbortedTxn> = written.iter().filter_map(|t| t.aborted).collect();
-                self.write_aborted(io, &aborted)?;
+                io.aborted.extend(written.iter().filter_map(|t| t.aborted));
+                self.write_aborted(io)?;
                 rest = after;
             }
             self.write_epochs(io)?;
@@ -369,13 +372,9 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Appends to the index of aborted transactions.
-    pub(crate) fn write_aborted(
-        &self,
-        io: &mut IoState,
-        aborted: &[AbortedTxn],
-    ) -> Result<(), StorageError> {
-        let Some(active) = io.active.as_ref().filter(|_| !aborted.is_empty()) else {
+    /// Appends what is to be appended to the index of aborted transactions. What a full disk has no room for stays.
+    pub(crate) fn write_aborted(&self, io: &mut IoState) -> Result<(), StorageError> {
+        let Some(active) = io.active.as_ref().filter(|_| !io.aborted.is_empty()) else {
             return Ok(());
         };
         let base = active.view.base;
@@ -388,14 +387,17 @@ impl PartitionLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(self.write_failed(error)),
         };
-        for txn in aborted {
+        for txn in &io.aborted {
             put_aborted(txn, &mut bytes);
         }
-        let put = self
-            .context
-            .store
-            .put(&self.name, base, SegmentPart::TxnIndex, &bytes);
-        put.map_err(|error| self.write_failed(error))
+        let context = &self.context;
+        let put = context.faults.check(IoOp::TxnIndexWrite).and_then(|()| {
+            let part = SegmentPart::TxnIndex;
+            context.store.put(&self.name, base, part, &bytes)
+        });
+        put.map_err(|error| self.write_failed(error))?;
+        io.aborted.clear();
+        Ok(())
     }
 
     /// Writes `leader-epoch-checkpoint` when it is behind.

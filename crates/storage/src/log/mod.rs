@@ -14,6 +14,7 @@
 //! - The tail begins at `flushed` and has no gaps; the order of a partition's frames in the journal is offset order.
 //! - Segments hold only what is durable in the journal (or what was acknowledged without it).
 
+pub(crate) mod aborted_index;
 mod append;
 mod batch_reader;
 mod checkpoint;

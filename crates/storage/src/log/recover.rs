@@ -25,7 +25,7 @@ use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
 };
 use crate::log::producer::{AbortedTxn, ProducerStates};
-use crate::log::{LogCheckpoint, RemoteList};
+use crate::log::{LogCheckpoint, RemoteList, aborted_index};
 use crate::lsn::Lsn;
 use crate::store::{LocalDir, LogName, SegmentPart, SegmentStore};
 use crate::wal::scan::{JournalScan, ScannedFrame};
@@ -189,7 +189,7 @@ fn scan_segments(input: &RecoveryInput<'_>, found: &mut LogRecovery) -> Result<(
     apply_removed(input, found, first);
     scan_from_point(input, found, &kept, synced)?;
     found.epochs.truncate_from_end(found.log_end);
-    found.aborted = load_aborted(input, &found.segments)?;
+    found.aborted = aborted_index::load(store, name, &found.segments)?;
     Ok(())
 }
 
@@ -425,9 +425,12 @@ fn scan_from_point(
     Ok(())
 }
 
-/// Whether offsets before `offset` may be missing: they are dense unless the log is compacted, or was.
+/// Whether offsets before `offset` may be missing: they are dense unless the log is compacted, or was. A pass changes only what
+/// lies below the checkpoint that was there when it began, so what is missing behind it is lost, and the journal has it.
 fn rewritten(input: &RecoveryInput<'_>, offset: i64) -> bool {
-    input.config.cleanup_policy.compact || offset <= input.cleaned
+    let point = input.checkpoint.map(|checkpoint| checkpoint.recovery_point);
+    let is_compacted = input.config.cleanup_policy.compact;
+    offset <= input.cleaned || (is_compacted && point.is_some_and(|point| offset <= point))
 }
 
 /// What the checkpoint says of a segment that lies wholly below the recovery point.
@@ -570,6 +573,7 @@ fn scan_one(
     } = start;
     let mut expected = expected;
     let mut entries = IndexEntries::default();
+    let mut aborted = Vec::new();
     let mut reader = BatchReader::new(input.store, input.name, view.base, position, size);
     let mut at = position;
     while let Some((header, bytes)) = reader.next_valid(expected)? {
@@ -582,7 +586,7 @@ fn scan_one(
             None
         };
         if header.base_offset >= found.scan_from {
-            found.producers.apply(&header, marker, Lsn::ZERO);
+            aborted.extend(found.producers.apply(&header, marker, Lsn::ZERO));
             found
                 .epochs
                 .assign(header.partition_leader_epoch, header.base_offset);
@@ -597,6 +601,8 @@ fn scan_one(
         expected = header.next_offset();
     }
     put_index(input, &view, &entries)?;
+    let (store, name) = (input.store, input.name);
+    aborted_index::restore(store, name, view.base, expected, &aborted)?;
     view.offset_entries += (entries.offsets.len() / OFFSET_ENTRY_LEN) as u32;
     view.time_entries += (entries.times.len() / TIME_ENTRY_LEN) as u32;
     view.size = at;
@@ -730,32 +736,4 @@ fn valid_batch_behind(
         }
     }
     Ok(false)
-}
-
-fn load_aborted(
-    input: &RecoveryInput<'_>,
-    segments: &[SegmentView],
-) -> Result<Vec<AbortedTxn>, Unusable> {
-    const ENTRY_LEN: usize = 34;
-    let mut all = Vec::new();
-    for segment in segments {
-        let path = input
-            .store
-            .path(input.name, segment.base, SegmentPart::TxnIndex);
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error.into()),
-        };
-        for entry in bytes.chunks_exact(ENTRY_LEN) {
-            let field = |at| be::i64(entry, at).unwrap_or(-1);
-            all.push(AbortedTxn {
-                producer_id: base::ProducerId(field(2)),
-                first_offset: base::Offset(field(10)),
-                last_offset: base::Offset(field(18)),
-                last_stable_offset: base::Offset(field(26)),
-            });
-        }
-    }
-    Ok(all)
 }

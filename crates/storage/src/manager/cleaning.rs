@@ -24,7 +24,7 @@ use crate::cleaner::{CleanError, CleanReport, CleanerConfig, CleanerReport, prog
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::fault::IoOp;
-use crate::io::{LockExt, is_disk_full, sync_dir};
+use crate::io::{LockExt, is_disk_full};
 use crate::log::index::{SegmentReader, SegmentView};
 use crate::log::{LogCheckpoint, LogState, PartitionLog};
 use crate::lsn::Lsn;
@@ -401,9 +401,9 @@ impl Inner {
         self.context
             .faults
             .check(IoOp::CleanerSwap)
-            .and_then(|()| sync_dir(&dir))
+            .and_then(|()| swap::sync_names(&dir, &self.context.faults))
             .map_err(CleanError::io("commit a cleaned segment"))?;
-        match record.write(&dir) {
+        match record.write(&dir, &self.context.faults) {
             Ok(written) => written.map_err(CleanError::io("commit a cleaned segment"))?,
             Err(error) => return Err(self.broken(log, error)),
         }
@@ -437,7 +437,7 @@ impl Inner {
         {
             let mut state = log.state.locked();
             log.swaps.fetch_add(1, Ordering::AcqRel);
-            record.adopt(store, &log.name)?;
+            record.adopt(store, &log.name, faults)?;
             record.patch(&mut state.segments);
             state.hints.clear();
             let ended_here = record.view.base..end;
@@ -452,7 +452,7 @@ impl Inner {
         for segment in group.iter().skip(1) {
             store.remove(&log.name, segment.base, Duration::from_millis(delay))?;
         }
-        sync_dir(&log.dir())?;
+        swap::sync_names(&log.dir(), faults)?;
         faults.check(IoOp::CleanerSwap)
     }
 
@@ -466,7 +466,7 @@ impl Inner {
         self.context
             .faults
             .check(IoOp::CleanerSwap)
-            .and_then(|()| swap::forget(dir))
+            .and_then(|()| swap::forget(dir, &self.context.faults))
             .map_err(|error| StorageError::io("finish a compaction in", dir, error))
     }
 
@@ -492,7 +492,7 @@ impl Inner {
         let store = &self.context.store;
         let dir = store.dir(name);
         let failed = |error| StorageError::io("finish a compaction in", &dir, error);
-        if swap::complete(store, name, saved).map_err(failed)? {
+        if swap::complete(store, name, saved, &self.context.faults).map_err(failed)? {
             self.cleaner.completed.locked().push(dir.clone());
         }
         swap::remove_leftovers(store, name).map_err(failed)
@@ -503,7 +503,7 @@ impl Inner {
         for dir in self.cleaner.completed.locked().drain(..) {
             // A log of another topic of this name may have been set aside with its directory.
             if dir.exists() {
-                swap::forget(&dir)
+                swap::forget(&dir, &self.context.faults)
                     .map_err(|error| StorageError::io("finish a compaction in", dir, error))?;
             }
         }
@@ -521,11 +521,13 @@ impl Inner {
         if checkpointed {
             return i64::MIN;
         }
-        if config.cleanup_policy.compact {
-            return i64::MAX;
+        let dir = self.context.store.dir(name);
+        match progress::read(&dir) {
+            Some(progress) => progress.changed_to,
+            // It was cleaned, and nothing says how far.
+            None if config.cleanup_policy.compact && progress::path(&dir).exists() => i64::MAX,
+            None => i64::MIN,
         }
-        let progress = progress::read(&self.context.store.dir(name));
-        progress.map_or(i64::MIN, |progress| progress.changed_to)
     }
 }
 

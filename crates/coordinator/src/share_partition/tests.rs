@@ -455,3 +455,28 @@ fn compacted_batches_are_archived() {
     assert_eq!(fetch(&mut partition, "a", &[(4, 7)]), [(4, 7, 2)]);
     assert_eq!(partition.start_offset(), Offset(4));
 }
+
+/// The start goes past the first gap and comes to the next one: that is where to read, not what lies before the start.
+#[test]
+fn a_gap_behind_the_start_is_not_read_again() {
+    let batches = [(30, 33, 0, 1), (37, 54, 2, 1), (64, 71, 0, 1)];
+    let mut partition = load(30, &batches);
+    assert_eq!(partition.next_fetch_offset(), Offset(30));
+    let fetch = Fetch {
+        aborted: &[(34, 36)],
+        ..Fetch::of("a", &[(30, 33), (34, 36)])
+    };
+    assert_eq!(fetch.run(&mut partition), [(30, 33, 2)]);
+    let accepted = Acknowledgement {
+        first_offset: 30,
+        last_offset: 33,
+        types: vec![1],
+    };
+    let write = partition.acknowledge("a", &[accepted], &LIMITS, at(1));
+    let write = write.unwrap().unwrap();
+    assert!(partition.written(write.id, true));
+    assert_eq!(partition.start_offset(), Offset(55));
+    assert_eq!(partition.next_fetch_offset(), Offset(55));
+    let again = Fetch::of("b", &[(55, 63), (64, 71)]).run(&mut partition);
+    assert_eq!(again, [(55, 63, 1), (64, 71, 2)]);
+}

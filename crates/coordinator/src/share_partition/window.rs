@@ -24,9 +24,10 @@ impl SharePartition {
 
     /// Where offsets that nothing is known of may begin, while there are any.
     pub(super) fn active_gaps(&self) -> Option<i64> {
-        self.gaps
-            .filter(|gaps| gaps.end == self.end && gaps.from <= gaps.end)
-            .map(|gaps| gaps.from)
+        let gaps = self.gaps.filter(|gaps| gaps.end == self.end)?;
+        // The start may have gone past gaps that turned out to be none: what lies before it is dealt with.
+        let from = gaps.from.max(self.start);
+        (from <= gaps.end).then_some(from)
     }
 
     /// What lies before `offset` has been seen.

@@ -23,8 +23,9 @@
 //! What is assigned depends on offsets that were reported, so that a shard which has just loaded may assign otherwise;
 //! what was assigned is in the log.
 //!
-//! Differs: topologies cannot be changed in a live group, and source topics cannot be patterns; that is so in Apache
-//! Kafka 4.4 too.
+//! Not here, as in Apache Kafka: topologies cannot be changed in a live group; source topics cannot be patterns, which
+//! `GroupCoordinatorService` of 4.3.1 refuses with the same words; and no warmup task is ever assigned, since
+//! `StickyTaskAssignor`, the only assignor, has none to give, so that `num.warmup.replicas` decides nothing.
 
 pub(crate) mod assignor;
 mod configured;

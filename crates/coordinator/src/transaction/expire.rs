@@ -1,4 +1,5 @@
-//! What time does: transactions past their timeout are aborted, transactional ids that nobody uses are removed.
+//! What time does: transactions past their timeout are aborted, transactional ids that nobody uses are removed, requests
+//! that wait for a slow log are answered.
 //! Source: `TransactionCoordinator.abortTimedOutTransactions`,
 //! `TransactionStateManager.removeExpiredTransactionalIds`.
 
@@ -21,11 +22,13 @@ impl TransactionCoordinator {
         }
         let sweep = self.timeouts_due.min(self.expiration_due);
         let retry = self.retries.first().map(|(at, _)| *at);
-        Some(retry.map_or(sweep, |retry| retry.min(sweep)))
+        let reply = self.reply_due.first().map(|(until, _)| *until);
+        [retry, reply].into_iter().flatten().chain([sweep]).min()
     }
 
     pub(super) fn run_due(&mut self) {
         let now = self.clock.monotonic();
+        self.answer_overdue(now);
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, id)) = self.retries.pop_first() {
                 self.complete(&id);

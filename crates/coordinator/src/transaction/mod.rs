@@ -65,6 +65,8 @@ use record::Decoded;
 
 /// How long after a failed append the completion of a transaction is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// The least time that a request waits for its append.
+const REPLY_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// The answer to one request. Responses are complete but for `throttle_time_ms`.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +150,8 @@ struct PendingCommit {
     changes: Vec<(Arc<str>, Option<Metadata>)>,
     /// The request that waits for it.
     reply: Option<(Token, Response)>,
+    /// Until when it waits.
+    reply_until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +178,8 @@ pub struct TransactionCoordinator {
     waiting: BTreeMap<Arc<str>, Vec<Token>>,
     /// Completions whose record failed, by when they are tried again.
     retries: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Appends that requests wait for, by until when.
+    reply_due: BTreeSet<(Timestamp, CommitId)>,
     /// Appends whose records could not be encoded.
     unencodable: Vec<CommitId>,
     out: Actions<TransactionCoordinator>,
@@ -197,6 +203,7 @@ impl TransactionCoordinator {
             next_commit: 0,
             waiting: BTreeMap::new(),
             retries: BTreeSet::new(),
+            reply_due: BTreeSet::new(),
             unencodable: Vec::new(),
             out: Vec::new(),
         }
@@ -264,7 +271,12 @@ impl TransactionCoordinator {
     }
 
     /// Appends what `metadata` says of a transactional id. `reply` is sent when it is durable, or as an error when
-    /// it is not.
+    /// it is not, or when that is not known after the transaction's timeout
+    /// (`TransactionStateManager.appendTransactionToLog`).
+    ///
+    /// Differs: a request waits for a second at least, since a log with one replica has no other delay in Kafka than
+    /// its page cache; and a transition that takes longer is not given up, so that a retry gets
+    /// CONCURRENT_TRANSACTIONS until it is known what became of it.
     fn append(&mut self, id: &Arc<str>, metadata: Metadata, reply: Option<(Token, Response)>) {
         self.append_all(vec![(Arc::clone(id), Some(metadata))], reply);
     }
@@ -285,13 +297,49 @@ impl TransactionCoordinator {
             .iter()
             .map(|(id, metadata)| record::encode(id, metadata.as_ref()))
             .collect();
-        self.commits
-            .insert(commit, PendingCommit { changes, reply });
+        let timeout = changes
+            .iter()
+            .filter_map(|(_, metadata)| metadata.as_ref())
+            .map(|metadata| Duration::from_millis(u64::try_from(metadata.timeout_ms).unwrap_or(0)))
+            .max()
+            .map(|timeout| timeout.max(REPLY_TIMEOUT_MIN));
+        let timeout = timeout.filter(|_| reply.is_some());
+        let reply_until = timeout.map(|timeout| self.clock.monotonic().after(timeout));
+        self.reply_due
+            .extend(reply_until.map(|until| (until, commit)));
+        let pending = PendingCommit {
+            changes,
+            reply,
+            reply_until,
+        };
+        self.commits.insert(commit, pending);
         match records {
             Ok(records) => self.out.push(Action::Append { commit, records }),
             Err(error) => {
                 tracing::warn!(%error, commit = commit.0, "transaction records do not encode");
                 self.unencodable.push(commit);
+            }
+        }
+    }
+
+    /// Takes out an append whose outcome is known.
+    fn take_commit(&mut self, commit: CommitId) -> Option<PendingCommit> {
+        let pending = self.commits.remove(&commit)?;
+        if let Some(until) = pending.reply_until {
+            self.reply_due.remove(&(until, commit));
+        }
+        Some(pending)
+    }
+
+    /// Answers who has waited for too long. What they asked for may still become durable, and then holds.
+    fn answer_overdue(&mut self, now: Timestamp) {
+        while let Some((_, commit)) = self.reply_due.first().filter(|(until, _)| *until <= now) {
+            let commit = *commit;
+            self.reply_due.pop_first();
+            let pending = self.commits.get_mut(&commit);
+            if let Some((token, response)) = pending.and_then(|pending| pending.reply.take()) {
+                let error = AppendError::TimedOut.to_error_code();
+                self.reply(token, response.into_error(error));
             }
         }
     }
@@ -378,7 +426,7 @@ impl TransactionCoordinator {
 
     fn finish(&mut self) -> Actions<Self> {
         while let Some(commit) = self.unencodable.pop() {
-            if let Some(pending) = self.commits.remove(&commit) {
+            if let Some(pending) = self.take_commit(commit) {
                 self.on_failed(pending, AppendError::TooLarge);
             }
         }
@@ -426,6 +474,7 @@ impl StateMachine for TransactionCoordinator {
         self.phase = Phase::Unloaded;
         self.unencodable.clear();
         self.retries.clear();
+        self.reply_due.clear();
         for pending in std::mem::take(&mut self.commits).into_values() {
             if let Some((token, response)) = pending.reply {
                 self.reply(token, response.into_error(ErrorCode::NotCoordinator));
@@ -439,18 +488,19 @@ impl StateMachine for TransactionCoordinator {
     }
 
     fn committed(&mut self, commit: CommitId) -> Actions<Self> {
-        while let Some(first) = self.commits.first_entry() {
-            if *first.key() > commit {
+        while let Some(first) = self.commits.keys().next().copied() {
+            if first > commit {
                 break;
             }
-            let pending = first.remove();
-            self.on_durable(pending);
+            if let Some(pending) = self.take_commit(first) {
+                self.on_durable(pending);
+            }
         }
         self.finish()
     }
 
     fn failed(&mut self, commit: CommitId, error: AppendError) -> Actions<Self> {
-        if let Some(pending) = self.commits.remove(&commit) {
+        if let Some(pending) = self.take_commit(commit) {
             self.on_failed(pending, error);
         }
         self.finish()

@@ -26,6 +26,33 @@ fn a_transaction_past_its_timeout_is_aborted_and_its_producer_fenced() {
     }
 }
 
+/// A log that does not answer: the client hears of it in time, and what was written holds all the same.
+#[test]
+fn a_request_does_not_wait_for_its_append_for_ever() {
+    let mut bench = Bench::new();
+    bench.auto = false;
+    let token = bench.send_init(None, TIMEOUT_MS);
+    bench.advance(59_999);
+    assert!(bench.is_waiting(token));
+    bench.advance(1);
+    let answer = bench.initialised(token);
+    assert_eq!(answer, Err(ErrorCode::CoordinatorNotAvailable));
+    let again = bench.send_init(None, TIMEOUT_MS);
+    let answer = bench.initialised(again);
+    assert_eq!(answer, Err(ErrorCode::ConcurrentTransactions));
+    bench.settle();
+    assert!(bench.described().starts_with("Empty"));
+    bench.auto = true;
+    assert_eq!(bench.init().unwrap().epoch, 1, "the first one has epoch 0");
+    // With a timeout of next to nothing it is a second.
+    bench.auto = false;
+    let token = bench.send_init(None, 1);
+    bench.advance(999);
+    assert!(bench.is_waiting(token));
+    bench.settle();
+    assert_eq!(bench.initialised(token).unwrap().epoch, 2);
+}
+
 #[test]
 fn a_timeout_holds_over_a_restart() {
     let mut bench = Bench::new();

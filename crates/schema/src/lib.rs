@@ -5,9 +5,11 @@
 //! `serialized` formats, field tags, and whether it can read what another version wrote ([`compatibility`]). Each
 //! format has a folder of its own, because each has its own idea of a type.
 //!
-//! **Invariants:** the text that was registered is kept as it came; parsing loses nothing that printing needs. No
-//! input panics, recurses without a bound or costs more than its bounds allow ([`limits`]). Nothing here does I/O: a
-//! reference is resolved by whoever holds the schemas, a remote `$ref` is never fetched.
+//! Around that: [`serde`] is how records name their schema, [`rules`] what a data contract does with them.
+//!
+//! **Invariants:** parsing loses nothing that printing needs. No input panics, recurses without a bound or costs more
+//! than its bounds allow ([`limits`]). Nothing here does I/O: a reference is resolved by whoever holds the schemas, a
+//! remote `$ref` is never fetched.
 //!
 //! **Not here:** HTTP, storage of schemas, ids.
 

@@ -18,6 +18,7 @@ mod descriptor;
 mod known;
 mod lexer;
 mod names;
+mod outline;
 mod parser;
 mod print;
 mod tags;
@@ -29,6 +30,7 @@ use base64::engine::general_purpose::STANDARD;
 pub use data::{DataError, ProtobufCodec};
 use lexer::Fault;
 use names::{Names, Source};
+pub(crate) use outline::{FieldOutline, TypeOutline};
 use print::Style;
 
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::FORMAT;
 use super::ast::{
-    Enum, File, Import, ImportKind, Message, NamePart, OptionDecl, Place, Type, Value,
+    Enum, Field, File, Import, ImportKind, Message, NamePart, OptionDecl, Place, Type, Value,
 };
 use super::names::join;
 use super::print::options::{gathered, merge};
@@ -63,6 +63,11 @@ fn put(found: &mut FieldTags, path: &str, tags: BTreeSet<String>) {
     if !tags.is_empty() {
         found.entry(path.to_owned()).or_default().extend(tags);
     }
+}
+
+/// The tags of a field.
+pub(crate) fn field_tags(field: &Field) -> BTreeSet<String> {
+    tags(&field.options, FIELD_META)
 }
 
 fn tags(options: &[OptionDecl], meta: &str) -> BTreeSet<String> {

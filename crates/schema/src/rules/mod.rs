@@ -1,5 +1,7 @@
-//! The rules of a data contract, as far as a registry minds them: it keeps and hands them out, clients run them.
+//! The rules of a data contract: [`validate`] is what a registry minds when it keeps them, [`execute`] runs them on records.
 
+pub mod execute;
 pub mod validate;
 
+pub use execute::{Passage, RuleError, RuleFailure, Rules, Shape};
 pub use validate::{ActionNames, RuleList, RuleSetError, check};

@@ -1,0 +1,148 @@
+//! What of a schema a rule of fields needs: which fields a record has, of which type, with which tags.
+//!
+//! One form for the three formats. A type that contains itself is there once and pointed at, so that any schema has a
+//! finite shape; how deep a record goes is for the walk to bound.
+
+mod avro;
+mod json;
+mod protobuf;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::error::SchemaError;
+use crate::parsed::ParsedSchema;
+
+/// Where a node is in its [`Shape`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NodeId(usize);
+
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    Record(Vec<Field>),
+    List(NodeId),
+    Map(NodeId),
+    /// Branches by the names that Avro's JSON gives them.
+    Union(Vec<(String, NodeId)>),
+    /// All of them describe the value (JSON Schema's `allOf`).
+    All(Vec<NodeId>),
+    /// `primitive`: rules of fields see it.
+    Scalar {
+        type_name: &'static str,
+        primitive: bool,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    /// As JSON has it.
+    pub name: String,
+    /// Another name by which JSON may have it.
+    pub other_name: Option<String>,
+    pub full_name: String,
+    pub tags: BTreeSet<String>,
+    pub node: NodeId,
+}
+
+/// The shape of a schema.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    nodes: Vec<Node>,
+    root: NodeId,
+}
+
+impl Shape {
+    /// The shape of `schema`; of Protobuf that of the message of that full name, or of the first.
+    ///
+    /// # Errors
+    /// As [`crate::Format::formatted`].
+    pub fn of(schema: &ParsedSchema, message: Option<&str>) -> Result<Self, SchemaError> {
+        match schema {
+            ParsedSchema::Avro(_) => Ok(avro::shape(&schema.formatted("resolved")?)),
+            ParsedSchema::Json(_) => Ok(json::shape(&schema.canonical())),
+            ParsedSchema::Protobuf(schema) => Ok(protobuf::shape(schema, message)),
+        }
+    }
+
+    pub(super) fn root(&self) -> NodeId {
+        self.root
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        const NOTHING: &Node = &Node::Scalar {
+            type_name: "NULL",
+            primitive: false,
+        };
+        self.nodes.get(id.0).unwrap_or(NOTHING)
+    }
+
+    /// Whether the value can be of that node, by its kind and the fields it has.
+    pub(super) fn fits(&self, id: NodeId, value: &Value) -> bool {
+        match (self.node(id), value) {
+            (Node::Record(fields), Value::Object(entries)) => entries
+                .keys()
+                .all(|key| fields.iter().any(|field| field.name == *key)),
+            (Node::Map(_), Value::Object(_)) | (Node::List(_), Value::Array(_)) => true,
+            (Node::Scalar { type_name, .. }, value) => match *type_name {
+                "NULL" => value.is_null(),
+                "BOOLEAN" => value.is_boolean(),
+                "INT" | "LONG" => value.is_i64() || value.is_u64(),
+                "FLOAT" | "DOUBLE" => value.is_number(),
+                _ => value.is_string(),
+            },
+            (Node::Union(_) | Node::All(_), _) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A shape that is being built.
+#[derive(Debug, Default)]
+struct Nodes(Vec<Node>);
+
+impl Nodes {
+    fn add(&mut self, node: Node) -> NodeId {
+        self.0.push(node);
+        NodeId(self.0.len() - 1)
+    }
+
+    /// A place that is filled later, for a type that may contain itself.
+    fn reserve(&mut self) -> NodeId {
+        self.add(Node::Scalar {
+            type_name: "NULL",
+            primitive: false,
+        })
+    }
+
+    fn fill(&mut self, id: NodeId, node: Node) {
+        if let Some(place) = self.0.get_mut(id.0) {
+            *place = node;
+        }
+    }
+
+    fn scalar(&mut self, type_name: &'static str) -> NodeId {
+        let primitive = !matches!(type_name, "ENUM" | "FIXED" | "RECORD");
+        self.add(Node::Scalar {
+            type_name,
+            primitive,
+        })
+    }
+
+    fn done(self, root: NodeId) -> Shape {
+        Shape {
+            nodes: self.0,
+            root,
+        }
+    }
+}
+
+/// `confluent:tags` of a field.
+fn inline_tags(schema: &Value) -> BTreeSet<String> {
+    let tags = schema.get("confluent:tags").and_then(Value::as_array);
+    tags.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}

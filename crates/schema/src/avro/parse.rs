@@ -4,7 +4,7 @@
 //! may not. What Avro does not know is kept as a property, but for words that mean something elsewhere
 //! (`SCHEMA_RESERVED`), which Java drops, too. Depth is bounded by the JSON reader, so recursion here is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -19,6 +19,10 @@ use crate::format::ParseOptions;
 use crate::json_text;
 use crate::limits::{REFERENCES_MAX, SCHEMA_BYTES_MAX};
 use crate::model::ResolvedReference;
+
+/// How many types a schema and its references may have, each use of a primitive one counted: the largest schemas in
+/// public registries have some ten thousand.
+const TYPES_MAX: usize = 250_000;
 
 /// Attributes that are no properties of a type.
 const TYPE_RESERVED: [&str; 10] = [
@@ -146,7 +150,13 @@ impl Parser {
     }
 
     fn add(&mut self, kind: Kind, props: Props) -> Result<TypeId, SchemaError> {
-        let number = u32::try_from(self.types.len()).map_err(|_| self.invalid("too many types"))?;
+        let number = u32::try_from(self.types.len()).ok();
+        let Some(number) = number.filter(|_| self.types.len() < TYPES_MAX) else {
+            return Err(SchemaError::TooComplex {
+                what: "the types of a schema and its references",
+                max: TYPES_MAX,
+            });
+        };
         self.types.push(Type { kind, props });
         Ok(TypeId(number))
     }
@@ -262,10 +272,11 @@ impl Parser {
             )));
         }
         let mut aliases = Vec::new();
+        let mut known = HashSet::new();
         for alias in self.aliases(map)? {
             let alias = Name::new(&alias, name.namespace.as_deref());
             self.check(&alias.short, "aliases")?;
-            if !aliases.contains(&alias) {
+            if known.insert(alias.full()) {
                 aliases.push(alias);
             }
         }
@@ -291,13 +302,14 @@ impl Parser {
             return Err(self.invalid("aliases not an array of strings"));
         };
         let mut aliases: Vec<String> = Vec::new();
+        let mut known = HashSet::new();
         for alias in list {
             let Some(alias) = alias.as_str() else {
                 return Err(
                     self.invalid(format!("alias not a string: {}", json_text::to_text(alias)))
                 );
             };
-            if !aliases.iter().any(|known| known == alias) {
+            if known.insert(alias) {
                 aliases.push(alias.to_owned());
             }
         }
@@ -416,7 +428,7 @@ impl Parser {
             ));
         };
         let mut symbols: Vec<String> = Vec::with_capacity(list.len());
-        let mut known = std::collections::HashSet::with_capacity(list.len());
+        let mut known = HashSet::with_capacity(list.len());
         for (at, symbol) in list.iter().enumerate() {
             let steps = [Step::Word("symbols"), Step::At(at)];
             self.under(&steps, |parser| {
@@ -579,7 +591,7 @@ impl Parser {
 
 fn check_unions(model: &Model, unions: &[(TypeId, String)]) -> Result<(), SchemaError> {
     for (id, path) in unions {
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         for branch in model.children(*id) {
             let branch = model.get(branch);
             let rule = match &branch.kind {

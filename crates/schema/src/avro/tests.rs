@@ -406,6 +406,20 @@ fn hostile_schemas_end_in_an_error() {
         parse(&format!("[{}]", chain.join(","))),
         Err(SchemaError::TooComplex { .. })
     ));
+    // Many types in few bytes, and many names of one thing.
+    let many = vec![r#""int""#; 1_000_000].join(",");
+    assert!(matches!(
+        parse(&format!("[{many}]")),
+        Err(SchemaError::TooComplex { .. })
+    ));
+    let aliases: Vec<String> = (0..200_000).map(|n| format!("\"a{n}\"")).collect();
+    let aliases = aliases.join(",");
+    assert!(
+        parse(&format!(
+            r#"{{"type":"fixed","name":"F","size":1,"aliases":[{aliases}]}}"#
+        ))
+        .is_ok()
+    );
     // A default that leaves all to itself.
     let circle = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"R","default":{}},{"name":"b","type":"R","default":{}}]}"#;
     assert!(parse_new(circle).is_err());

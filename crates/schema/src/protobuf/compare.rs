@@ -10,7 +10,10 @@
 
 mod change;
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 
 pub(crate) use change::{Change, Difference};
 
@@ -77,12 +80,64 @@ enum Kind<'a> {
     Unknown(String),
 }
 
+/// A part of a path, put into words only when there is something to tell.
+enum Part<'a> {
+    Name(Cow<'a, str>),
+    Number(i32),
+}
+
+impl<'a> From<&'a str> for Part<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Name(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for Part<'_> {
+    fn from(name: String) -> Self {
+        Self::Name(Cow::Owned(name))
+    }
+}
+
+impl From<i32> for Part<'_> {
+    fn from(number: i32) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// The full names of the messages that are being compared, in which their fields' types are looked up.
+struct Scopes {
+    original: String,
+    update: String,
+}
+
 /// A field or a group of a message.
 struct Member<'a> {
-    name: String,
+    number: i32,
+    name: Cow<'a, str>,
     label: Option<Label>,
     kind: MemberKind<'a>,
     oneof: Option<&'a str>,
+}
+
+impl Member<'_> {
+    /// Whether nothing about it can have changed, which is so of nearly all.
+    fn is_same_scalar(&self, other: &Self) -> bool {
+        matches!(
+            (&self.kind, &other.kind),
+            (MemberKind::Field(FieldType::Scalar(one)), MemberKind::Field(FieldType::Scalar(two))) if one == two
+        ) && self.name == other.name
+            && self.label == other.label
+            && self.oneof == other.oneof
+    }
 }
 
 enum MemberKind<'a> {
@@ -93,7 +148,7 @@ enum MemberKind<'a> {
 struct Comparison<'a> {
     original: Side<'a>,
     update: Side<'a>,
-    path: Vec<String>,
+    path: Vec<Part<'a>>,
     /// The names in `path` that are of messages.
     scope: Vec<String>,
     /// The messages of the original that are being compared further out.
@@ -106,20 +161,21 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn add(&mut self, change: Change) {
+        let parts: Vec<String> = self.path.iter().map(Part::to_string).collect();
         self.found.push(Difference {
             change,
-            path: format!("#/{}", self.path.join("/")),
+            path: format!("#/{}", parts.join("/")),
         });
     }
 
-    fn at<T>(&mut self, part: impl Into<String>, inner: impl FnOnce(&mut Self) -> T) -> T {
+    fn at<T>(&mut self, part: impl Into<Part<'a>>, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(part.into());
         let result = inner(self);
         self.path.pop();
         result
     }
 
-    fn in_type<T>(&mut self, name: &str, inner: impl FnOnce(&mut Self) -> T) -> T {
+    fn in_type<T>(&mut self, name: &'a str, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.scope.push(name.to_owned());
         let result = self.at(name, inner);
         self.scope.pop();
@@ -195,12 +251,12 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    fn constants(&mut self, original: &Enum, update: &Enum) {
+    fn constants(&mut self, original: &'a Enum, update: &'a Enum) {
         // Of aliases the last counts, as in the counterpart.
-        let by_number = |each: &Enum| -> BTreeMap<i32, String> {
+        let by_number = |each: &'a Enum| -> BTreeMap<i32, &'a str> {
             each.constants
                 .iter()
-                .map(|constant| (constant.number, constant.name.clone()))
+                .map(|constant| (constant.number, constant.name.as_str()))
                 .collect()
         };
         let (before, after) = (by_number(original), by_number(update));
@@ -212,7 +268,7 @@ impl<'a> Comparison<'a> {
                 (Some(before), Some(after)) if before != after => Change::EnumConstChanged,
                 _ => continue,
             };
-            self.at(number.to_string(), |comparison| comparison.add(change));
+            self.at(number, |comparison| comparison.add(change));
         }
     }
 
@@ -228,10 +284,10 @@ impl<'a> Comparison<'a> {
     }
 
     fn members(&mut self, original: &'a Message, update: &'a Message) -> Result<(), SchemaError> {
-        let (before, after) = (by_number(original), by_number(update));
+        let (before, after) = (Members::of(original), Members::of(update));
         self.exclusion(update, &before);
-        let before_oneofs: BTreeSet<&str> = oneof_names(original);
-        let after_oneofs: BTreeSet<&str> = oneof_names(update);
+        let before_oneofs: BTreeSet<&'a str> = oneof_names(original);
+        let after_oneofs: BTreeSet<&'a str> = oneof_names(update);
         for name in before_oneofs.union(&after_oneofs) {
             let change = match (before_oneofs.contains(name), after_oneofs.contains(name)) {
                 (true, false) => Change::OneofRemoved,
@@ -241,27 +297,45 @@ impl<'a> Comparison<'a> {
             self.at(*name, |comparison| comparison.add(change));
         }
         let gone = deleted_oneofs(original, &after_oneofs, &after);
-        let numbers: BTreeSet<i32> = before.keys().chain(after.keys()).copied().collect();
-        for number in numbers {
+        let scope = self.scope.join(".");
+        let scopes = Scopes {
+            original: join_scope(self.original.package, &scope),
+            update: join_scope(self.update.package, &scope),
+        };
+        let (mut olds, mut news) = (before.0.iter().peekable(), after.0.iter().peekable());
+        loop {
             self.step()?;
-            match (before.get(&number), after.get(&number)) {
-                (Some(before), None) => self.removed(number, before, &gone),
-                (None, Some(after)) => self.added(number, after),
-                (Some(before), Some(after)) => self.kept(number, before, after)?,
-                (None, None) => {}
+            let next = (
+                olds.peek().map(|old| old.number),
+                news.peek().map(|new| new.number),
+            );
+            let order = match next {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.cmp(&new),
+            };
+            let old = if order.is_le() { olds.next() } else { None };
+            let new = if order.is_ge() { news.next() } else { None };
+            match (old, new) {
+                (Some(old), None) => self.removed(old, &gone),
+                (None, Some(new)) => self.added(new),
+                (Some(old), Some(new)) if !old.is_same_scalar(new) => {
+                    self.kept(old, new, &scopes)?
+                }
+                _ => {}
             }
         }
-        Ok(())
     }
 
     /// Fields that were independent of each other and are in one oneof now.
-    fn exclusion(&mut self, update: &Message, before: &BTreeMap<i32, Member<'_>>) {
+    fn exclusion(&mut self, update: &'a Message, before: &Members<'a>) {
         for oneof in &update.oneofs {
             let mut origins = BTreeSet::new();
             let mut moved_in = 0;
             let numbers = oneof.fields.iter().map(|field| field.number);
             for number in numbers.chain(oneof.groups.iter().map(|group| group.number)) {
-                match before.get(&number).map(|member| member.oneof) {
+                match before.get(number).map(|member| member.oneof) {
                     Some(Some(name)) => {
                         origins.insert((name.to_owned(), 0));
                     }
@@ -278,16 +352,17 @@ impl<'a> Comparison<'a> {
                 } else {
                     Change::FieldMovedToExistingOneof
                 };
-                self.at(&*oneof.name, |comparison| comparison.add(change));
+                self.at(oneof.name.as_str(), |comparison| comparison.add(change));
             }
         }
     }
 
-    fn removed(&mut self, number: i32, before: &Member<'_>, gone: &BTreeSet<&str>) {
+    fn removed(&mut self, before: &Member<'a>, gone: &BTreeSet<&str>) {
+        let number = before.number;
         match before.oneof {
             Some(oneof) if gone.contains(oneof) => {}
             Some(oneof) => self.at(oneof, |comparison| {
-                comparison.at(number.to_string(), |comparison| {
+                comparison.at(number, |comparison| {
                     comparison.add(Change::OneofFieldRemoved);
                 });
             }),
@@ -296,15 +371,16 @@ impl<'a> Comparison<'a> {
                     Some(Label::Required) => Change::RequiredFieldRemoved,
                     _ => Change::FieldRemoved,
                 };
-                self.at(number.to_string(), |comparison| comparison.add(change));
+                self.at(number, |comparison| comparison.add(change));
             }
         }
     }
 
-    fn added(&mut self, number: i32, after: &Member<'_>) {
+    fn added(&mut self, after: &Member<'a>) {
+        let number = after.number;
         match after.oneof {
             Some(oneof) => self.at(oneof, |comparison| {
-                comparison.at(number.to_string(), |comparison| {
+                comparison.at(number, |comparison| {
                     comparison.add(Change::OneofFieldAdded);
                 });
             }),
@@ -313,41 +389,46 @@ impl<'a> Comparison<'a> {
                     Some(Label::Required) => Change::RequiredFieldAdded,
                     _ => Change::FieldAdded,
                 };
-                self.at(number.to_string(), |comparison| comparison.add(change));
+                self.at(number, |comparison| comparison.add(change));
             }
         }
     }
 
     fn kept(
         &mut self,
-        number: i32,
         before: &Member<'a>,
         after: &Member<'a>,
+        scopes: &Scopes,
     ) -> Result<(), SchemaError> {
+        let number = after.number;
         if before.oneof.is_some() && after.oneof.is_none() {
-            self.at(number.to_string(), |comparison| {
+            self.at(number, |comparison| {
                 comparison.add(Change::OneofFieldMovedToTopLevel);
             });
         }
         match after.oneof {
             Some(oneof) => self.at(oneof, |comparison| {
-                comparison.at(number.to_string(), |comparison| {
-                    comparison.member(before, after)
+                comparison.at(number, |comparison| {
+                    comparison.member(before, after, scopes)
                 })
             }),
-            None => self.at(number.to_string(), |comparison| {
-                comparison.member(before, after)
+            None => self.at(number, |comparison| {
+                comparison.member(before, after, scopes)
             }),
         }
     }
 
-    fn member(&mut self, before: &Member<'a>, after: &Member<'a>) -> Result<(), SchemaError> {
+    fn member(
+        &mut self,
+        before: &Member<'a>,
+        after: &Member<'a>,
+        scopes: &Scopes,
+    ) -> Result<(), SchemaError> {
         if before.name != after.name {
             self.add(Change::FieldNameChanged);
         }
-        let scope = self.scope.join(".");
-        let original = member_kind(&self.original, &before.kind, &scope);
-        let update = member_kind(&self.update, &after.kind, &scope);
+        let original = member_kind(&self.original, &before.kind, &scopes.original);
+        let update = member_kind(&self.update, &after.kind, &scopes.update);
         self.kinds(before.label, after.label, &original, &update)
     }
 
@@ -428,7 +509,8 @@ impl<'a> Comparison<'a> {
         }
         self.across.insert(pair, None);
         let parts: Vec<String> = local.split('.').map(str::to_owned).collect();
-        let path = std::mem::replace(&mut self.path, parts.clone());
+        let within = parts.iter().cloned().map(Part::from).collect();
+        let path = std::mem::replace(&mut self.path, within);
         let scope = std::mem::replace(&mut self.scope, parts);
         let packages = (self.original.package, self.update.package);
         self.original.package = source.file.package();
@@ -460,10 +542,9 @@ fn local_name<'n>(full: &'n str, source: &Source) -> &'n str {
 }
 
 fn member_kind<'a>(side: &Side<'a>, kind: &MemberKind<'a>, scope: &str) -> Kind<'a> {
-    let scope = join_scope(side.package, scope);
     match kind {
-        MemberKind::Field(kind) => resolved(&side.names, kind, &scope),
-        MemberKind::Group(group) => named_kind(&side.names, &group.body.name, &scope),
+        MemberKind::Field(kind) => resolved(&side.names, kind, scope),
+        MemberKind::Group(group) => named_kind(&side.names, &group.body.name, scope),
     }
 }
 
@@ -533,44 +614,50 @@ fn resolved_value<'a>(names: &Names<'a>, value: &FieldType, scope: &str) -> Kind
     }
 }
 
-fn by_number(message: &Message) -> BTreeMap<i32, Member<'_>> {
-    let mut members = BTreeMap::new();
-    collect(&mut members, &message.fields, &message.groups, None);
-    for oneof in &message.oneofs {
-        collect(
-            &mut members,
-            &oneof.fields,
-            &oneof.groups,
-            Some(&oneof.name),
-        );
+/// The fields and groups of a message by number; of several with one number the last is meant.
+struct Members<'a>(Vec<Member<'a>>);
+
+impl<'a> Members<'a> {
+    fn of(message: &'a Message) -> Self {
+        let mut members = Vec::with_capacity(message.fields.len());
+        collect(&mut members, &message.fields, &message.groups, None);
+        for oneof in &message.oneofs {
+            let name = Some(oneof.name.as_str());
+            collect(&mut members, &oneof.fields, &oneof.groups, name);
+        }
+        // Stable: within one number the last stays last, and is the one that is kept.
+        members.sort_by_key(|member| std::cmp::Reverse(member.number));
+        members.reverse();
+        members.dedup_by_key(|member| member.number);
+        Self(members)
     }
-    members
+
+    fn get(&self, number: i32) -> Option<&Member<'a>> {
+        let place = self.0.binary_search_by_key(&number, |member| member.number);
+        place.ok().and_then(|place| self.0.get(place))
+    }
 }
 
 fn collect<'a>(
-    members: &mut BTreeMap<i32, Member<'a>>,
+    members: &mut Vec<Member<'a>>,
     fields: &'a [Field],
     groups: &'a [Group],
     oneof: Option<&'a str>,
 ) {
-    for field in fields {
-        let member = Member {
-            name: field.name.clone(),
-            label: field.label,
-            kind: MemberKind::Field(&field.kind),
-            oneof,
-        };
-        members.insert(field.number, member);
-    }
-    for group in groups {
-        let member = Member {
-            name: group.body.name.to_ascii_lowercase(),
-            label: group.label,
-            kind: MemberKind::Group(group),
-            oneof,
-        };
-        members.insert(group.number, member);
-    }
+    members.extend(fields.iter().map(|field| Member {
+        number: field.number,
+        name: Cow::Borrowed(field.name.as_str()),
+        label: field.label,
+        kind: MemberKind::Field(&field.kind),
+        oneof,
+    }));
+    members.extend(groups.iter().map(|group| Member {
+        number: group.number,
+        name: Cow::Owned(group.body.name.to_ascii_lowercase()),
+        label: group.label,
+        kind: MemberKind::Group(group),
+        oneof,
+    }));
 }
 
 fn oneof_names(message: &Message) -> BTreeSet<&str> {
@@ -585,7 +672,7 @@ fn oneof_names(message: &Message) -> BTreeSet<&str> {
 fn deleted_oneofs<'a>(
     original: &'a Message,
     after_oneofs: &BTreeSet<&str>,
-    after: &BTreeMap<i32, Member<'_>>,
+    after: &Members<'_>,
 ) -> BTreeSet<&'a str> {
     original
         .oneofs
@@ -594,7 +681,7 @@ fn deleted_oneofs<'a>(
         .filter(|oneof| {
             let fields = oneof.fields.iter().map(|field| field.number);
             let mut numbers = fields.chain(oneof.groups.iter().map(|group| group.number));
-            !numbers.any(|number| after.contains_key(&number))
+            !numbers.any(|number| after.get(number).is_some())
         })
         .map(|oneof| oneof.name.as_str())
         .collect()

@@ -52,8 +52,11 @@ use crate::format::{FieldTags, Format, ParseOptions};
 use crate::limits::REFERENCES_MAX;
 use crate::model::{ResolvedReference, SchemaType};
 
-/// Subschemas beyond which a comparison gets a stack of its own.
-const SCHEMAS_ON_STACK: usize = 40;
+/// Levels of nesting beyond which making a model gets a stack of its own.
+const LEVELS_ON_STACK: usize = 40;
+
+/// Pairs of subschemas beyond which a comparison gets a stack of its own.
+const PAIRS_ON_STACK: usize = 100;
 
 /// A JSON Schema. Copies share what was made of it.
 #[derive(Clone)]
@@ -91,7 +94,7 @@ impl Inner {
                 if self
                     .documents
                     .iter()
-                    .any(|document| document.root.depth() > SCHEMAS_ON_STACK)
+                    .any(|document| document.root.depth() > LEVELS_ON_STACK)
                 {
                     stack::with_room(make)?
                 } else {
@@ -140,7 +143,8 @@ impl JsonSchema {
     ) -> Result<Vec<Change>, SchemaError> {
         let (original, update) = (writer.inner.model()?, self.inner.model()?);
         let compare = || diff::compare(original, update, policy, only_incompatible);
-        if original.schemas.len().min(update.schemas.len()) > SCHEMAS_ON_STACK {
+        // A pair may be in progress within any other.
+        if original.schemas.len() * update.schemas.len() > PAIRS_ON_STACK {
             stack::with_room(compare)?
         } else {
             compare()

@@ -4,6 +4,7 @@ mod cases;
 mod compatibility;
 mod data;
 mod hostile;
+mod properties;
 mod texts;
 
 use super::*;

@@ -65,8 +65,9 @@ impl Memo {
 
     /// The pair at `place`, the last that began, has been compared. Says what its result rests on.
     ///
-    /// If it rests on no earlier pair, the assumption that it is compatible is now decided: results that rested on
-    /// it become final or are forgotten.
+    /// A pair that is not compatible although others were assumed to be is not compatible for good; what was found
+    /// under the assumption that it is, is forgotten. So each pair fails once, and is found compatible anew at most
+    /// once for each that fails. A compatible pair that rests on no earlier one makes all final that rested on it.
     pub(super) fn settle(
         &mut self,
         pair: Pair,
@@ -76,21 +77,19 @@ impl Memo {
         is_compatible: bool,
     ) -> usize {
         let since = self.stack.pop().unwrap_or(0);
-        let is_final = rests_on >= place;
-        let rests_on = if is_final { NOTHING } else { rests_on };
-        if is_final {
+        let rests_on = if is_compatible && rests_on < place {
+            self.provisional.push(pair);
+            rests_on
+        } else {
             for inner in self.provisional.split_off(since) {
-                if is_compatible {
-                    if let Some(Entry::Result { rests_on, .. }) = self.entries.get_mut(&inner) {
-                        *rests_on = NOTHING;
-                    }
-                } else {
+                if !is_compatible {
                     self.entries.remove(&inner);
+                } else if let Some(Entry::Result { rests_on, .. }) = self.entries.get_mut(&inner) {
+                    *rests_on = NOTHING;
                 }
             }
-        } else {
-            self.provisional.push(pair);
-        }
+            NOTHING
+        };
         self.entries.insert(
             pair,
             Entry::Result {

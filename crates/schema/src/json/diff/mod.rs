@@ -8,7 +8,8 @@
 //! change deep in a recursive schema is found whichever way leads to it.
 //!
 //! **Invariants:** every comparison, every copied difference and every step of a matching counts against
-//! [`COMPARISONS_MAX`]; pairs nest at most [`DEPTH_MAX`] deep.
+//! [`COMPARISONS_MAX`]; pairs nest at most [`NESTED_MAX`] deep, for which the
+//! caller has to have room on the stack unless the models have few pairs.
 
 mod array;
 mod combined;
@@ -24,7 +25,7 @@ use super::change::{Change, ChangeKind};
 use super::model::{Criterion, Kind, Model, Schema, SchemaId};
 use crate::compatibility::CompatibilityPolicy;
 use crate::error::SchemaError;
-use crate::limits::{COMPARISONS_MAX, DEPTH_MAX};
+use crate::limits::COMPARISONS_MAX;
 
 /// A subschema of one of the two models; `not` turns the comparison around, so both may be on either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +40,9 @@ struct Found {
     changes: Vec<Change>,
     rests_on: usize,
 }
+
+/// How many pairs may be in progress: definitions that all refer to each other are all begun before one is done.
+const NESTED_MAX: usize = 10_000;
 
 /// Nothing in progress.
 const NOTHING: usize = usize::MAX;
@@ -236,10 +240,10 @@ impl<'a> Comparison<'a> {
         // What is kept takes memory, not only time.
         self.step(8)?;
         let place = self.memo.begin(key);
-        if place >= DEPTH_MAX {
+        if place >= NESTED_MAX {
             return Err(SchemaError::TooComplex {
-                what: "schemas nested in a comparison",
-                max: DEPTH_MAX,
+                what: "pairs of schemas nested in a comparison",
+                max: NESTED_MAX,
             });
         }
         let mut inner = Found::new();

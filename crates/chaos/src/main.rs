@@ -29,6 +29,9 @@ struct Cli {
     /// The seed of every random choice; the clock's nanoseconds when left out.
     #[arg(long)]
     seed: Option<u64>,
+    /// For how long the checker's clients go through faults of every kind, instead of a fixed number of faults.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Only sends the malformed frames, to a broker that runs at this port of the loopback interface.
     #[arg(long)]
     against: Option<u16>,
@@ -63,6 +66,7 @@ fn main() -> Result<ExitCode> {
     let plan = Plan {
         quick: cli.quick,
         seed,
+        minutes: cli.minutes,
     };
     let mut failed = 0;
     for scenario in scenarios {

@@ -2,7 +2,7 @@
 //! something broke, in well under a minute. `cargo xtask chaos` runs the long form.
 
 use chaos::report::Verdict;
-use chaos::scenario::checker::{Fault, run_case};
+use chaos::scenario::checker::{Fault, Until, run_case};
 use chaos::scenario::kills::kill_often;
 use chaos::scenario::workload::Load;
 use chaos::scenario::{Plan, Scenario};
@@ -10,6 +10,7 @@ use chaos::scenario::{Plan, Scenario};
 const PLAN: Plan = Plan {
     quick: true,
     seed: 7,
+    minutes: None,
 };
 
 /// Fails with every verdict that is not as it must be.
@@ -35,7 +36,12 @@ fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
 
 #[test]
 fn transactions_and_groups_hold_when_the_broker_is_killed() {
-    run_case(PLAN.seed, Fault::Kill, 3).unwrap();
+    run_case(PLAN.seed, Fault::Kill, Until::Faults(3)).unwrap();
+}
+
+#[test]
+fn groups_take_up_new_partitions() {
+    run_case(PLAN.seed, Fault::Growth, Until::Faults(2)).unwrap();
 }
 
 #[test]

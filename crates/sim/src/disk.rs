@@ -8,10 +8,12 @@
 //! - Any other file keeps its synced bytes. Each 4 KiB block that was written since is there or not; its length may
 //!   be the old one. A file that was never synced may be gone, and one that was removed may be back.
 //!
+//! - A file that compaction renames over another is the old one or the new one, until its directory is synced.
+//!
 //! Names become durable with the sync of the file, as on ext4, or of its directory; a file system that loses the names of
 //! synced files is not modelled. A crash comes at a chosen I/O call, so that it falls between any two steps of a checkpoint too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use storage::{FaultHook, IoOp};
 
+/// Copies of what is in the remote store.
+const INDEX_CACHE: &str = "remote-log-index-cache";
 /// What is lost or kept at once.
 const BLOCK: usize = 4096;
 
@@ -33,6 +37,8 @@ struct State {
     /// What is certainly on stable storage, journal files left out.
     durable: Files,
     rng: SmallRng,
+    /// Files that were synced under another name, as they are, until their directory is synced.
+    renamed: Files,
     /// I/O calls until the power goes.
     crash_in: Option<u64>,
     /// The journal as it was before the write in progress, when the power goes during it.
@@ -41,8 +47,8 @@ struct State {
     image: Option<Files>,
     /// Writes that need new space fail.
     full: bool,
-    /// Syncs of segments are reported and not done.
-    lies: bool,
+    /// These syncs are reported and not done.
+    lies: Option<IoOp>,
     calls: u64,
 }
 
@@ -55,10 +61,11 @@ impl SimDisk {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn new(root: &Path, seed: u64, lies: bool) -> io::Result<SimDisk> {
+    pub fn new(root: &Path, seed: u64, lies: Option<IoOp>) -> io::Result<SimDisk> {
         let mut state = State {
             root: root.to_owned(),
             durable: Files::new(),
+            renamed: Files::new(),
             rng: SmallRng::seed_from_u64(seed),
             crash_in: None,
             before_write: None,
@@ -124,6 +131,11 @@ impl SimDisk {
     }
 }
 
+/// The name that a cleaned segment's file has before it is renamed.
+fn aside_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.cleaned", path.display()))
+}
+
 fn is_journal(path: &Path) -> bool {
     path.starts_with("journal")
 }
@@ -147,7 +159,11 @@ impl FaultHook for SimDisk {
         }
         let needs_room = matches!(
             op,
-            IoOp::SegmentWrite | IoOp::JournalAllocate | IoOp::CheckpointWrite
+            IoOp::SegmentWrite
+                | IoOp::JournalAllocate
+                | IoOp::CheckpointWrite
+                | IoOp::CleanerWrite
+                | IoOp::TxnIndexWrite
         );
         (state.full && needs_room).then(|| io::ErrorKind::StorageFull.into())
     }
@@ -164,7 +180,7 @@ impl FaultHook for SimDisk {
             state.tear(&before);
             return;
         }
-        if state.lies && op == IoOp::SegmentSync {
+        if state.lies == Some(op) {
             return;
         }
         let Ok(name) = path.strip_prefix(&state.root).map(Path::to_owned) else {
@@ -182,7 +198,13 @@ impl FaultHook for SimDisk {
                 .filter(|(path, _)| path.starts_with(&name));
             state.durable.extend(below);
         } else if let Ok(bytes) = fs::read(path) {
-            state.durable.insert(name, bytes);
+            if op == IoOp::CleanerSwap {
+                let synced = state.durable.get(&aside_of(&name)).cloned();
+                let bytes = synced.unwrap_or_else(|| state.mix(&[], &bytes));
+                state.renamed.insert(name, bytes);
+            } else {
+                state.durable.insert(name, bytes);
+            }
         }
     }
 }
@@ -191,12 +213,33 @@ impl State {
     /// The names in a directory are as they are now; what the files hold is not.
     fn keep_names(&mut self, directory: &Path) {
         let below = |path: &Path| path.parent() == Some(directory);
-        let now = self.files().expect("the scratch directory is readable");
+        let now = self.names(directory);
+        let now = now.expect("the scratch directory is readable");
         self.durable
-            .retain(|path, _| !below(path) || now.contains_key(path));
-        for path in now.into_keys().filter(|path| below(path)) {
-            self.durable.entry(path).or_default();
+            .retain(|path, _| !below(path) || now.contains(path));
+        for path in now {
+            match self.renamed.remove(&path) {
+                Some(bytes) => {
+                    self.durable.insert(path, bytes);
+                }
+                None => {
+                    self.durable.entry(path).or_default();
+                }
+            }
         }
+    }
+
+    /// The files in one directory.
+    fn names(&self, directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(self.root.join(directory))? {
+            let entry = entry?;
+            let path = directory.join(entry.file_name());
+            if entry.file_type()?.is_file() && path.extension().is_none_or(|e| e != "tmp") {
+                names.insert(path);
+            }
+        }
+        Ok(names)
     }
 
     /// Every file there is, but the lock, and what is being written aside.
@@ -207,7 +250,9 @@ impl State {
             for entry in fs::read_dir(self.root.join(&below))? {
                 let entry = entry?;
                 let path = below.join(entry.file_name());
-                if entry.file_type()?.is_dir() {
+                if path == Path::new(INDEX_CACHE) {
+                    // Emptied at every start.
+                } else if entry.file_type()?.is_dir() {
                     left.push(path);
                 } else if path != Path::new("lock") && path.extension().is_none_or(|e| e != "tmp") {
                     files.insert(path, fs::read(entry.path())?);
@@ -221,8 +266,24 @@ impl State {
     fn lose(&mut self) {
         let now = self.files().expect("the scratch directory is readable");
         let mut image = Files::new();
-        let durable = std::mem::take(&mut self.durable);
+        let mut durable = std::mem::take(&mut self.durable);
+        for (path, new) in std::mem::take(&mut self.renamed) {
+            // The rename happened, or it did not.
+            let aside = aside_of(&path);
+            durable.remove(&aside);
+            let old = durable.remove(&path);
+            if self.rng.random_bool(0.5) {
+                image.insert(path, new);
+            } else {
+                image.extend(old.map(|old| (path, old)));
+                image.insert(aside, new);
+            }
+        }
+        let decided: Vec<PathBuf> = image.keys().cloned().collect();
         for (path, bytes) in &now {
+            if decided.contains(path) || decided.contains(&aside_of(path)) {
+                continue;
+            }
             if is_journal(path) {
                 image.insert(path.clone(), bytes.clone());
                 continue;
@@ -305,7 +366,7 @@ mod tests {
     use super::*;
 
     fn disk(root: &Path, seed: u64) -> SimDisk {
-        SimDisk::new(root, seed, false).unwrap()
+        SimDisk::new(root, seed, None).unwrap()
     }
 
     fn image(disk: &SimDisk) -> Files {
@@ -334,6 +395,37 @@ mod tests {
             gone += usize::from(!image.contains_key(Path::new("new")));
         }
         assert!(kept > 10 && lost > 10 && gone > 10, "{kept} {lost} {gone}");
+    }
+
+    #[test]
+    fn a_renamed_file_is_the_old_one_or_the_new_one() {
+        let (mut old, mut new) = (0, 0);
+        for seed in 0..64 {
+            let root = tempfile::tempdir().unwrap();
+            let log = root.path().join("0.log");
+            let aside = root.path().join("0.log.cleaned");
+            fs::write(&log, vec![1; 3 * BLOCK]).unwrap();
+            let disk = disk(root.path(), seed);
+            fs::write(&aside, vec![2; 2 * BLOCK]).unwrap();
+            disk.after(IoOp::CleanerWrite, &aside);
+            fs::rename(&aside, &log).unwrap();
+            disk.after(IoOp::CleanerSwap, &log);
+            let is_synced = seed % 4 == 0;
+            if is_synced {
+                disk.after(IoOp::DirectorySync, root.path());
+            }
+            let image = image(&disk);
+            let left = &image[Path::new("0.log")];
+            if *left == vec![2; 2 * BLOCK] {
+                new += 1;
+            } else {
+                assert_eq!(*left, vec![1; 3 * BLOCK]);
+                assert_eq!(image[Path::new("0.log.cleaned")], vec![2; 2 * BLOCK]);
+                assert!(!is_synced);
+                old += 1;
+            }
+        }
+        assert!(old > 10 && new > 26, "{old} {new}");
     }
 
     #[test]

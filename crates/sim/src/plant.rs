@@ -29,6 +29,28 @@ pub enum Plant {
     FetchSkips,
     /// A fetch begins one batch too early.
     FetchRepeats,
+    /// A heartbeat is answered with the epoch before.
+    EpochGoesBack,
+    /// Two members of a streams group are given the same task.
+    TaskGivenTwice,
+    /// A record gets the key of another.
+    KeysMixedUp,
+    /// A cleaned segment is reported as synced and is not.
+    CleanerSyncIsALie,
+    /// DeleteRecords is answered before it is durable.
+    DeleteBeforeDurable,
+    /// A share group begins at the end of a log that it was told to read from the beginning.
+    ShareBeginsAtTheEnd,
+    /// The acknowledgement of a member of a share group is answered and not written.
+    ShareAckNotWritten,
+    /// Records that a member of a share group has are given to others.
+    ShareLocksIgnored,
+    /// How often a record was delivered is not kept.
+    ShareCountForgotten,
+    /// The remote store takes a segment and keeps nothing of it.
+    RemoteCopyIsALie,
+    /// The remote store says that an object is deleted, and it is not.
+    RemoteDeleteIsALie,
 }
 
 impl Plant {
@@ -47,6 +69,17 @@ impl Plant {
         Plant::PartitionGivenTwice,
         Plant::FetchSkips,
         Plant::FetchRepeats,
+        Plant::EpochGoesBack,
+        Plant::TaskGivenTwice,
+        Plant::KeysMixedUp,
+        Plant::CleanerSyncIsALie,
+        Plant::DeleteBeforeDurable,
+        Plant::ShareBeginsAtTheEnd,
+        Plant::ShareAckNotWritten,
+        Plant::ShareLocksIgnored,
+        Plant::ShareCountForgotten,
+        Plant::RemoteCopyIsALie,
+        Plant::RemoteDeleteIsALie,
     ];
 
     /// The fault's name on the command line and in reports.
@@ -66,6 +99,17 @@ impl Plant {
             Plant::PartitionGivenTwice => "partition-given-twice",
             Plant::FetchSkips => "fetch-skips",
             Plant::FetchRepeats => "fetch-repeats",
+            Plant::EpochGoesBack => "epoch-goes-back",
+            Plant::TaskGivenTwice => "task-given-twice",
+            Plant::KeysMixedUp => "keys-mixed-up",
+            Plant::CleanerSyncIsALie => "cleaner-sync-is-a-lie",
+            Plant::DeleteBeforeDurable => "delete-before-durable",
+            Plant::ShareBeginsAtTheEnd => "share-begins-at-the-end",
+            Plant::ShareAckNotWritten => "share-ack-not-written",
+            Plant::ShareLocksIgnored => "share-locks-ignored",
+            Plant::ShareCountForgotten => "share-count-forgotten",
+            Plant::RemoteCopyIsALie => "remote-copy-is-a-lie",
+            Plant::RemoteDeleteIsALie => "remote-delete-is-a-lie",
         }
     }
 
@@ -86,6 +130,17 @@ impl Plant {
             Plant::PartitionGivenTwice => &["two-owners"],
             Plant::FetchSkips => &["poll-skip"],
             Plant::FetchRepeats => &["nonmonotonic-poll"],
+            Plant::EpochGoesBack => &["epoch-back"],
+            Plant::TaskGivenTwice => &["two-owners"],
+            Plant::KeysMixedUp => &["key-lost"],
+            Plant::CleanerSyncIsALie => &["partition-offline", "key-lost"],
+            Plant::DeleteBeforeDurable => &["log-start-back"],
+            Plant::ShareBeginsAtTheEnd => &["share-lost"],
+            Plant::ShareAckNotWritten => &["share-redelivered"],
+            Plant::ShareLocksIgnored => &["share-two-holders"],
+            Plant::ShareCountForgotten => &["share-delivery-count"],
+            Plant::RemoteCopyIsALie => &["lost-write"],
+            Plant::RemoteDeleteIsALie => &["leaked-object"],
         }
     }
 }

@@ -92,7 +92,8 @@ const HEADING: &str = "\
 # The checker: simulated schedules
 
 Written by `cargo xtask chaos --nightly` from `checker.json`; do not edit. Each schedule is a seed: clients of both
-transaction protocols and both group protocols, and a broker whose power goes, whose disk is full or slow, and which
-stands still, in virtual time; see the crate `sim` for what is real in it. The histories are judged by the rules of
+transaction protocols, members of classic, consumer, share and streams groups, topics that are compacted and deleted from, and
+a broker whose power goes, whose disk is full or slow, and which stands still, in virtual time; see the crate `sim` for what is
+real in it. The histories are judged by the rules of
 the crate `chaos`. Every planted fault must be found.
 ";

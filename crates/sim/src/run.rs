@@ -10,14 +10,20 @@ use std::sync::Arc;
 use chaos::checker::judge::Counts;
 use chaos::checker::{Event, History, Place, Recorder, judge};
 use coordinator::transaction::ClientVersion;
+use storage::IoOp;
+use storage::tier::MemoryTier;
 use tempfile::TempDir;
 
-use crate::broker::{Boot, Broker, OFFSETS, Topics};
+use crate::broker::{Boot, Broker, OFFSETS, SHORT, TABLE, TIERED, Topics};
 use crate::clients::group::{Protocol, committed};
-use crate::clients::{Net, member, plain, processor, transactional};
+use crate::clients::sharer::Habit;
+use crate::clients::{
+    Net, deleter, member, plain, processor, scanner, sharer, streams, transactional,
+};
 use crate::core::{Core, Trace};
 use crate::disk::SimDisk;
 use crate::plant::Plant;
+use crate::remote;
 
 const SECOND_US: u64 = 1_000_000;
 /// How long the clients may take to come to their end.
@@ -27,11 +33,25 @@ const SETTLE_US: u64 = 20 * SECOND_US;
 const TOPICS: &[(&str, i32)] = &[
     (OFFSETS, 1),
     ("__transaction_state", 1),
+    ("__share_group_state", 1),
     ("in", 2),
     ("mix", 3),
     ("out", 2),
+    (SHORT, 1),
+    (TABLE, 1),
+    (TIERED, 1),
 ];
-const GROUPS: &[&str] = &["loop", "loop-classic", "readers", "readers-classic"];
+const GROUPS: &[&str] = &[
+    "loop",
+    "loop-classic",
+    "readers",
+    "readers-classic",
+    "readers-short",
+    "readers-table",
+    "readers-tiered",
+];
+/// The share groups, and what they read.
+const SHARE_GROUPS: &[(&str, &str)] = &[("sharers", "in"), ("sharers-committed", "mix")];
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +97,10 @@ pub struct Outcome {
     pub crashes: u64,
     /// How many other faults there were.
     pub other_faults: u64,
+    /// Passes of the cleaner that did something.
+    pub cleaned: u64,
+    /// Segments copied to the remote store.
+    pub copied: u64,
 }
 
 /// The broker's lives.
@@ -87,6 +111,9 @@ struct World {
     plant: Option<Plant>,
     lives: Cell<u64>,
     other_faults: Cell<u64>,
+    cleaned: Cell<u64>,
+    copied: Cell<u64>,
+    tier: Arc<MemoryTier>,
     next_producer_id: Cell<i64>,
     slow: Cell<bool>,
     /// Faults are over.
@@ -120,6 +147,7 @@ pub fn run(schedule: &Schedule) -> Outcome {
         world.find(Finding::new("stuck-client", detail));
     }
     world.run_until(core.now_us() + SETTLE_US);
+    world.finish_share_groups();
     world.ask_what_is_committed();
     world.look_at_the_end();
     world.outcome()
@@ -154,6 +182,9 @@ impl World {
             plant: schedule.plant,
             lives: Cell::new(0),
             other_faults: Cell::new(0),
+            cleaned: Cell::new(0),
+            copied: Cell::new(0),
+            tier: Arc::default(),
             next_producer_id: Cell::new(1_000),
             slow: Cell::new(false),
             healed: Cell::new(false),
@@ -177,7 +208,11 @@ impl World {
         if let Some(left) = left {
             left.write_image(&data_dir).expect("the image is written");
         }
-        let lies = world.plant == Some(Plant::SyncIsALie);
+        let lies = match world.plant {
+            Some(Plant::SyncIsALie) => Some(IoOp::SegmentSync),
+            Some(Plant::CleanerSyncIsALie) => Some(IoOp::CleanerWrite),
+            _ => None,
+        };
         let core = &world.net.core;
         let seed = u64::from_be_bytes(*core.bytes().first_chunk().unwrap_or(&[0; 8]));
         let disk = SimDisk::new(&data_dir, seed, lies).expect("the data directory is readable");
@@ -190,7 +225,9 @@ impl World {
             data_dir: &data_dir,
             disk,
             topics: Arc::clone(&world.topics),
+            recorder: world.net.recorder.clone(),
             plant: world.plant,
+            tier: Arc::clone(&world.tier),
             next_producer_id: world.next_producer_id.get(),
             is_restart: life > 0,
         };
@@ -214,8 +251,7 @@ impl World {
             return;
         };
         if let Some(broker) = world.net.broker.borrow_mut().take() {
-            world.next_producer_id.set(broker.next_producer_id + 1_000);
-            drop(broker);
+            world.bury(broker);
         }
         core.trace(format_args!("power gone after {} calls", left.calls()));
         world.starting.set(true);
@@ -224,6 +260,15 @@ impl World {
             again.starting.set(false);
             World::start_broker(&again, Some(&left));
         });
+    }
+
+    /// Nothing of a life is left but its files.
+    fn bury(&self, broker: Broker) {
+        self.next_producer_id.set(broker.next_producer_id + 1_000);
+        self.cleaned.set(self.cleaned.get() + broker.cleaned);
+        self.copied.set(self.copied.get() + broker.copied);
+        self.net.record(Event::LeadersLost);
+        drop(broker);
     }
 
     fn run_until(self: &Rc<World>, until_us: u64) {
@@ -257,8 +302,13 @@ impl World {
         use ClientVersion::{Classic, V2};
         let net = || self.net.clone();
         for number in 1..=2 {
-            self.spawn_client(plain::run(net(), number, "in"));
+            self.spawn_client(plain::run(net(), number, "in", 0));
         }
+        self.spawn_client(plain::run(net(), 3, SHORT, 0));
+        self.spawn_client(plain::run(net(), 4, TABLE, 24));
+        self.spawn_client(plain::run(net(), 5, TIERED, 0));
+        self.spawn_client(deleter::run(net(), SHORT));
+        self.spawn_client(scanner::run(net(), "scanner".to_owned(), TIERED));
         for (number, version) in [(11, V2), (12, V2), (13, Classic)] {
             self.spawn_client(transactional::run(net(), number, version, "mix"));
         }
@@ -283,6 +333,24 @@ impl World {
                 self.spawn_client(member::run(net(), name, group, protocol, topic));
             }
         }
+        for (group, topic) in [
+            ("readers-short", SHORT),
+            ("readers-table", TABLE),
+            ("readers-tiered", TIERED),
+        ] {
+            let name = format!("{group}-0");
+            let client = member::run(net(), name, group, Protocol::Consumer, topic);
+            self.spawn_client(client);
+        }
+        for (group, topic) in SHARE_GROUPS {
+            for index in 0..3 {
+                let name = format!("{group}-{index}");
+                self.spawn_client(sharer::run(net(), name, group, topic, Habit::Wild));
+            }
+        }
+        for index in 0..3 {
+            self.spawn_client(streams::run(net(), format!("streams-{index}"), "streams"));
+        }
     }
 
     /// What the broker's threads do.
@@ -298,10 +366,17 @@ impl World {
                     };
                     let us = world.net.core.pick(from_us..to_us) * slow;
                     world.net.core.sleep(us).await;
+                    let is_healed = world.healed.get();
                     world.net.at_broker(0, move |broker| match name {
                         Duty::Journal => broker.write_journal(),
                         Duty::Segments => broker.write_segments(),
                         Duty::Checkpoint => broker.checkpoint(),
+                        Duty::Clean => broker.clean(),
+                        Duty::Retain => broker.retain(),
+                        Duty::Tier => {
+                            let goes_away = !is_healed && broker.core.chance(0.3);
+                            broker.tier(goes_away);
+                        }
                         Duty::Tick => broker.on_tick(),
                     });
                 }
@@ -310,6 +385,9 @@ impl World {
         every(Duty::Journal, 300, 3_000);
         every(Duty::Segments, 50_000, 150_000);
         every(Duty::Checkpoint, 300_000, 2_500_000);
+        every(Duty::Clean, 300_000, 2_500_000);
+        every(Duty::Retain, 300_000, 2_000_000);
+        every(Duty::Tier, 400_000, 2_500_000);
         every(Duty::Tick, 20_000, 30_000);
     }
 
@@ -322,6 +400,27 @@ impl World {
         }
         self.net.stopped.set(true);
         self.net.core.trace(format_args!("healed"));
+    }
+
+    /// Every share group reads what is left, so that its end can be judged.
+    fn finish_share_groups(self: &Rc<World>) {
+        for (group, topic) in SHARE_GROUPS {
+            let name = format!("{group}-last");
+            self.spawn_client(sharer::run(
+                self.net.clone(),
+                name,
+                group,
+                topic,
+                Habit::Tidy,
+            ));
+        }
+        let idle = Rc::clone(self);
+        let limit = self.net.core.now_us() + DRAIN_US;
+        self.run_while(limit, move || idle.clients.get() > 0);
+        if self.clients.get() > 0 {
+            let detail = format!("{} share groups do not come to an end", self.clients.get());
+            self.find(Finding::new("stuck-share-group", detail));
+        }
     }
 
     fn ask_what_is_committed(self: &Rc<World>) {
@@ -353,6 +452,16 @@ impl World {
             return;
         };
         let plant = broker.plant.take();
+        // Deleting waits for a checkpoint, and sweeping for what was deleted.
+        for _ in 0..40 {
+            broker.retain();
+            if broker.tier(false) {
+                break;
+            }
+        }
+        if let Some(leak) = remote::leaked(&self.tier) {
+            self.find(Finding::new("leaked-object", leak));
+        }
         for topic in self.topics.all() {
             for index in 0..topic.partitions {
                 let place = Place::new(&topic.name, index);
@@ -387,8 +496,9 @@ impl World {
     fn outcome(&self) -> Outcome {
         let core = &self.net.core;
         core.clear();
-        let last = self.net.broker.borrow_mut().take();
-        drop(last);
+        if let Some(last) = self.net.broker.borrow_mut().take() {
+            self.bury(last);
+        }
         core.clear();
         let history = self.net.recorder.take();
         let mut findings = std::mem::take(&mut *self.findings.borrow_mut());
@@ -403,6 +513,8 @@ impl World {
             findings,
             crashes: self.lives.get().saturating_sub(1),
             other_faults: self.other_faults.get(),
+            cleaned: self.cleaned.get(),
+            copied: self.copied.get(),
         }
     }
 }
@@ -412,6 +524,9 @@ enum Duty {
     Journal,
     Segments,
     Checkpoint,
+    Clean,
+    Retain,
+    Tier,
     Tick,
 }
 
@@ -424,12 +539,15 @@ fn read_all(
     let mut all = Vec::new();
     let mut from = start;
     while from < stable {
-        let Ok(found) = broker.fetch(place, from, true) else {
-            break;
+        let found = match broker.fetch(place, from, true) {
+            Ok(found) if found.next > from => found,
+            other => {
+                broker.core.trace(format_args!(
+                    "{place} ends at {from} before {stable}: {other:?}"
+                ));
+                break;
+            }
         };
-        if found.next <= from {
-            break;
-        }
         from = found.next;
         all.extend(found.records);
     }
@@ -462,8 +580,7 @@ async fn nemesis(world: Rc<World>, faults_us: u64) {
             5 => {
                 let closed = world.net.broker.borrow_mut().take();
                 if let Some(broker) = closed {
-                    world.next_producer_id.set(broker.next_producer_id + 1_000);
-                    drop(broker);
+                    world.bury(broker);
                 }
                 disk.crash();
             }

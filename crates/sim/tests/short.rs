@@ -16,19 +16,26 @@ fn schedule(seed: u64, plant: Option<Plant>) -> Outcome {
 
 #[test]
 fn schedules_are_clean_and_show_something() {
+    let mut crashes = 0;
     for seed in 1..=3 {
         let outcome = schedule(seed, None);
+        crashes += outcome.crashes;
         assert_eq!(outcome.findings, [], "seed {seed}");
         let counts = outcome.counts;
-        assert!(outcome.crashes > 0, "seed {seed}");
         assert!(
             counts.committed > 20
                 && counts.aborted > 0
                 && counts.polled > 100
-                && counts.assigned > 5,
+                && counts.assigned > 5
+                && counts.settled > 50
+                && counts.epochs > 20
+                && counts.deletions > 2
+                && outcome.cleaned > 0
+                && outcome.copied > 0,
             "seed {seed}: {counts}"
         );
     }
+    assert!(crashes > 0);
 }
 
 #[test]
@@ -90,4 +97,15 @@ planted! {
     a_partition_given_twice_is_found: PartitionGivenTwice,
     a_fetch_that_skips_is_found: FetchSkips,
     a_fetch_that_repeats_is_found: FetchRepeats,
+    an_epoch_that_goes_back_is_found: EpochGoesBack,
+    a_task_given_twice_is_found: TaskGivenTwice,
+    keys_mixed_up_are_found: KeysMixedUp,
+    a_lying_sync_of_the_cleaner_is_found: CleanerSyncIsALie,
+    an_early_answer_to_delete_records_is_found: DeleteBeforeDurable,
+    a_share_group_that_begins_at_the_end_is_found: ShareBeginsAtTheEnd,
+    an_acknowledgement_that_was_not_written_is_found: ShareAckNotWritten,
+    ignored_share_locks_are_found: ShareLocksIgnored,
+    a_forgotten_delivery_count_is_found: ShareCountForgotten,
+    a_remote_store_that_keeps_nothing_is_found: RemoteCopyIsALie,
+    a_remote_store_that_deletes_nothing_is_found: RemoteDeleteIsALie,
 }

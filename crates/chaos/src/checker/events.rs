@@ -75,6 +75,52 @@ pub enum TxnOutcome {
     Unknown,
 }
 
+/// What a member of a share group says of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareAck {
+    /// They are processed.
+    Accept,
+    /// They are to be delivered again.
+    Release,
+    /// Nobody can process them.
+    Reject,
+}
+
+impl ShareAck {
+    /// Whether the records must not be delivered again.
+    #[must_use]
+    pub fn settles(self) -> bool {
+        self != ShareAck::Release
+    }
+}
+
+/// Records that a share group delivered at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The share group.
+    pub group: String,
+    /// To whom.
+    pub member: String,
+    /// Where they lie.
+    pub place: Place,
+    /// The first offset.
+    pub first: i64,
+    /// The last offset.
+    pub last: i64,
+    /// How often they were delivered, this time included.
+    pub count: i16,
+}
+
+impl Delivered {
+    /// How many offsets these are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nothing is not delivered")]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.last - self.first + 1).unwrap_or(0)
+    }
+}
+
 /// A record at an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -111,6 +157,9 @@ pub enum Event {
         /// The input record it was made from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<Source>,
+        /// Its key, in a topic that is compacted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<u64>,
         /// What became of it.
         outcome: Outcome,
     },
@@ -167,6 +216,69 @@ pub enum Event {
         group: String,
         /// Which.
         places: Vec<Place>,
+    },
+    /// A group's coordinator answered a heartbeat.
+    MemberEpoch {
+        /// The group.
+        group: String,
+        /// The member, by its id.
+        member: String,
+        /// Its epoch by the answer.
+        epoch: i32,
+        /// Whether it joined with this heartbeat.
+        joins: bool,
+        /// How many events were written down when the heartbeat was sent.
+        since: usize,
+    },
+    /// DeleteRecords was acknowledged: the log starts here, or later, for good.
+    LogStart {
+        /// The partition.
+        place: Place,
+        /// The offset.
+        start: i64,
+    },
+    /// A partition's leader delivered records, as it sees it.
+    ShareAcquired {
+        /// Which, and to whom.
+        delivered: Delivered,
+        /// How often a record may be delivered.
+        limit: i16,
+        /// When, in microseconds.
+        at_us: u64,
+        /// Until when nobody else may have them.
+        until_us: u64,
+    },
+    /// A member is about to acknowledge records.
+    ShareAsked {
+        /// Which.
+        delivered: Delivered,
+        /// As what.
+        ack: ShareAck,
+    },
+    /// The broker said that an acknowledgement holds.
+    ShareAcknowledged {
+        /// Of which.
+        delivered: Delivered,
+        /// As what.
+        ack: ShareAck,
+    },
+    /// The session of a member is over: what it has is released.
+    ShareReleased {
+        /// The group.
+        group: String,
+        /// The member.
+        member: String,
+    },
+    /// The leaders of all partitions are gone, and what they had delivered is nobody's.
+    LeadersLost,
+    /// A share group has dealt with everything below an offset.
+    ShareDone {
+        /// The group.
+        group: String,
+        /// The partition.
+        place: Place,
+        /// The offset.
+        start: i64,
     },
     /// An offset is about to be committed.
     OffsetAsked {

@@ -68,6 +68,7 @@ impl ConsumerContext for Context {
         match rebalance {
             Rebalance::Assign(list) => {
                 let places = places(list);
+                self.shared.growth.assigned(&self.group, &places);
                 let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
                 held.extend(places.iter().cloned());
                 self.shared.recorder.record(Event::Assigned {
@@ -97,7 +98,9 @@ fn create(shared: &Shared, options: &Options) -> Result<BaseConsumer<Context>> {
         .set("isolation.level", "read_committed")
         .set("group.protocol", options.protocol)
         .set("reconnect.backoff.ms", "5")
-        .set("reconnect.backoff.max.ms", "50");
+        .set("reconnect.backoff.max.ms", "50")
+        // A classic group hears of new partitions from its members.
+        .set("topic.metadata.refresh.interval.ms", "500");
     if options.protocol == "classic" {
         config.set("session.timeout.ms", "30000");
     }
@@ -201,7 +204,7 @@ pub(super) fn run_loop(shared: &Shared, options: &Options) -> Result<()> {
             continue;
         };
         let txn = producer.begin()?;
-        producer.send(
+        let taken = producer.send(
             OUTPUT,
             Some(Source {
                 group: options.group.to_owned(),
@@ -219,7 +222,7 @@ pub(super) fn run_loop(shared: &Shared, options: &Options) -> Result<()> {
         let metadata = consumer.group_metadata();
         let metadata = metadata.context("the consumer has no group")?;
         let sent = producer.send_offsets(&offsets(&place, next)?, &metadata);
-        let commit = sent.is_ok() && random.random_bool(0.95);
+        let commit = taken && sent.is_ok() && random.random_bool(0.95);
         match producer.end(commit)? {
             TxnOutcome::Committed => {}
             TxnOutcome::Aborted | TxnOutcome::Unknown => back(shared, &consumer, options, &place)?,

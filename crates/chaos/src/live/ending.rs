@@ -29,7 +29,7 @@ const READ_COMMITTED: i8 = 1;
 pub(super) fn read(server: &Server, shared: &Shared) -> Result<()> {
     let mut connection = server.connect()?;
     for (group, _, topic) in GROUPS {
-        for index in 0..partitions(topic) {
+        for index in 0..shared.growth.partitions(topic) {
             let since = shared.recorder.count();
             let offset = retry("the committed offset", LIMIT, || {
                 let partition = Partition { topic, index };
@@ -49,8 +49,8 @@ pub(super) fn read(server: &Server, shared: &Shared) -> Result<()> {
             });
         }
     }
-    for (topic, partitions) in TOPICS {
-        for index in 0..*partitions {
+    for (topic, _) in TOPICS {
+        for index in 0..shared.growth.partitions(topic) {
             let place = Place::new(topic, index);
             let (stable, end) = settled(&mut connection, &place)?;
             let records = records(shared, &place)?;
@@ -64,11 +64,6 @@ pub(super) fn read(server: &Server, shared: &Shared) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn partitions(topic: &str) -> i32 {
-    let found = TOPICS.iter().find(|(name, _)| *name == topic);
-    found.map_or(0, |(_, partitions)| *partitions)
 }
 
 /// The last stable offset and the high watermark, once they are the same; as they are when they never are.

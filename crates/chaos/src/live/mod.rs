@@ -1,10 +1,12 @@
 //! Real clients (librdkafka) that go on through every fault and write the checker's history.
 //!
 //! Plain and transactional producers, exactly-once loops, and groups of both protocols whose members come and go. The
-//! threads share a [`Recorder`]; what each does is in its own file.
+//! threads share a [`Recorder`]; what each does is in its own file. The topics may be given more partitions meanwhile
+//! ([`growth`]).
 
 mod consumer;
 mod ending;
+mod growth;
 mod producer;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use testkit::wait::wait_for;
 use testkit::{Server, calls};
 
 use crate::checker::{History, Recorder};
+use growth::Growth;
 
 /// Plain records, which the loops read.
 pub(crate) const INPUT: &str = "live-in";
@@ -24,7 +27,7 @@ pub(crate) const INPUT: &str = "live-in";
 pub(crate) const OUTPUT: &str = "live-out";
 /// Transactions over several partitions.
 pub(crate) const MIX: &str = "live-mix";
-/// Each topic and its partitions.
+/// Each topic and the partitions that it begins with.
 pub(crate) const TOPICS: &[(&str, i32)] = &[(INPUT, 3), (OUTPUT, 2), (MIX, 3)];
 /// The groups, with the protocol that librdkafka is told to use.
 pub(crate) const GROUPS: &[(&str, &str, &str)] = &[
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     next_txn: Arc<AtomicU64>,
     /// Transactions committed.
     progress: Arc<AtomicU64>,
+    growth: Growth,
 }
 
 impl Shared {
@@ -84,6 +88,7 @@ impl Live {
             stopped: Arc::default(),
             next_txn: Arc::new(AtomicU64::new(1)),
             progress: Arc::default(),
+            growth: Growth::new(),
         };
         let mut live = Live {
             shared,

@@ -10,7 +10,7 @@ use client::data::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::{INPUT, MIX, Shared, TOPICS};
+use super::{INPUT, MIX, Shared};
 use crate::checker::events::value_of;
 use crate::checker::{Event, Outcome, Place, Source, TxnOutcome};
 
@@ -52,6 +52,7 @@ impl ProducerContext for Context {
             value: sent.value,
             txn: sent.txn,
             source: sent.source,
+            key: None,
             outcome,
         });
     }
@@ -65,7 +66,8 @@ fn create(shared: &Shared, transactional_id: Option<&str>) -> Result<Inner> {
         .set("linger.ms", "1")
         .set("retry.backoff.ms", "10")
         .set("reconnect.backoff.ms", "5")
-        .set("reconnect.backoff.max.ms", "50");
+        .set("reconnect.backoff.max.ms", "50")
+        .set("topic.metadata.refresh.interval.ms", "500");
     match transactional_id {
         Some(id) => config
             .set("transactional.id", id)
@@ -97,9 +99,9 @@ fn enqueue(producer: &Inner, sent: Sent) -> bool {
     }
 }
 
-fn place(random: &mut SmallRng, topic: &str) -> Place {
-    let found = TOPICS.iter().find(|(name, _)| *name == topic);
-    let partitions = found.map_or(1, |(_, partitions)| *partitions);
+/// One of the partitions there are; the producer may not have heard of the newest yet, and then does not take the record.
+fn place(random: &mut SmallRng, shared: &Shared, topic: &str) -> Place {
+    let partitions = shared.growth.partitions(topic).max(1);
     Place::new(topic, random.random_range(0..partitions))
 }
 
@@ -113,7 +115,7 @@ pub(super) fn run_plain(shared: &Shared, number: u32) -> Result<()> {
     let mut counter = 0;
     while !shared.is_stopped() {
         let sent = Sent {
-            place: place(&mut random, INPUT),
+            place: place(&mut random, shared, INPUT),
             value: value_of(number, counter),
             txn: None,
             source: None,
@@ -218,18 +220,22 @@ impl Transactional {
         Ok(self.txn)
     }
 
-    /// Sends one record to some partition of `topic`.
-    pub(crate) fn send(&mut self, topic: &str, source: Option<Source>) {
-        let sent = Sent {
-            place: place(&mut self.random, topic),
-            value: value_of(self.number, self.counter),
-            txn: Some(self.txn),
-            source,
-        };
-        // One that librdkafka does not take shows when the transaction is to be committed.
-        if enqueue(&self.producer, sent) {
-            self.counter += 1;
+    /// Sends one record to some partition of `topic`. `false` when librdkafka takes it for none.
+    pub(crate) fn send(&mut self, topic: &str, source: Option<Source>) -> bool {
+        const ATTEMPTS: usize = 100;
+        for _ in 0..ATTEMPTS {
+            let sent = Sent {
+                place: place(&mut self.random, &self.shared, topic),
+                value: value_of(self.number, self.counter),
+                txn: Some(self.txn),
+                source: source.clone(),
+            };
+            if enqueue(&self.producer, sent) {
+                self.counter += 1;
+                return true;
+            }
         }
+        false
     }
 
     /// Commits consumed offsets in the transaction.
@@ -289,7 +295,8 @@ pub(super) fn run_mix(shared: &Shared, number: u32, seed: u64) -> Result<()> {
     while !shared.is_stopped() {
         let txn = producer.begin()?;
         for _ in 0..producer.random.random_range(1..6) {
-            producer.send(MIX, None);
+            // One that is not taken is not part of the transaction.
+            let _ = producer.send(MIX, None);
         }
         if producer.random.random_bool(0.02) {
             let outcome = TxnOutcome::Aborted;

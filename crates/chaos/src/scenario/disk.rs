@@ -1,7 +1,8 @@
 //! A disk that is full, and a disk that fails.
 //!
 //! The full disk is a small tmpfs, which needs root; the failing one is the kernel's own: `strace` makes the
-//! broker's writes and syncs return EIO. Where one of them is not to be had, the case fails and says so.
+//! broker's writes and syncs return EIO, or, for the slow disk of [`super::checker`], take their time. Where one of
+//! them is not to be had, the case fails and says so.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -259,7 +260,7 @@ fn failing(when: &str, no_space: bool) -> Result<String> {
         acknowledged += 1;
     }
     let error = if no_space { "ENOSPC" } else { "EIO" };
-    let tracer = inject(&mut server, error, when)?;
+    let tracer = inject(&mut server, &format!("error={error}{when}"))?;
     let answer = write(&mut connection, acknowledged);
     let first = match &answer {
         Ok(produced) if produced.error == ErrorCode::None => {
@@ -300,8 +301,9 @@ fn stays_failed(server: &Server, number: i64) -> Result<()> {
     Ok(())
 }
 
-/// Makes the broker's writes and syncs fail from now on.
-fn inject(server: &mut Server, error: &str, when: &str) -> Result<Process> {
+/// Does something to the broker's writes and syncs from now on, until the tracer is dropped: `error=EIO` makes them fail,
+/// `delay_exit=1000` makes each take a millisecond longer.
+pub(super) fn inject(server: &mut Server, effect: &str) -> Result<Process> {
     const CALLS: &str = "pwrite64,pwritev,pwritev2,fsync,fdatasync,sync_file_range";
     let pid = server.process()?.pid();
     let log = server.data_dir().with_file_name("strace.log");
@@ -313,7 +315,7 @@ fn inject(server: &mut Server, error: &str, when: &str) -> Result<Process> {
         "-e",
         &format!("trace={CALLS}"),
     ]);
-    command.args(["-e", &format!("inject={CALLS}:error={error}{when}")]);
+    command.args(["-e", &format!("inject={CALLS}:{effect}")]);
     let mut tracer = Process::spawn("strace", &mut command, &log)
         .context("strace makes the disk fail here (Debian: apt-get install strace)")?;
     let threads = server.usage()?.threads;
@@ -327,8 +329,33 @@ fn inject(server: &mut Server, error: &str, when: &str) -> Result<Process> {
             );
             return Ok(Some(()));
         }
-        let attached = tracer.log_text().matches("attached").count();
-        Ok((u64::try_from(attached)? >= threads).then_some(()))
+        Ok((attached(&tracer.log_text()) >= threads).then_some(()))
     })?;
     Ok(tracer)
+}
+
+/// To how many threads strace says that it is attached: all of those of a process in one line, or one a line.
+fn attached(log: &str) -> u64 {
+    let lines = log.lines().filter(|line| line.starts_with("strace: "));
+    let rests = lines.filter_map(|line| line.split_once(" attached"));
+    let threads = rests.map(|(_, rest)| {
+        let of_process = rest.strip_prefix(" with ");
+        let count = of_process.and_then(|rest| rest.split(' ').next()?.parse().ok());
+        count.unwrap_or(1)
+    });
+    threads.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attached;
+
+    #[test]
+    fn threads_are_counted_as_any_strace_tells_of_them() {
+        assert_eq!(attached(""), 0);
+        assert_eq!(attached("strace: Process 7 attached with 57 threads\n"), 57);
+        let one_each =
+            "strace: Process 7 attached\n[pid 8] fsync(3) = 0\nstrace: Process 8 attached\n";
+        assert_eq!(attached(one_each), 2);
+    }
 }

@@ -19,6 +19,8 @@ pub struct Plan {
     pub quick: bool,
     /// The seed of every random choice.
     pub seed: u64,
+    /// For how long the checker's clients go through faults of every kind, in minutes, when not for a number of faults.
+    pub minutes: Option<u64>,
 }
 
 impl Plan {

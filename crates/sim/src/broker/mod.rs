@@ -6,6 +6,7 @@
 
 mod requests;
 pub(crate) mod runner;
+mod share;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -15,14 +16,18 @@ use std::time::Duration;
 
 use base::{Clock, ErrorChain, LeaderEpoch, PartitionIndex, TopicId, Uuid};
 use bytes::Bytes;
+use chaos::checker::Recorder;
+use coordinator::share_state::{ShareCoordinator, ShareKey, ShareStateConfig};
 use coordinator::transaction::{TransactionConfig, TransactionCoordinator, WriteMarkers};
 use coordinator::{
-    ClusterView, ConsumerGroupConfig, GroupConfig, Response, Shard, StateMachine, Token,
-    TopicMetadata,
+    ClusterView, ConsumerGroupConfig, GroupConfig, Response, Shard, ShareGroupConfig,
+    ShareSettings, StateMachine, StreamsGroupConfig, StreamsSettings, Token, TopicMetadata,
 };
+use storage::tier::MemoryTier;
 use storage::{
-    AppendBatch, AppendError, AppendOrigin, Appended, CleanerConfig, Duty, LogConfig, Lsn,
-    PartitionLog, PartitionSpec, Storage, StorageOptions, WhenToWrite,
+    AppendBatch, AppendError, AppendOrigin, Appended, CleanerConfig, CleanupPolicy, Duty,
+    LogConfig, Lsn, PartitionLog, PartitionSpec, RemoteLogConfig, Storage, StorageOptions,
+    WhenToWrite,
 };
 use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use wire::record_batch::BatchHeader;
@@ -33,12 +38,20 @@ pub use requests::{Fetched, Produce, TxnOffsets};
 use crate::core::Core;
 use crate::disk::SimDisk;
 use crate::plant::Plant;
+use crate::remote;
 use crate::run::Finding;
 use runner::Runner;
 
-/// The topics of the coordinators, with one partition each.
+/// Topics of the coordinators, with one partition each.
 pub const OFFSETS: &str = "__consumer_offsets";
 const TRANSACTIONS: &str = "__transaction_state";
+const SHARE_STATES: &str = "__share_group_state";
+/// The topic that is compacted.
+pub const TABLE: &str = "table";
+/// The topic whose old segments are in the remote store.
+pub const TIERED: &str = "tiered";
+/// The topic that is deleted from.
+pub const SHORT: &str = "short";
 /// A group member that is silent for this long is out.
 pub const SESSION_MS: u64 = 6_000;
 
@@ -101,6 +114,14 @@ pub struct Broker {
     pub(crate) topics: Arc<Topics>,
     pub(crate) groups: Runner<Shard>,
     pub(crate) transactions: Runner<TransactionCoordinator>,
+    pub(crate) share_states: Runner<ShareCoordinator>,
+    pub(crate) shares: share::Leaders,
+    pub(crate) recorder: Recorder,
+    /// Passes of the cleaner that did something.
+    pub(crate) cleaned: u64,
+    /// Segments copied to the remote store.
+    pub(crate) copied: u64,
+    tier: Arc<MemoryTier>,
     pub(crate) plant: Option<Plant>,
     /// Producer ids that were given out; kept over a crash by the simulation.
     pub(crate) next_producer_id: i64,
@@ -120,8 +141,12 @@ pub struct Boot<'a> {
     pub disk: SimDisk,
     /// The topics.
     pub topics: Arc<Topics>,
+    /// The history, for what only a leader can tell.
+    pub recorder: Recorder,
     /// The fault that is planted.
     pub plant: Option<Plant>,
+    /// The remote store.
+    pub tier: Arc<MemoryTier>,
     /// As of the life before.
     pub next_producer_id: i64,
     /// Whether there was a life before.
@@ -133,11 +158,52 @@ fn spec(topic: &TopicMetadata, partition: i32) -> PartitionSpec {
         topic: topic.name.to_string(),
         topic_id: TopicId(topic.id),
         partition: PartitionIndex(partition),
-        config: LogConfig {
-            segment_bytes: 32 << 10,
-            index_interval_bytes: 1 << 10,
-            ..LogConfig::default()
+        config: config_of(&topic.name),
+    }
+}
+
+fn config_of(topic: &str) -> LogConfig {
+    let config = LogConfig {
+        segment_bytes: 32 << 10,
+        index_interval_bytes: 1 << 10,
+        ..LogConfig::default()
+    };
+    match topic {
+        TABLE => LogConfig {
+            segment_bytes: 8 << 10,
+            file_delete_delay_ms: 0,
+            min_cleanable_dirty_ratio: 0.1,
+            cleanup_policy: CleanupPolicy {
+                delete: false,
+                compact: true,
+            },
+            ..config
         },
+        SHORT => LogConfig {
+            segment_bytes: 8 << 10,
+            file_delete_delay_ms: 0,
+            retention_bytes: 60 << 10,
+            ..config
+        },
+        TIERED => LogConfig {
+            segment_bytes: 8 << 10,
+            file_delete_delay_ms: 0,
+            retention_bytes: 120 << 10,
+            remote: RemoteLogConfig {
+                enabled: true,
+                local_retention_bytes: 20 << 10,
+                copy_lag_ms: 0,
+                copy_lag_bytes: 0,
+                ..config.remote
+            },
+            ..config
+        },
+        SHARE_STATES => LogConfig {
+            segment_bytes: 16 << 10,
+            file_delete_delay_ms: 0,
+            ..config
+        },
+        _ => config,
     }
 }
 
@@ -152,6 +218,7 @@ fn options(boot: &Boot<'_>) -> StorageOptions {
             ..CleanerConfig::default()
         },
         fault_hook: Some(Arc::new(boot.disk.clone())),
+        tier: Some(remote::options(&boot.tier, &boot.disk, boot.plant)),
         driven: true,
         ..StorageOptions::new(boot.data_dir)
     }
@@ -171,6 +238,25 @@ fn new_shard(core: &Rc<Core>, topics: &Arc<Topics>) -> Shard {
             heartbeat_interval: Duration::from_millis(500),
             ..ConsumerGroupConfig::default()
         },
+        share: ShareGroupConfig {
+            initialize_retry_interval: Duration::from_secs(2),
+            settings: ShareSettings {
+                session_timeout: Duration::from_millis(SESSION_MS),
+                heartbeat_interval: Duration::from_millis(500),
+                assignment_interval: Duration::from_millis(300),
+            },
+            ..ShareGroupConfig::default()
+        },
+        streams: StreamsGroupConfig {
+            settings: StreamsSettings {
+                session_timeout: Duration::from_millis(SESSION_MS),
+                heartbeat_interval: Duration::from_millis(500),
+                assignment_interval: Duration::from_millis(300),
+                initial_rebalance_delay: Duration::from_millis(200),
+                ..StreamsGroupConfig::default().settings
+            },
+            ..StreamsGroupConfig::default()
+        },
         ..GroupConfig::default()
     };
     let clock: Arc<dyn Clock> = Arc::clone(&core.clock) as Arc<dyn Clock>;
@@ -184,6 +270,16 @@ fn new_transactions(core: &Rc<Core>) -> TransactionCoordinator {
         ..TransactionConfig::default()
     };
     TransactionCoordinator::new(config, Arc::clone(&core.clock) as Arc<dyn Clock>)
+}
+
+fn new_share_states(core: &Rc<Core>, topics: &Arc<Topics>) -> ShareCoordinator {
+    let config = ShareStateConfig {
+        updates_per_snapshot: 20,
+        prune_interval: Duration::from_secs(2),
+        cold_snapshot_interval: Duration::from_secs(3),
+    };
+    let clock: Arc<dyn Clock> = Arc::clone(&core.clock) as Arc<dyn Clock>;
+    ShareCoordinator::new(config, clock, Arc::clone(topics) as Arc<dyn ClusterView>)
 }
 
 impl Broker {
@@ -201,7 +297,10 @@ impl Broker {
         let (storage, report) = Storage::open(options(&boot), clock, specs)
             .map_err(|error| Finding::new("recovery-failed", ErrorChain(&error).to_string()))?;
         if let Some(one) = report.offline.first() {
-            let detail = format!("{}-{}: {}", one.topic, one.partition, one.reason);
+            let dir = boot.data_dir.join("logs");
+            let dir = dir.join(format!("{}-{}", one.topic, one.partition));
+            let files = listing(&dir);
+            let detail = format!("{}-{}: {}; {files}", one.topic, one.partition, one.reason);
             return Err(Finding::new("partition-offline", detail));
         }
         let log_of = |name: &str| {
@@ -212,14 +311,22 @@ impl Broker {
             let log = storage.partition(TopicId(topic.id), PartitionIndex(0));
             log.expect("every partition was opened")
         };
-        let skip_last = boot.plant == Some(Plant::OffsetsRolledBack) && boot.is_restart;
+        let is_forgetful = boot.plant == Some(Plant::OffsetsRolledBack) && boot.is_restart;
+        let skip_last = usize::from(is_forgetful);
         let (offsets, states) = (log_of(OFFSETS), log_of(TRANSACTIONS));
+        let share_states = new_share_states(core, &boot.topics);
         let shard = new_shard(core, &boot.topics);
         let mut broker = Broker {
             core: Rc::clone(core),
             disk: boot.disk,
             groups: Runner::load(shard, offsets, skip_last),
-            transactions: Runner::load(new_transactions(core), states, false),
+            transactions: Runner::load(new_transactions(core), states, 0),
+            share_states: Runner::load(share_states, log_of(SHARE_STATES), 0),
+            shares: share::Leaders::new(),
+            recorder: boot.recorder,
+            cleaned: 0,
+            copied: 0,
+            tier: boot.tier,
             storage,
             topics: boot.topics,
             plant: boot.plant,
@@ -241,6 +348,8 @@ impl Broker {
         broker.perform::<Shard>(actions);
         let actions = StateMachine::loaded(&mut broker.transactions.machine);
         broker.perform::<TransactionCoordinator>(actions);
+        let actions = StateMachine::loaded(&mut broker.share_states.machine);
+        broker.perform::<ShareCoordinator>(actions);
         broker.pump();
         Ok(broker)
     }
@@ -290,6 +399,7 @@ impl Broker {
         loop {
             self.settle::<Shard>();
             self.settle::<TransactionCoordinator>();
+            self.settle::<ShareCoordinator>();
             while let Some(((lsn, _), _)) = self.waits.first_key_value() {
                 if !self.storage.is_durable(*lsn) {
                     break;
@@ -366,8 +476,7 @@ impl Broker {
         self.alive_pump();
     }
 
-    /// A checkpoint, which waits for the journal first.
-    pub fn checkpoint(&mut self) {
+    fn drain_journal(&mut self) {
         for _ in 0..64 {
             if !self.storage.has_queued_frames() {
                 break;
@@ -375,6 +484,11 @@ impl Broker {
             self.storage.drive(Duty::MakeJournalFile);
             self.storage.drive(Duty::WriteJournal);
         }
+    }
+
+    /// A checkpoint, which waits for the journal first.
+    pub fn checkpoint(&mut self) {
+        self.drain_journal();
         if !self.storage.has_queued_frames() && !self.disk.is_gone() {
             let done = self.storage.checkpoint();
             self.core
@@ -383,10 +497,63 @@ impl Broker {
         self.alive_pump();
     }
 
+    /// The cleaner's turn: every log that is worth a pass.
+    pub fn clean(&mut self) {
+        let report = self.storage.run_cleaner();
+        if !self.disk.is_gone() {
+            let passes = report.passes.len();
+            self.cleaned += passes as u64;
+            self.core.trace(format_args!("cleaned {passes}"));
+        }
+        self.alive_pump();
+    }
+
+    /// Deletes segments that are of no more use.
+    pub fn retain(&mut self) {
+        let report = self.storage.run_retention();
+        if !self.disk.is_gone() {
+            self.core
+                .trace(format_args!("deleted {} segments", report.segments));
+        }
+        self.alive_pump();
+    }
+
+    /// One round of tiered storage; the store may stop taking changes in the middle of it. Returns whether there is nothing
+    /// left to do.
+    pub fn tier(&mut self, goes_away: bool) -> bool {
+        if goes_away {
+            let changes = usize::try_from(self.core.pick(0..9)).unwrap_or(0);
+            let made_all_the_same = self.core.chance(0.5);
+            self.tier.stop_after(Some(changes), made_all_the_same);
+        }
+        self.drain_journal();
+        let mut is_idle = false;
+        if !self.storage.has_queued_frames() && !self.disk.is_gone() {
+            let report = self.storage.run_tiering();
+            if !self.disk.is_gone() {
+                self.copied += report.copied;
+                self.core.trace(format_args!(
+                    "tiered copied={} deleted={} swept={} failed={}",
+                    report.copied,
+                    report.deleted,
+                    report.swept,
+                    report.failures.len()
+                ));
+                let done = report.copied + report.deleted + report.swept;
+                is_idle = done == 0 && report.failures.is_empty() && !report.more;
+            }
+        }
+        self.tier.stop_after(None, false);
+        self.alive_pump();
+        is_idle
+    }
+
     /// Timers of the machines, and markers that are tried again.
     pub fn on_tick(&mut self) {
         self.tick::<Shard>();
         self.tick::<TransactionCoordinator>();
+        self.tick::<ShareCoordinator>();
+        self.share_tick();
         let now = self.core.now_us();
         let (due, later) = std::mem::take(&mut self.markers)
             .into_iter()
@@ -430,7 +597,10 @@ impl Broker {
             return;
         };
         match self.append_marker(&log, marker) {
-            Ok(lsn) => self.when_durable(lsn, move |broker| broker.write_next_marker(all, left)),
+            Ok(appended) => {
+                let then = move |broker: &mut Broker| broker.write_next_marker(all, left);
+                self.when_durable(appended.lsn, then);
+            }
             Err(
                 coordinator::AppendError::InvalidProducerEpoch
                 | coordinator::AppendError::CoordinatorFenced,
@@ -449,12 +619,19 @@ impl Broker {
     pub fn portraits(&mut self) -> [String; 2] {
         let live = portrait(&mut self.groups.machine, &self.transactions.machine);
         let offsets = Arc::clone(&self.groups.log);
-        let mut groups = Runner::load(new_shard(&self.core, &self.topics), offsets, false);
+        let mut groups = Runner::load(new_shard(&self.core, &self.topics), offsets, 0);
         let states = Arc::clone(&self.transactions.log);
-        let mut transactions = Runner::load(new_transactions(&self.core), states, false);
+        let mut transactions = Runner::load(new_transactions(&self.core), states, 0);
+        let states = Arc::clone(&self.share_states.log);
+        let shares = new_share_states(&self.core, &self.topics);
+        let mut shares = Runner::load(shares, states, 0);
         drop(groups.machine.loaded());
         drop(StateMachine::loaded(&mut transactions.machine));
-        [live, portrait(&mut groups.machine, &transactions.machine)]
+        drop(StateMachine::loaded(&mut shares.machine));
+        let keys: Vec<ShareKey> = self.shares.keys().cloned().collect();
+        let live = live + &share_portrait(&mut self.share_states.machine, &keys);
+        let replayed = portrait(&mut groups.machine, &transactions.machine);
+        [live, replayed + &share_portrait(&mut shares.machine, &keys)]
     }
 }
 
@@ -468,6 +645,17 @@ fn portrait(groups: &mut Shard, transactions: &TransactionCoordinator) -> String
             "{} {} {}\n",
             group.group_id, group.protocol_type, group.group_type
         );
+        if group.group_type == "streams" {
+            text += &format!(
+                "{:?}\n",
+                groups.describe_streams_group(&group.group_id, false)
+            );
+            continue;
+        }
+        if group.group_type == "share" {
+            text += &format!("{:?}\n", groups.describe_share_group(&group.group_id));
+            continue;
+        }
         if group.group_type == "consumer" {
             text += &format!("{:?}\n", groups.describe_consumer_group(&group.group_id));
         }
@@ -485,6 +673,29 @@ fn portrait(groups: &mut Shard, transactions: &TransactionCoordinator) -> String
     };
     for one in transactions.list(&filter).unwrap_or_default() {
         text += &format!("{:?}\n", transactions.describe(&one.transactional_id));
+    }
+    text
+}
+
+/// The files of a log with their lengths, for a finding.
+fn listing(dir: &Path) -> String {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut all: Vec<String> = entries
+        .map(|entry| {
+            let length = entry.metadata().map_or(0, |metadata| metadata.len());
+            format!("{} {length}", entry.file_name().to_string_lossy())
+        })
+        .collect();
+    all.sort();
+    all.join(", ")
+}
+
+/// Where share partitions are.
+fn share_portrait(shares: &mut ShareCoordinator, keys: &[ShareKey]) -> String {
+    let mut text = String::new();
+    for key in keys {
+        let read = shares.read(Token(u64::MAX), key, -1);
+        text += &format!("{key} {read:?}\n");
     }
     text
 }

@@ -9,7 +9,9 @@ use coordinator::transaction::{
     TopicPartition, TransactionCoordinator,
 };
 use coordinator::{Response, Shard};
-use storage::{AppendOrigin, PartitionLog, ReadLimit, VerificationGuard, VerificationRequest};
+use storage::{
+    AppendOrigin, Lsn, PartitionLog, ReadError, ReadLimit, VerificationGuard, VerificationRequest,
+};
 use wire::ErrorCode;
 use wire::messages::TxnOffsetCommitRequest;
 use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -33,6 +35,8 @@ pub struct Produce {
     pub sequence: i32,
     /// The transactional id, and the protocol.
     pub txn: Option<(String, ClientVersion)>,
+    /// How many keys the records have; none for 0.
+    pub keys: u64,
 }
 
 /// What a fetch found.
@@ -174,7 +178,14 @@ impl Broker {
         for value in &request.values {
             let body = [&value.to_be_bytes()[..], &padding].concat();
             let now_ms = base::Clock::now_ms(&*self.core.clock);
-            if builder.append(now_ms, None, Some(&body), &[]).is_err() {
+            let key = (request.keys > 0).then(|| {
+                // The planted fault: now and then it is the next one's.
+                let is_other = self.plant == Some(Plant::KeysMixedUp) && self.core.chance(0.05);
+                let key = value % request.keys + u64::from(is_other);
+                key.to_be_bytes()
+            });
+            let key = key.as_ref().map(<[u8; 8]>::as_slice);
+            if builder.append(now_ms, key, Some(&body), &[]).is_err() {
                 reply.send(Err(ErrorCode::CorruptMessage));
                 return;
             }
@@ -237,8 +248,16 @@ impl Broker {
         };
         let repeats = is_planted(Plant::FetchRepeats) && from > 0 && self.core.chance(0.1);
         let begin = if repeats { from - 1 } else { from };
-        let read = log.read(Offset(begin), 4 << 10, limit, true);
-        let read = read.map_err(|_| ErrorCode::OffsetOutOfRange)?;
+        let read = log.read_remote(Offset(begin), 4 << 10, limit, true, None);
+        let read = read.map_err(|error| {
+            let why = base::ErrorChain(&error);
+            self.core
+                .trace(format_args!("cannot read {place} at {from}: {why}"));
+            match error {
+                ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+                _ => ErrorCode::KafkaStorageError,
+            }
+        })?;
         let aborted = if is_planted(Plant::AbortedListIgnored) {
             Vec::new()
         } else {
@@ -272,6 +291,31 @@ impl Broker {
             }
         }
         Ok(found)
+    }
+
+    /// DeleteRecords of a part of what there is, in percent. Answers where the log starts then, once that is durable.
+    pub fn delete_records(&mut self, place: &Place, percent: u64, reply: Reply<Answer<i64>>) {
+        let Some(log) = self.log(&place.topic, place.partition) else {
+            reply.send(Err(ErrorCode::UnknownTopicOrPartition));
+            return;
+        };
+        let (start, end) = (log.log_start_offset().0, log.high_watermark().0);
+        let ahead = (end - start) * i64::try_from(percent).unwrap_or(0) / 100;
+        if self.plant == Some(Plant::DeleteBeforeDurable) && self.core.chance(0.2) {
+            // As if the broker had ended just then.
+            reply.send(Ok(start + ahead));
+            return;
+        }
+        match log.delete_records(Some(Offset(start + ahead))) {
+            // On a full disk it is durable with the next checkpoint, which nobody waits for.
+            Ok(deleted) if deleted.lsn == Lsn::ZERO => {
+                reply.send(Err(ErrorCode::KafkaStorageError))
+            }
+            Ok(deleted) => self.when_durable(deleted.lsn, move |_| {
+                reply.send(Ok(deleted.log_start_offset.0));
+            }),
+            Err(_) => reply.send(Err(ErrorCode::KafkaStorageError)),
+        }
     }
 
     /// InitProducerId. Without a transactional id it is a new id.
@@ -437,7 +481,11 @@ impl Broker {
     }
 }
 
-fn is_aborted(header: &BatchHeader, aborted: &[storage::AbortedTxn], committed_only: bool) -> bool {
+pub(super) fn is_aborted(
+    header: &BatchHeader,
+    aborted: &[storage::AbortedTxn],
+    committed_only: bool,
+) -> bool {
     committed_only
         && header.attributes.is_transactional()
         && aborted.iter().any(|txn| {

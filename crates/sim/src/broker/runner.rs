@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use base::Clock;
+use base::{Clock, Offset};
 use bytes::Bytes;
+use coordinator::share_state::{Prune, ShareCoordinator};
 use coordinator::transaction::{TransactionCoordinator, WriteMarkers};
 use coordinator::{
     Action, Actions, AppendError, CommitId, CoordinatorRecord, Shard, StateMachine, Token,
     TransactionMarker,
 };
-use storage::{AppendOrigin, Lsn, PartitionLog, ReadLimit, VerificationGuard};
+use storage::{AppendOrigin, Appended, Lsn, PartitionLog, ReadLimit, VerificationGuard};
 use wire::control_record::EndTxnMarker;
 use wire::record_data::{BatchOptions, RecordBatchBuilder, batches, records};
 
@@ -58,15 +59,27 @@ impl Hosted for TransactionCoordinator {
     }
 }
 
+impl Hosted for ShareCoordinator {
+    fn runner(broker: &mut Broker) -> &mut Runner<ShareCoordinator> {
+        &mut broker.share_states
+    }
+
+    /// What cannot be deleted now goes with what the next round deletes.
+    fn perform(broker: &mut Broker, prune: Prune) {
+        broker
+            .share_states
+            .log
+            .delete_records(Some(prune.before))
+            .ok();
+    }
+}
+
 impl<M: StateMachine> Runner<M> {
-    /// Loads the machine from its log.
-    pub(crate) fn load(mut machine: M, log: Arc<PartitionLog>, skip_last: bool) -> Runner<M> {
+    /// Loads the machine from its log, but for the last `skip_last` records.
+    pub(crate) fn load(mut machine: M, log: Arc<PartitionLog>, skip_last: usize) -> Runner<M> {
         let all = read_log(&log);
-        let mut replay = all.as_slice();
-        if skip_last && let Some((_, rest)) = replay.split_last() {
-            replay = rest;
-        }
-        for entry in replay {
+        let kept = all.len().saturating_sub(skip_last);
+        for entry in all.iter().take(kept) {
             entry.replay(&mut machine);
         }
         Runner {
@@ -81,6 +94,7 @@ impl<M: StateMachine> Runner<M> {
 
 /// One record of a coordinator's log.
 pub(crate) struct Entry {
+    offset: Offset,
     producer_id: Option<i64>,
     marker: Option<bool>,
     key: Bytes,
@@ -96,7 +110,7 @@ impl Entry {
                 return;
             }
             (Some(producer), None) => machine.replay_transactional(producer, &self.key, value),
-            (None, _) => machine.replay(&self.key, value),
+            (None, _) => machine.replay_at(self.offset, &self.key, value),
         };
         replayed.expect("a coordinator reads what it wrote");
     }
@@ -124,6 +138,7 @@ pub(crate) fn read_log(log: &PartitionLog) -> Vec<Entry> {
                     .then(|| EndTxnMarker::decode(&key, record.value.as_ref()))
                     .flatten();
                 entries.push(Entry {
+                    offset: Offset(record.offset),
                     producer_id: attributes.is_transactional().then_some(producer_id),
                     marker: marker.map(|marker| marker.committed),
                     key,
@@ -199,7 +214,10 @@ impl Broker {
             };
             let runner = M::runner(self);
             match appended {
-                Ok(lsn) => runner.appends.push_back((commit, lsn)),
+                Ok(appended) => {
+                    runner.machine.appended(commit, appended.base_offset);
+                    runner.appends.push_back((commit, appended.lsn));
+                }
                 Err(error) => actions.extend(runner.machine.failed(commit, error)),
             }
         }
@@ -236,7 +254,7 @@ impl Broker {
         options: BatchOptions,
         guard: Option<VerificationGuard>,
         records: &[CoordinatorRecord],
-    ) -> Result<Lsn, AppendError> {
+    ) -> Result<Appended, AppendError> {
         let now_ms = self.core.clock.now_ms();
         let mut builder = RecordBatchBuilder::new(options);
         for record in records {
@@ -254,7 +272,7 @@ impl Broker {
         &mut self,
         log: &Arc<PartitionLog>,
         marker: TransactionMarker,
-    ) -> Result<Lsn, AppendError> {
+    ) -> Result<Appended, AppendError> {
         let end = EndTxnMarker {
             committed: marker.committed,
             coordinator_epoch: marker.coordinator_epoch,
@@ -276,9 +294,9 @@ impl Broker {
         log: &Arc<PartitionLog>,
         batch: &Bytes,
         origin: AppendOrigin,
-    ) -> Result<Lsn, AppendError> {
+    ) -> Result<Appended, AppendError> {
         match self.append(log, batch, origin) {
-            Ok(appended) => Ok(appended.lsn),
+            Ok(appended) => Ok(appended),
             Err(storage::AppendError::InvalidTxnState { .. }) => Err(AppendError::InvalidTxnState),
             Err(storage::AppendError::InvalidProducerEpoch { .. }) => {
                 Err(AppendError::InvalidProducerEpoch)

@@ -58,7 +58,7 @@ pub struct Membership {
     lives: u32,
 }
 
-fn context(version: i16) -> RequestContext {
+pub(crate) fn context(version: i16) -> RequestContext {
     RequestContext {
         version,
         client_id: "sim".to_owned(),
@@ -216,7 +216,7 @@ impl Membership {
         }
         let Some(topic) = self.topic_id() else { return };
         let joins = self.epoch == 0;
-        let sent_us = self.net.core.now_us();
+        let (sent_us, since) = (self.net.core.now_us(), self.net.recorder.count());
         let owned: Vec<i32> = self.positions.keys().map(|place| place.partition).collect();
         let owned = TopicPartitions {
             topic_id: topic,
@@ -253,6 +253,13 @@ impl Membership {
         self.heard_us = sent_us;
         self.epoch = response.member_epoch;
         self.wait_for_beat();
+        self.net.record(Event::MemberEpoch {
+            group: self.group.clone(),
+            member: self.member_id.clone(),
+            epoch: self.epoch,
+            joins,
+            since,
+        });
         let Some(assignment) = response.assignment else {
             return;
         };

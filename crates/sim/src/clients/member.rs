@@ -1,8 +1,10 @@
 //! A consumer in a group: reads what it is given, commits now and then, leaves and comes back.
 
 use chaos::checker::{Event, Place};
+use wire::ErrorCode;
 
 use super::Net;
+use super::deleter::log_start;
 use super::group::{Membership, Protocol};
 
 /// Reads `topic` as a member of `group` until the clients are stopped.
@@ -41,6 +43,18 @@ async fn read(net: &Net, member: &mut Membership, place: &Place) {
             reply.send(broker.fetch(&wanted, from, true));
         })
         .await;
+    if answer
+        .as_ref()
+        .is_some_and(|answer| answer.as_ref().err() == Some(&ErrorCode::OffsetOutOfRange))
+    {
+        // What it was to read is deleted: it goes on where the log begins (`auto.offset.reset`).
+        if let Some(start) = log_start(net, place).await.filter(|start| *start > from) {
+            let (consumer, place) = (member.name.clone(), place.clone());
+            member.positions.insert(place.clone(), start);
+            net.record(Event::Seek { consumer, place });
+        }
+        return;
+    }
     let Some(Ok(found)) = answer else { return };
     member.positions.insert(place.clone(), found.next);
     let any = !found.records.is_empty();

@@ -5,10 +5,14 @@
 //! late OffsetCommit would take a later one back, a late EndTxn end the next transaction. The second is so in Kafka too (KAFKA-17754), and
 //! what version 2 is for. An answer may be lost with the connection; the client then does not know what happened.
 
+pub mod deleter;
 pub mod group;
 pub mod member;
 pub mod plain;
 pub mod processor;
+pub mod scanner;
+pub mod sharer;
+pub mod streams;
 pub mod transactional;
 
 use std::cell::{Cell, RefCell};

@@ -11,8 +11,8 @@ use crate::broker::Produce;
 /// How often a batch is sent before the producer gives up and begins with a new id.
 const ATTEMPTS: usize = 40;
 
-/// Produces to `topic` until the clients are stopped.
-pub async fn run(net: Net, producer: u32, topic: &'static str) {
+/// Produces to `topic` until the clients are stopped; records with so many keys, or with none for 0.
+pub async fn run(net: Net, producer: u32, topic: &'static str, keys: u64) {
     let (mut counter, mut lives) = (0, 0);
     while !net.stopped.get() {
         let Some(Ok(id)) = net
@@ -35,13 +35,22 @@ pub async fn run(net: Net, producer: u32, topic: &'static str) {
                 .collect();
             counter += count;
             let sequence = sequences.get(&place).copied().unwrap_or(0);
-            let outcome = send(&net, &place, &values, id, sequence).await;
+            let request = Produce {
+                place: place.clone(),
+                values: values.clone(),
+                producer: id,
+                sequence,
+                txn: None,
+                keys,
+            };
+            let outcome = send(&net, &request).await;
             for (index, value) in (0..).zip(&values) {
                 net.record(Event::Send {
                     place: place.clone(),
                     value: *value,
                     txn: None,
                     source: None,
+                    key: (keys > 0).then(|| value % keys),
                     outcome: match outcome {
                         Outcome::Ok(base) => Outcome::Ok(base.map(|base| base + index)),
                         other => other,
@@ -57,14 +66,7 @@ pub async fn run(net: Net, producer: u32, topic: &'static str) {
     }
 }
 
-async fn send(net: &Net, place: &Place, values: &[u64], id: (i64, i16), sequence: i32) -> Outcome {
-    let request = Produce {
-        place: place.clone(),
-        values: values.to_vec(),
-        producer: id,
-        sequence,
-        txn: None,
-    };
+async fn send(net: &Net, request: &Produce) -> Outcome {
     for _ in 0..ATTEMPTS {
         let request = request.clone();
         let answer = net

@@ -126,6 +126,7 @@ impl Producer {
             value,
             txn: Some(self.txn),
             source,
+            key: None,
             outcome,
         });
         matches!(outcome, Outcome::Ok(_))
@@ -138,6 +139,7 @@ impl Producer {
             producer: self.current,
             sequence: self.sequences.get(place).copied().unwrap_or(0),
             txn: Some((self.id.clone(), self.version)),
+            keys: 0,
         };
         for _ in 0..self.net.core.pick(1..8) {
             let request = request.clone();
@@ -228,6 +230,7 @@ impl Producer {
             value,
             txn: Some(txn),
             source: None,
+            key: None,
             outcome,
         });
         (self.current, self.txn) = (current, open);

@@ -33,6 +33,38 @@ pub(super) fn check(history: &History, index: &Index<'_>, found: &mut Findings) 
         }
     }
     committed(history, index, found);
+    epochs(history, found);
+}
+
+/// An epoch of a member never goes back; whoever joins is not behind what others were told before.
+fn epochs(history: &History, found: &mut Findings) {
+    let mut of_member: BTreeMap<(&str, &str), i32> = BTreeMap::new();
+    let mut of_group: BTreeMap<&str, BTreeMap<usize, i32>> = BTreeMap::new();
+    for (number, event) in history.events.iter().enumerate() {
+        let Event::MemberEpoch {
+            group,
+            member,
+            epoch,
+            joins,
+            since,
+        } = event
+        else {
+            continue;
+        };
+        let last = of_member.insert((group, member), *epoch);
+        if let Some(last) = last.filter(|last| last > epoch) {
+            let detail = format!("{group}: {member} was given epoch {epoch} after {last}");
+            found.add(Rule::EpochBack, detail);
+        }
+        let answered = of_group.entry(group).or_default();
+        let before = answered.range(..since).next_back();
+        if let Some((_, before)) = before.filter(|(_, before)| *joins && **before > *epoch) {
+            let detail = format!("{group}: {member} joined with epoch {epoch} after {before}");
+            found.add(Rule::EpochBack, detail);
+        }
+        let highest = answered.values().next_back().copied().unwrap_or(*epoch);
+        answered.insert(number, highest.max(*epoch));
+    }
 }
 
 type Partition<'a> = (&'a str, &'a Place);

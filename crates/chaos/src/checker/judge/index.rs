@@ -10,6 +10,7 @@ pub(super) struct Sent<'a> {
     pub(super) place: &'a Place,
     pub(super) txn: Option<u64>,
     pub(super) source: Option<&'a Source>,
+    pub(super) key: Option<u64>,
     pub(super) outcome: Outcome,
 }
 
@@ -63,6 +64,8 @@ pub(super) struct Index<'a> {
     pub(super) offsets: BTreeMap<u64, BTreeSet<(&'a Place, i64)>>,
     /// The highest offset polled.
     pub(super) polled_to: BTreeMap<&'a Place, i64>,
+    /// The last offset of each key that a log holds at the end.
+    pub(super) last_of_key: BTreeMap<(&'a Place, u64), i64>,
 }
 
 impl<'a> Index<'a> {
@@ -72,6 +75,7 @@ impl<'a> Index<'a> {
             index.take(number, event);
         }
         index.note_visible(history);
+        index.note_keys();
         index
     }
 
@@ -82,12 +86,14 @@ impl<'a> Index<'a> {
                 value,
                 txn,
                 source,
+                key,
                 outcome,
             } => {
                 let sent = Sent {
                     place,
                     txn: *txn,
                     source: source.as_ref(),
+                    key: *key,
                     outcome: *outcome,
                 };
                 self.sends.insert(*value, sent);
@@ -159,6 +165,20 @@ impl<'a> Index<'a> {
                 if let Some(txn) = txn.and_then(|txn| self.txns.get_mut(&txn)) {
                     txn.visible = true;
                 }
+            }
+        }
+    }
+
+    fn note_keys(&mut self) {
+        let logged = self.logs.iter().flat_map(|(place, log)| {
+            let records = log.records.iter();
+            records.map(move |(offset, value)| (*place, *offset, *value))
+        });
+        for (place, offset, value) in logged {
+            let key = self.sends.get(&value).and_then(|sent| sent.key);
+            if let Some(key) = key {
+                // Ascending, so that the last one stays.
+                self.last_of_key.insert((place, key), offset);
             }
         }
     }

@@ -4,9 +4,12 @@ mod groups;
 mod index;
 mod polls;
 mod processing;
+mod share;
 mod transactions;
 mod writes;
 
+#[cfg(test)]
+mod share_tests;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +43,13 @@ pub enum Rule {
     ProcessedTwice,
     Unprocessed,
     StuckStableOffset,
+    KeyLost,
+    LogStartBack,
+    EpochBack,
+    ShareLost,
+    ShareRedelivered,
+    ShareTwoHolders,
+    ShareDeliveryCount,
 }
 
 impl Rule {
@@ -60,6 +70,13 @@ impl Rule {
         Rule::ProcessedTwice,
         Rule::Unprocessed,
         Rule::StuckStableOffset,
+        Rule::KeyLost,
+        Rule::LogStartBack,
+        Rule::EpochBack,
+        Rule::ShareLost,
+        Rule::ShareRedelivered,
+        Rule::ShareTwoHolders,
+        Rule::ShareDeliveryCount,
     ];
 
     /// The rule's name.
@@ -81,6 +98,13 @@ impl Rule {
             Rule::ProcessedTwice => "processed-twice",
             Rule::Unprocessed => "unprocessed",
             Rule::StuckStableOffset => "stuck-stable-offset",
+            Rule::KeyLost => "key-lost",
+            Rule::LogStartBack => "log-start-back",
+            Rule::EpochBack => "epoch-back",
+            Rule::ShareLost => "share-lost",
+            Rule::ShareRedelivered => "share-redelivered",
+            Rule::ShareTwoHolders => "share-two-holders",
+            Rule::ShareDeliveryCount => "share-delivery-count",
         }
     }
 }
@@ -115,11 +139,12 @@ impl Findings {
 pub fn judge(history: &History) -> Vec<Violation> {
     let mut found = Findings::default();
     let index = Index::new(history);
-    writes::check(&index, &mut found);
+    writes::check(history, &index, &mut found);
     transactions::check(history, &index, &mut found);
     polls::check(history, &index, &mut found);
     groups::check(history, &index, &mut found);
     processing::check(history, &index, &mut found);
+    share::check(history, &index, &mut found);
     found.0
 }
 
@@ -142,6 +167,14 @@ pub struct Counts {
     pub assigned: usize,
     /// Committed offsets read.
     pub offsets: usize,
+    /// Records delivered by share groups.
+    pub delivered: usize,
+    /// Records whose settlement by a share group was acknowledged.
+    pub settled: usize,
+    /// Heartbeats answered with an epoch.
+    pub epochs: usize,
+    /// Deletions acknowledged.
+    pub deletions: usize,
 }
 
 impl Counts {
@@ -163,6 +196,12 @@ impl Counts {
                 Event::Poll { records, .. } => counts.polled += records.len(),
                 Event::Assigned { places, .. } => counts.assigned += places.len(),
                 Event::OffsetRead { .. } => counts.offsets += 1,
+                Event::ShareAcquired { delivered, .. } => counts.delivered += delivered.len(),
+                Event::ShareAcknowledged { delivered, ack } if ack.settles() => {
+                    counts.settled += delivered.len();
+                }
+                Event::MemberEpoch { .. } => counts.epochs += 1,
+                Event::LogStart { .. } => counts.deletions += 1,
                 _ => {}
             }
         }
@@ -179,6 +218,10 @@ impl Counts {
         self.polled += other.polled;
         self.assigned += other.assigned;
         self.offsets += other.offsets;
+        self.delivered += other.delivered;
+        self.settled += other.settled;
+        self.epochs += other.epochs;
+        self.deletions += other.deletions;
     }
 }
 
@@ -187,7 +230,8 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{} of {} sends acknowledged, {} transactions committed, {} aborted, {} unknown, {} records polled, \
-             {} assignments, {} committed offsets read",
+             {} assignments, {} committed offsets read, {} records delivered to share groups and {} settled, \
+             {} epochs, {} deletions",
             self.acknowledged,
             self.sends,
             self.committed,
@@ -195,7 +239,11 @@ impl fmt::Display for Counts {
             self.unknown,
             self.polled,
             self.assigned,
-            self.offsets
+            self.offsets,
+            self.delivered,
+            self.settled,
+            self.epochs,
+            self.deletions
         )
     }
 }

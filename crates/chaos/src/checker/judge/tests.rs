@@ -21,6 +21,7 @@ fn send(topic: &str, value: u64, txn: Option<u64>, offset: i64) -> Event {
         value,
         txn,
         source: None,
+        key: None,
         outcome: Outcome::Ok(Some(offset)),
     }
 }
@@ -35,6 +36,7 @@ fn result(value: u64, txn: u64, offset: i64, source: i64) -> Event {
             place: place(IN),
             offset: source,
         }),
+        key: None,
         outcome: Outcome::Ok(Some(offset)),
     }
 }
@@ -218,6 +220,7 @@ fn a_record_of_an_aborted_transaction_must_not_be_read() {
             value: refused,
             txn: None,
             source: None,
+            key: None,
             outcome: Outcome::Fail,
         });
         events.push(poll("x", None, "refused", &[seen(0, refused)]));

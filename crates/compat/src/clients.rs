@@ -1,6 +1,7 @@
 //! The suites, one file a client.
 
 pub mod connect;
+pub mod exactly_once;
 pub mod java_client;
 pub mod java_messages;
 pub mod java_tools;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(streams::Streams),
         Box::new(streams_group::StreamsGroup),
         Box::new(connect::Connect),
+        Box::new(exactly_once::ExactlyOnce),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

@@ -641,3 +641,87 @@ fn requests_decode_in_both_versions() {
     assert_eq!(acquired(&a.client.call(1, &request)), [(0, 0, 1)]);
     broker.stop();
 }
+
+/// A tiered topic whose group begins where only the remote store has the records.
+#[test]
+fn what_is_remote_is_shared_as_well() {
+    let (directory, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = format!("file://{}", store.path().display());
+    let broker = start(
+        directory.path(),
+        &[
+            ("remote.log.storage.system.enable", "true"),
+            ("remote.log.storage.url", &url),
+            ("remote.log.manager.task.interval.ms", "50"),
+            ("log.retention.check.interval.ms", "50"),
+            ("journal.checkpoint.interval.ms", "100"),
+        ],
+    );
+    let mut client = broker.connect("admin");
+    let configs = [
+        ("remote.storage.enable", "true"),
+        ("internal.segment.bytes", "1000"),
+        ("local.retention.bytes", "1"),
+        ("retention.ms", "-1"),
+        ("file.delete.delay.ms", "0"),
+    ];
+    let mut one = support::topic(TOPIC, 1);
+    one.configs = configs
+        .map(
+            |(name, value)| wire::messages::create_topics_request::CreatableTopicConfig {
+                name: name.to_owned(),
+                value: Some(value.to_owned()),
+            },
+        )
+        .to_vec();
+    let request = wire::messages::CreateTopicsRequest {
+        topics: vec![one],
+        timeout_ms: 10_000,
+        validate_only: false,
+    };
+    assert_eq!(client.call(7, &request).topics[0].error_code, 0);
+    let topic = topic_id(&mut client);
+    for _ in 0..40 {
+        write(&mut client, 5);
+    }
+    initialize(&mut client, topic, 1);
+    let local_start = |client: &mut Client| {
+        use wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+        let request = wire::messages::ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: TOPIC.to_owned(),
+                partitions: vec![ListOffsetsPartition {
+                    partition_index: 0,
+                    current_leader_epoch: -1,
+                    timestamp: -4,
+                }],
+            }],
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        client.call(11, &request).topics[0].partitions[0].offset
+    };
+    let until = Instant::now() + PATIENCE;
+    while local_start(&mut client) < 100 {
+        assert!(Instant::now() < until, "local retention does not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut member = Member::join(&broker, "a", topic);
+    let (mut next, mut said) = (0, Vec::new());
+    while next < 200 {
+        assert!(Instant::now() < until, "stuck at {next}");
+        let acknowledge: Vec<Said<'_>> = said
+            .iter()
+            .map(|(first, last)| (*first, *last, &[1][..]))
+            .collect();
+        let got = member.fetch(&acknowledge, 2_000);
+        said.clear();
+        for (first, last, count) in got {
+            assert_eq!((first, count), (next, 1));
+            next = last + 1;
+            said.push((first, last));
+        }
+    }
+    broker.stop();
+}

@@ -220,6 +220,7 @@ async fn fetch(
         } else {
             ReadLimit::HighWatermark
         },
+        remote_wait_max: server.settings().remote_log.fetch_max_wait,
     };
     answers.extend(read.run(server, &allowed).await);
     answers

@@ -2,6 +2,9 @@
 //!
 //! First everything is read, and only when that is enough is any of it acquired: records that are acquired are out of
 //! everybody else's reach. One fetch at a time reads a share partition.
+//!
+//! What lies below the local log start is read from the remote store (KIP-405), on blocking threads and for
+//! `remote.fetch.max.wait.ms` at most; what has not come by then comes with a later fetch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,8 @@ pub(crate) struct ShareRead {
     pub(crate) limits: Limits,
     /// How far the group may see.
     pub(crate) up_to: ReadLimit,
+    /// How long the remote store may take.
+    pub(crate) remote_wait_max: Duration,
 }
 
 /// What a member got of one partition.
@@ -51,6 +56,27 @@ pub(crate) type Answers = Vec<(TopicIdPartition, Result<Acquired, AcknowledgeErr
 struct Sought {
     partition: TopicIdPartition,
     leader: Result<Arc<ShareLeader>, AcknowledgeError>,
+}
+
+/// A partition whose records are in the remote store only.
+struct Remote {
+    place: usize,
+    leader: Arc<ShareLeader>,
+    offset: Offset,
+    at_least_one: bool,
+    guard: FetchGuard,
+}
+
+/// What one look at all partitions gave.
+#[derive(Default)]
+struct Looked {
+    reads: Vec<Read>,
+    remote: Vec<Remote>,
+    answers: Answers,
+    /// Bytes for each partition.
+    share: usize,
+    /// Whether the remote store took too long: there is nothing more to wait for in this fetch.
+    late: bool,
 }
 
 /// A partition that was read and not acquired yet.
@@ -94,8 +120,10 @@ impl ShareRead {
                 leader.subscribe(&notify);
                 leader.partition().log.subscribe(&notify);
             }
-            let over = Instant::now() >= deadline;
-            let answers = self.pass(server, &sought, over);
+            let mut looked = self.read_all(&sought);
+            self.read_remote(&sought, &mut looked).await;
+            let over = Instant::now() >= deadline || looked.late;
+            let answers = self.acquire_all(server, &sought, looked, over);
             let nobody = sought.iter().all(|sought| sought.leader.is_err());
             if over || nobody || answers.iter().any(|(_, answer)| answer.is_ok()) {
                 return with_errors(answers, &sought);
@@ -131,9 +159,17 @@ impl ShareRead {
         }
     }
 
-    /// Reads and, if it is enough, acquires.
-    fn pass(&self, server: &Arc<Server>, sought: &[Sought], over: bool) -> Answers {
-        let (reads, mut answers) = self.read_all(sought);
+    /// Acquires from what was read, if that is enough.
+    fn acquire_all(
+        &self,
+        server: &Arc<Server>,
+        sought: &[Sought],
+        looked: Looked,
+        over: bool,
+    ) -> Answers {
+        let Looked {
+            reads, mut answers, ..
+        } = looked;
         let bytes: usize = reads.iter().map(|read| read.read.records.len()).sum();
         if bytes < self.bytes_min && !over {
             return answers;
@@ -162,7 +198,7 @@ impl ShareRead {
         answers
     }
 
-    fn read_all(&self, sought: &[Sought]) -> (Vec<Read>, Answers) {
+    fn read_all(&self, sought: &[Sought]) -> Looked {
         let acquirable: Vec<(usize, Arc<ShareLeader>, FetchGuard, Offset)> = sought
             .iter()
             .enumerate()
@@ -175,8 +211,10 @@ impl ShareRead {
             .collect();
         // Each has its share of the response (`PartitionMaxBytesStrategy.UNIFORM`).
         let share = self.bytes_max / acquirable.len().max(1);
-        let mut reads: Vec<Read> = Vec::with_capacity(acquirable.len());
-        let mut answers = Vec::new();
+        let mut looked = Looked {
+            share,
+            ..Looked::default()
+        };
         let mut empty = true;
         for (place, leader, guard, offset) in acquirable {
             let log = &leader.partition().log;
@@ -184,7 +222,7 @@ impl ShareRead {
                 Ok(read) if read.records.is_empty() => {}
                 Ok(read) => {
                     empty = false;
-                    reads.push(Read {
+                    looked.reads.push(Read {
                         place,
                         leader,
                         offset,
@@ -192,17 +230,67 @@ impl ShareRead {
                         _guard: guard,
                     });
                 }
+                Err(ReadError::Tiered(_)) => {
+                    looked.remote.push(Remote {
+                        place,
+                        leader,
+                        offset,
+                        at_least_one: empty,
+                        guard,
+                    });
+                    empty = false;
+                }
                 // Retention was quicker; the next look begins where the log does.
                 Err(ReadError::OffsetOutOfRange { .. }) => {}
                 Err(error) => {
-                    if let Some(sought) = sought.get(place) {
-                        let error = of_code(errors::of_read(&error));
-                        answers.push((sought.partition, Err(error)));
+                    looked.failed(sought, place, &error);
+                }
+            }
+        }
+        looked
+    }
+
+    /// Reads what only the remote store has, of all such partitions at the same time.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: reads that have begun end by themselves, at the deadline.
+    async fn read_remote(&self, sought: &[Sought], looked: &mut Looked) {
+        if looked.remote.is_empty() {
+            return;
+        }
+        let deadline = std::time::Instant::now() + self.remote_wait_max;
+        let (share, up_to) = (looked.share, self.up_to);
+        let mut reading = Vec::with_capacity(looked.remote.len());
+        for remote in looked.remote.drain(..) {
+            let log = Arc::clone(&remote.leader.partition().log);
+            let (offset, at_least_one) = (remote.offset, remote.at_least_one);
+            let read = tokio::task::spawn_blocking(move || {
+                log.read_remote(offset, share, up_to, at_least_one, Some(deadline))
+            });
+            reading.push((remote, read));
+        }
+        for (remote, read) in reading {
+            match read.await {
+                Ok(Ok(read)) if read.records.is_empty() => {}
+                Ok(Ok(read)) => looked.reads.push(Read {
+                    place: remote.place,
+                    leader: remote.leader,
+                    offset: remote.offset,
+                    read,
+                    _guard: remote.guard,
+                }),
+                Ok(Err(ReadError::RemotePending)) => looked.late = true,
+                Ok(Err(ReadError::OffsetOutOfRange { .. })) => {}
+                Ok(Err(error)) => looked.failed(sought, remote.place, &error),
+                Err(_) => {
+                    if let Some(sought) = sought.get(remote.place) {
+                        let error = of_code(ErrorCode::UnknownServerError);
+                        looked.answers.push((sought.partition, Err(error)));
                     }
                 }
             }
         }
-        (reads, answers)
+        looked.reads.sort_by_key(|read| read.place);
     }
 
     fn acquire(
@@ -233,6 +321,15 @@ impl ShareRead {
             .unwrap_or_default();
         let records = fetched.slice(records, &acquired);
         Ok(Acquired { records, acquired })
+    }
+}
+
+impl Looked {
+    fn failed(&mut self, sought: &[Sought], place: usize, error: &ReadError) {
+        if let Some(sought) = sought.get(place) {
+            let error = of_code(errors::of_read(error));
+            self.answers.push((sought.partition, Err(error)));
+        }
     }
 }
 

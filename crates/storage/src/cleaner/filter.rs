@@ -83,6 +83,9 @@ impl Filter<'_> {
         if verdict.drop_records || header.record_count <= 0 {
             return self.empty(header, &verdict, out);
         }
+        if !header.attributes.is_control() && self.map.is_superseded(header.base_offset) {
+            return self.empty(header, &verdict, out);
+        }
         let data = records_of(batch, header)?;
         let mut kept = Vec::new();
         let mut tombstones = false;

@@ -268,3 +268,39 @@ fn the_append_time_of_a_batch_stays_that_of_its_records() {
     let kept = plain(&batch, &map(&[(b"b", 11), (b"a", 12)]), NOW).unwrap();
     assert_eq!(rows(&kept), [(11, 9_000, false), (12, 9_000, true)]);
 }
+
+#[test]
+fn a_batch_that_is_superseded_whole_goes_without_a_look_at_its_records() {
+    let mut map = OffsetMap::new(1 << 20, 0.9, 100);
+    for (base, keys) in [(10, [b"a", b"b"]), (20, [b"b", b"c"]), (30, [b"a", b"d"])] {
+        map.begin_batch(base);
+        for (offset, key) in (base..).zip(keys) {
+            assert!(map.put(key, offset));
+        }
+        map.end_batch();
+    }
+    let rows: [Row<'_>; 2] = [(b"a", Some(b"1")), (b"b", Some(b"2"))];
+    let options = BatchOptions {
+        producer_id: 7,
+        producer_epoch: 0,
+        base_sequence: 3,
+        ..at(10)
+    };
+    let mut old = batch(options, &rows);
+    // Records that nobody could read, under a CRC that is right.
+    old[wire::record_batch::BATCH_HEADER_LEN..].fill(0xff);
+    let header = BatchHeader::parse(&old).unwrap();
+    let records = old[wire::record_batch::BATCH_HEADER_LEN..].to_vec();
+    let mut sealed = Vec::new();
+    wire::record_data::rebuild(&header, &records, &mut sealed).unwrap();
+    let mut transactions = CleanedTransactions::new(Vec::new());
+    assert_eq!(filter(&sealed, &map, NOW, &[], &mut transactions), None);
+    // The last batch of a producer leaves its header.
+    let last = LastRecord {
+        last_data_offset: Some(11),
+        producer_epoch: 0,
+    };
+    let left = filter(&sealed, &map, NOW, &[(7, last)], &mut transactions).unwrap();
+    let left = BatchHeader::parse(&left).unwrap();
+    assert_eq!((left.record_count, left.last_sequence()), (0, 4));
+}

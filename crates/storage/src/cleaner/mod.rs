@@ -22,7 +22,8 @@
 //! - Only segments that the last checkpoint holds as synced, with a later one behind them, are touched: recovery
 //!   never compares a cleaned batch with a frame of the journal.
 //! - A batch whose CRC is wrong ends the pass: compaction never gives damaged bytes a new CRC.
-//! - Memory is bounded: `log.cleaner.dedupe.buffer.size` for keys, `log.cleaner.io.buffer.size` for bytes, and one batch.
+//! - Memory is bounded: `log.cleaner.dedupe.buffer.size` for keys, 4 MiB for batches, `log.cleaner.io.buffer.size` for bytes, and
+//!   one batch.
 //!
 //! Differs: keys are told apart by a keyed 128-bit SipHash instead of MD5. Two keys that collide count as one there and
 //! here, but here nobody can make up such keys.

@@ -237,15 +237,21 @@ fn note_batch(
         reason: format!("the batch at offset {}: {error}", header.base_offset),
     };
     let data = records_of(batch, header).map_err(|error| malformed(&error))?;
+    let mut whole = true;
+    map.begin_batch(header.base_offset);
     for record in raw_records(&data, header.record_count) {
         let record = record.map_err(|defect| malformed(&defect))?;
         let offset = header.base_offset + i64::from(record.offset_delta);
         let Some(key) = record.key.filter(|_| offset >= start) else {
+            whole = false;
             continue;
         };
         if !map.put(key, offset) {
             return Ok(false);
         }
+    }
+    if whole {
+        map.end_batch();
     }
     Ok(true)
 }

@@ -211,20 +211,7 @@ impl<W: Write> Encoder<W> {
         level: Option<i32>,
         writer: W,
     ) -> Result<Encoder<W>, CompressionError> {
-        // `compression.gzip.level` says "the default" with -1.
-        let level =
-            level.filter(|level| codec != Compression::Gzip || *level != gzip::LEVEL_DEFAULT);
-        if let (Some(level), Some(range)) = (level, levels(codec))
-            && !range.contains(&level)
-        {
-            let (min, max) = (*range.start(), *range.end());
-            return Err(CompressionError::UnknownLevel {
-                codec,
-                level,
-                min,
-                max,
-            });
-        }
+        let level = checked_level(codec, level)?;
         let stream = match codec {
             Compression::None => EncoderStream::None(writer),
             Compression::Gzip => EncoderStream::Gzip(gzip::encoder(level, writer)),
@@ -279,6 +266,24 @@ impl<W: Write> Write for Encoder<W> {
     }
 }
 
+/// The level for a codec; `None` for its default.
+fn checked_level(codec: Compression, level: Option<i32>) -> Result<Option<i32>, CompressionError> {
+    // `compression.gzip.level` says "the default" with -1.
+    let level = level.filter(|level| codec != Compression::Gzip || *level != gzip::LEVEL_DEFAULT);
+    if let (Some(level), Some(range)) = (level, levels(codec))
+        && !range.contains(&level)
+    {
+        let (min, max) = (*range.start(), *range.end());
+        return Err(CompressionError::UnknownLevel {
+            codec,
+            level,
+            min,
+            max,
+        });
+    }
+    Ok(level)
+}
+
 /// Compresses `data` into one stream.
 ///
 /// # Errors
@@ -288,11 +293,29 @@ pub fn compress(
     level: Option<i32>,
     data: &[u8],
 ) -> Result<Vec<u8>, CompressionError> {
-    let mut encoder = Encoder::new(codec, level, Vec::with_capacity(data.len() / 2 + 64))?;
-    encoder
-        .write_all(data)
-        .map_err(|source| CompressionError::Encode { codec, source })?;
-    encoder.finish()
+    let mut out = Vec::with_capacity(data.len() / 2 + 64);
+    compress_onto(codec, level, data, &mut out)?;
+    Ok(out)
+}
+
+/// As [`compress`], behind what `out` holds. After an error it may hold more.
+///
+/// # Errors
+/// As [`Encoder::new`].
+pub fn compress_onto(
+    codec: Compression,
+    level: Option<i32>,
+    data: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CompressionError> {
+    let failed = |source| CompressionError::Encode { codec, source };
+    if codec == Compression::Lz4 && !data.is_empty() {
+        checked_level(codec, level)?;
+        return lz4::compress_onto(data, out).map_err(failed);
+    }
+    let mut encoder = Encoder::new(codec, level, out)?;
+    encoder.write_all(data).map_err(failed)?;
+    encoder.finish().map(|_| ())
 }
 
 /// Decompresses one whole stream of at most `limit` bytes. No more than `limit` bytes are held at any time.
@@ -304,6 +327,11 @@ pub fn decompress(
     data: &[u8],
     limit: usize,
 ) -> Result<Bytes, CompressionError> {
+    if codec == Compression::Lz4
+        && let Some(out) = lz4::decompress_plain(data, limit)
+    {
+        return Ok(out.into());
+    }
     let mut decoder = Decoder::new(codec, data, limit)?;
     let mut out: Vec<u8> = Vec::new();
     let mut room = data

@@ -163,6 +163,65 @@ fn lz4_frames_the_java_client_cannot_read_are_refused() {
 }
 
 #[test]
+fn lz4_frames_read_the_same_by_block_and_by_stream() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+    let noise: Vec<u8> = (0..150_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for data in [sample(5), sample(300_000), vec![3; 200_000], noise] {
+        for size in [
+            BlockSize::Max64KB,
+            BlockSize::Max256KB,
+            BlockSize::Max1MB,
+            BlockSize::Max4MB,
+        ] {
+            let info = FrameInfo::new()
+                .block_mode(BlockMode::Independent)
+                .block_size(size);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            encoder.write_all(&data).unwrap();
+            let packed = encoder.finish().unwrap();
+            let mut by_block = vec![7];
+            compress_onto(Compression::Lz4, None, &data, &mut by_block).unwrap();
+            let mut read = Vec::new();
+            let mut decoder = Decoder::new(Compression::Lz4, &by_block[1..], data.len()).unwrap();
+            decoder.read_to_end(&mut read).unwrap();
+            assert_eq!(read, data);
+            if data.len() < 65_536 && matches!(size, BlockSize::Max64KB) {
+                assert_eq!(by_block[1..], packed);
+            }
+            let length = data.len();
+            assert_eq!(lz4::decompress_plain(&packed, length), Some(data.clone()));
+            for (packed, limit) in [
+                (&packed[..packed.len() - 4], length),
+                (&packed[..packed.len() - 1], length),
+                (&[packed.as_slice(), b"more"].concat(), length),
+                (&packed[..], length - 1),
+            ] {
+                assert_eq!(lz4::decompress_plain(packed, limit), None);
+            }
+            // The stream's reader is the judge of what is not as it should be: without an end it is good.
+            let cut = decompress(Compression::Lz4, &packed[..packed.len() - 4], length);
+            assert_eq!(cut.unwrap(), data);
+        }
+    }
+    for at in 0..200 {
+        let mut packed = compress(Compression::Lz4, None, &sample(1_000)).unwrap();
+        let at = at % packed.len();
+        packed[at] ^= 0x11;
+        let mut streamed = Vec::new();
+        let mut decoder = Decoder::new(Compression::Lz4, &packed, 70_000);
+        let read = decoder
+            .as_mut()
+            .map(|decoder| decoder.read_to_end(&mut streamed));
+        if let Some(plain) = lz4::decompress_plain(&packed, 70_000) {
+            assert!(matches!(read, Ok(Ok(_))));
+            assert_eq!(plain, streamed, "byte {at} flipped");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_stream_names_the_codec() {
     for codec in [
         Compression::Gzip,

@@ -4,13 +4,11 @@
 //! [`raw_records`] walks over records that are decompressed already, [`rebuild`] puts records behind a header again.
 //! Nothing is copied on the way but by [`rebuild`].
 
-use std::io::Write;
-
 use super::layout::{
     RecordDefect, SliceSource, Source, put_varint, put_varlong, range, varlong_len,
 };
 use super::{BuildError, seal};
-use crate::compression::{CompressionError, Encoder};
+use crate::compression::compress_onto;
 use crate::record_batch::{Attributes, BATCH_HEADER_LEN, BatchHeader, Compression, LOG_OVERHEAD};
 
 /// One record where it lies.
@@ -141,13 +139,7 @@ fn try_rebuild(
     out.resize(start + BATCH_HEADER_LEN, 0);
     match header.attributes.compression() {
         Some(Compression::None) | None => out.extend_from_slice(records),
-        Some(codec) => {
-            let mut encoder = Encoder::new(codec, None, &mut *out)?;
-            encoder
-                .write_all(records)
-                .map_err(|source| CompressionError::Encode { codec, source })?;
-            encoder.finish()?;
-        }
+        Some(codec) => compress_onto(codec, None, records, out)?,
     }
     let size = out.len() - start;
     let batch_length =

@@ -32,7 +32,7 @@
 //! - **Every request gets exactly one reply**, also when a newer request supersedes it, its group is
 //!   deleted, its append fails, or the shard is unloaded.
 //! - **Deterministic.** Time comes from the [`base::Clock`], randomness from [`MemberIds`]; collections
-//!   iterate in key order. The same calls give the same actions.
+//!   that are walked over are in key order. The same calls give the same actions.
 //!
 //! # Memory
 //!

@@ -24,7 +24,7 @@ pub type Actions<M> = Vec<Action<<M as StateMachine>::Response, <M as StateMachi
 
 /// A coordinator of one partition, without I/O.
 ///
-/// Not `Sync` by design: one task owns a machine and calls it. No method blocks.
+/// Not `Sync` by design: one task at a time has a machine and calls it. No method blocks.
 pub trait StateMachine: Send + 'static {
     /// What requests are answered with.
     type Response: Send + 'static;
@@ -97,7 +97,8 @@ pub trait StateMachine: Send + 'static {
     #[must_use]
     fn failed(&mut self, commit: CommitId, error: AppendError) -> Actions<Self>;
 
-    /// When [`StateMachine::tick`] is next due; `None` while nothing waits. Asked again after every call.
+    /// When [`StateMachine::tick`] is next to be called: when something is due, or before, if that was put off since. `None` while
+    /// nothing waits. Asked again after every call.
     fn next_deadline(&self) -> Option<Timestamp>;
 
     /// Runs what is due.

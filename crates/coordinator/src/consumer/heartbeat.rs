@@ -28,13 +28,21 @@ const CLIENT_MAKES_MEMBER_ID_VERSION: i16 = 1;
 pub type MaySee<'a> = &'a dyn Fn(&str) -> bool;
 
 /// What a heartbeat does, before any of it is done.
-struct Beat {
+pub(super) struct Beat {
     records: Vec<LogRecord>,
     response: ConsumerGroupHeartbeatResponse,
     member: Member,
     timer: RebalanceTimer,
     refreshed: bool,
     resolve: bool,
+}
+
+impl Beat {
+    /// Whether this is an answer and nothing else.
+    pub(super) fn is_only(&self, response: &ConsumerGroupHeartbeatResponse) -> bool {
+        let does_nothing = self.records.is_empty() && !self.refreshed && !self.resolve;
+        does_nothing && self.timer == RebalanceTimer::Keep && self.response == *response
+    }
 }
 
 impl Shard {
@@ -146,6 +154,9 @@ impl Shard {
         request: &ConsumerGroupHeartbeatRequest,
         may_see: MaySee<'_>,
     ) -> Result<(), Failure> {
+        if self.steady_beat(token, context, request) {
+            return Ok(());
+        }
         let joining = request.member_epoch == JOIN_EPOCH;
         let member_id: Arc<str> = if request.member_id.is_empty() {
             base::Uuid::from_random(self.core.ids.next_random())
@@ -181,7 +192,7 @@ impl Shard {
         Ok(())
     }
 
-    fn plan_beat(
+    pub(super) fn plan_beat(
         &self,
         group: &ConsumerGroup,
         member_id: &Arc<str>,

@@ -33,6 +33,7 @@ pub(crate) mod plan;
 mod reconcile;
 pub(crate) mod records;
 mod regex;
+mod steady;
 mod target;
 mod timers;
 pub(crate) mod write;

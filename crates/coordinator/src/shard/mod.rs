@@ -48,7 +48,7 @@ pub enum Replayed {
 
 /// The groups and offsets of one partition of `__consumer_offsets`. See the crate's documentation.
 ///
-/// Not `Sync` by design: one task owns a shard and calls it. No method blocks; none allocates more than
+/// Not `Sync` by design: one task at a time has a shard and calls it. No method blocks; none allocates more than
 /// its request and the state it touches.
 #[derive(Debug)]
 pub struct Shard {
@@ -213,7 +213,8 @@ impl Shard {
         self.finish()
     }
 
-    /// When [`Shard::tick`] is next due; `None` while nothing waits. Ask again after every call.
+    /// When [`Shard::tick`] is next to be called: when something is due, or before, if that was put off since. `None` while
+    /// nothing waits. Ask again after every call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.core.timers.next()

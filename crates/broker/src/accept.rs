@@ -198,6 +198,7 @@ fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let connection = Arc::new(ConnectionInfo {
+        client_host: format!("/{}", peer.ip()),
         peer,
         listener: Arc::clone(info),
         principal: KafkaPrincipal::anonymous(),

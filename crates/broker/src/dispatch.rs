@@ -4,6 +4,7 @@
 //! is not advertised, a header or body that does not decode. The one exception is ApiVersions, which answers
 //! any version (KIP-511).
 
+mod at_once;
 mod routes;
 
 use std::future::Future;
@@ -16,14 +17,16 @@ use wire::messages::*;
 use wire::{API_SPECS, ApiKey, ApiSpec, Chunk, Message, Reader, Request};
 
 use crate::api_versions;
-use crate::connection::ReplyFuture;
+use crate::connection::{PendingReply, ReplyFuture};
 use crate::handlers;
 use crate::quota::{QuotaManager, Throttled, timed};
 use crate::request::{ConnectionInfo, Reply, RequestContext, read_header};
 use crate::server::Server;
+pub(crate) use at_once::AtOnce;
+use at_once::at_once;
 
 /// Takes up one request: decodes it, and for Produce validates and enqueues its records. The rest of the work
-/// happens when the returned future is polled.
+/// happens when the returned future is polled, but for what can be answered at once, if it is `first` in its connection's line.
 ///
 /// # Errors
 /// The reason to close the connection.
@@ -34,13 +37,15 @@ pub(crate) async fn begin(
     server: &Arc<Server>,
     connection: &Arc<ConnectionInfo>,
     frame: Bytes,
-) -> Result<ReplyFuture, String> {
+    first: bool,
+) -> Result<PendingReply, String> {
     let frame_bytes = frame.len();
     let mut reader = Reader::new(frame);
     let (spec, version) = identify(&reader)?;
     if !api_versions::supports(spec, version) {
         if spec.key == ApiKey::ApiVersions {
-            return Ok(unsupported_api_versions(connection, &mut reader, version));
+            let reply = unsupported_api_versions(connection, &mut reader, version);
+            return Ok(PendingReply::Ready(reply));
         }
         return Err(format!("{} version {version} is not supported", spec.name));
     }
@@ -54,18 +59,20 @@ pub(crate) async fn begin(
         client_id: header.client_id.unwrap_or_default(),
     };
     server.request_metrics().received(spec.key, frame_bytes);
-    route(server, context, &mut reader, frame_bytes).await
+    if first && let Some(begun) = at_once(server, &context, &mut reader)? {
+        return Ok(begun);
+    }
+    let later = route(server, context, &mut reader, frame_bytes).await?;
+    Ok(PendingReply::Later(later))
 }
 
 /// The API and version a frame names.
 fn identify(reader: &Reader) -> Result<(&'static ApiSpec, i16), String> {
-    let mut peek = reader.clone();
-    let key = peek
-        .i16()
-        .map_err(|error| format!("bad request header: {error}"))?;
-    let version = peek
-        .i16()
-        .map_err(|error| format!("bad request header: {error}"))?;
+    let peek = |at| {
+        let value = reader.peek_i16(at);
+        value.map_err(|error| format!("bad request header: {error}"))
+    };
+    let (key, version) = (peek(0)?, peek(2)?);
     let spec = API_SPECS
         .iter()
         .find(|spec| spec.key as i16 == key)
@@ -77,7 +84,7 @@ fn unsupported_api_versions(
     connection: &Arc<ConnectionInfo>,
     reader: &mut Reader,
     version: i16,
-) -> ReplyFuture {
+) -> Reply {
     // Only the correlation id is read: what follows it depends on a version nobody here knows.
     let correlation_id = reader
         .i16()
@@ -91,11 +98,10 @@ fn unsupported_api_versions(
         client_id: String::new(),
     };
     let response = api_versions::unsupported_version_response();
-    let reply = match (correlation_id, context.encode_as(&response, 0)) {
+    match (correlation_id, context.encode_as(&response, 0)) {
         (Ok(_), Ok(chunks)) => Reply::Send(chunks),
         _ => Reply::Close("bad ApiVersions request".to_owned()),
-    };
-    Box::pin(std::future::ready(reply))
+    }
 }
 
 fn decode<R: Request>(context: &RequestContext, reader: &mut Reader) -> Result<R, String> {
@@ -126,15 +132,30 @@ where
     F: Future<Output = R::Response> + Send + 'static,
 {
     let request = decode::<R>(&context, reader)?;
+    Ok(answering(server, context, request, handler))
+}
+
+/// As [`answer`], for a request that is decoded.
+fn answering<R, F>(
+    server: &Arc<Server>,
+    context: RequestContext,
+    request: R,
+    handler: impl FnOnce(Arc<Server>, RequestContext, R) -> F,
+) -> ReplyFuture
+where
+    R: Request,
+    R::Response: Send + Throttled,
+    F: Future<Output = R::Response> + Send + 'static,
+{
     let metrics = server.request_metrics();
     let quotas = Arc::clone(server.quotas());
     let received = Instant::now();
     let answering = handler(Arc::clone(server), context.clone(), request);
-    Ok(Box::pin(async move {
+    Box::pin(async move {
         let response = within_quota(&quotas, &context, answering).await;
         metrics.answered(context.api_key, received.elapsed());
         encode(&context, &response)
-    }))
+    })
 }
 
 /// Runs a handler, and holds its client back for as long as its response or the time it took says.

@@ -17,6 +17,8 @@ use crate::share::sessions::SessionKey;
 pub(crate) struct ConnectionInfo {
     /// The peer.
     pub(crate) peer: SocketAddr,
+    /// Its address as Java's `InetAddress.toString` prints it, such as `/127.0.0.1`: so members of groups show their host.
+    pub(crate) client_host: String,
     /// The listener the peer connected to; Metadata answers with its advertised address.
     pub(crate) listener: Arc<ListenerInfo>,
     /// Who the peer proved to be.
@@ -94,12 +96,12 @@ impl RequestContext {
         }
     }
 
-    /// The requester, as a group coordinator wants it; `/127.0.0.1` is how members show their host.
+    /// The requester, as a group coordinator wants it.
     pub(crate) fn for_coordinator(&self) -> coordinator::RequestContext {
         coordinator::RequestContext {
             version: self.api_version,
             client_id: self.client_id.clone(),
-            client_host: format!("/{}", self.connection.peer.ip()),
+            client_host: self.connection.client_host.clone(),
         }
     }
 
@@ -118,7 +120,7 @@ impl RequestContext {
         response: &R,
         version: i16,
     ) -> Result<Vec<Chunk>, EncodeError> {
-        let mut writer = Writer::with_capacity(128);
+        let mut writer = Writer::for_frame(128);
         let header = ResponseHeader {
             correlation_id: self.correlation_id,
         };
@@ -147,11 +149,7 @@ pub(crate) enum Reply {
 /// The message to log before the connection is closed.
 pub(crate) fn read_header(reader: &mut Reader, spec: &ApiSpec) -> Result<RequestHeader, String> {
     // The version stands at bytes 2 and 3, ahead of what depends on it.
-    let mut peek = reader.clone();
-    let version = peek
-        .i16()
-        .and_then(|_| peek.i16())
-        .map_err(|error| error.to_string())?;
+    let version = reader.peek_i16(2).map_err(|error| error.to_string())?;
     let flexible = version >= spec.first_flexible_version;
     RequestHeader::decode(reader, if flexible { 2 } else { 1 }).map_err(|error| error.to_string())
 }

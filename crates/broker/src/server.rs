@@ -4,12 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base::{Clock, NodeId};
-use bytes::Bytes;
 use metastore::Metadata;
 use security::{Authorizer, Operation, ResourceType};
-use storage::{AppendBatch, AppendError, AppendOrigin, Appended, Storage, WhenToWrite};
+use storage::{AppendBatch, AppendError, Appended, Storage};
 use tokio::sync::Mutex;
-use wire::record_batch::BatchHeader;
 
 use crate::client_telemetry::ClientTelemetry;
 use crate::config::{BrokerConfigs, BrokerSettings};
@@ -176,24 +174,6 @@ impl Server {
     ///
     /// # Cancel safety
     /// Cancel safe: a call that is dropped while it waits has appended nothing.
-    pub(crate) async fn append(
-        &self,
-        partition: &Partition,
-        bytes: &Bytes,
-        header: BatchHeader,
-        origin: AppendOrigin,
-    ) -> Result<Appended, AppendError> {
-        let batch = AppendBatch {
-            bytes: bytes.clone(),
-            header,
-            leader_epoch: partition.leader_epoch,
-            origin,
-            write: WhenToWrite::AtOnce,
-        };
-        self.append_batch(partition, batch).await
-    }
-
-    /// As [`Server::append`], with every choice the storage leaves.
     pub(crate) async fn append_batch(
         &self,
         partition: &Partition,

@@ -14,11 +14,15 @@ use wire::messages::consumer_group_describe_response::DescribedGroup;
 use wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use wire::messages::create_partitions_request::CreatePartitionsTopic;
 use wire::messages::metadata_request::MetadataRequestTopic;
+use wire::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use wire::messages::{
     AlterConfigsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest,
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, CreatePartitionsRequest,
     DeleteGroupsRequest, DeleteTopicsRequest, FindCoordinatorRequest, ListGroupsRequest,
-    MetadataRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -154,6 +158,109 @@ fn a_group_is_assigned_its_topics_and_outlives_its_broker() {
     let again = describe(&mut client);
     assert_eq!(again, described);
     running.stop();
+}
+
+fn commit(member: &str, epoch: i32, offset: i64) -> OffsetCommitRequest {
+    OffsetCommitRequest {
+        group_id: "g".to_owned(),
+        generation_id_or_member_epoch: epoch,
+        member_id: member.to_owned(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset: offset,
+                ..OffsetCommitRequestPartition::default()
+            }],
+            ..OffsetCommitRequestTopic::default()
+        }],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+fn committed(client: &mut Client) -> i64 {
+    let request = OffsetFetchRequest {
+        groups: vec![OffsetFetchRequestGroup {
+            group_id: "g".to_owned(),
+            member_epoch: -1,
+            topics: Some(vec![OffsetFetchRequestTopics {
+                name: "t".to_owned(),
+                partition_indexes: vec![0],
+                ..OffsetFetchRequestTopics::default()
+            }]),
+            ..OffsetFetchRequestGroup::default()
+        }],
+        ..OffsetFetchRequest::default()
+    };
+    let answer = client.call(8, &request);
+    answer.groups[0].topics[0].partitions[0].committed_offset
+}
+
+/// Requests of many connections meet in one coordinator: some run where they were read, some queue behind them.
+#[test]
+fn members_that_all_talk_at_once_are_each_answered_in_turn() {
+    const MEMBERS: usize = 8;
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::start(directory.path(), &[]);
+    let mut client = running.connect("c");
+    client.create_topic("t", 1);
+    find_coordinator(&mut client);
+    let threads: Vec<_> = (0..MEMBERS)
+        .map(|index| {
+            let mut client = running.connect("c");
+            std::thread::spawn(move || {
+                let member = format!("m{index}");
+                let mut epoch = beat(&mut client, &joining(&member, &["t"])).member_epoch;
+                let begun = Instant::now();
+                for round in 0..300_i64 {
+                    let answer = beat(&mut client, &steady(&member, epoch));
+                    assert_eq!(answer.error_code, 0, "{answer:?}");
+                    assert!(answer.member_epoch >= epoch);
+                    epoch = answer.member_epoch;
+                    // An epoch that is not the member's is seen wherever the heartbeat runs.
+                    let wrong = beat(&mut client, &steady(&member, epoch + 1_000));
+                    assert_eq!(wrong.error_code, ErrorCode::FencedMemberEpoch as i16);
+                    if round % 10 == i64::try_from(index).unwrap() {
+                        let answer = client.call(9, &commit(&member, epoch, round));
+                        let error = answer.topics[0].partitions[0].error_code;
+                        assert_eq!(error, 0, "{answer:?}");
+                        // What is acknowledged is there, or what somebody committed after it.
+                        assert!(committed(&mut client) >= 0);
+                    }
+                    assert!(begun.elapsed() < LIMIT);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // Who is alone and committed last finds its own.
+    let epoch = next_epoch(&mut client, "m0");
+    for offset in [1_000, 1_001, 1_002] {
+        let answer = client.call(9, &commit("m0", epoch, offset));
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+        assert_eq!(committed(&mut client), offset);
+    }
+    // The next heartbeat knows of a change that another connection has made.
+    let before = describe(&mut client).group_epoch;
+    let mut other = running.connect("c");
+    assert_eq!(beat(&mut other, &joining("late", &["t"])).error_code, 0);
+    let answer = beat(&mut client, &steady("m0", epoch));
+    assert_eq!((answer.error_code, answer.member_epoch), (0, before + 1));
+    running.stop();
+}
+
+/// Heartbeats with what the member is told until that is the group's epoch.
+fn next_epoch(client: &mut Client, member: &str) -> i32 {
+    let known = describe(client);
+    let found = known.members.iter().find(|one| one.member_id == member);
+    let mut epoch = found.unwrap().member_epoch;
+    let begun = Instant::now();
+    while epoch < known.group_epoch {
+        epoch = beat(client, &steady(member, epoch)).member_epoch;
+        assert!(begun.elapsed() < LIMIT);
+    }
+    epoch
 }
 
 #[test]

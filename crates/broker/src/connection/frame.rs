@@ -3,10 +3,17 @@
 //! The buffer grows with what arrived, never with what the length field promises: a peer that announces
 //! 100 MiB and sends ten bytes costs ten kilobytes. A frame is handed out as a slice of the buffer, so its
 //! records are not copied again before they reach the journal.
+//!
+//! What comes first is read onto the stack: most requests are small and come whole, and get memory of their size.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 const LENGTH_BYTES: usize = 4;
@@ -56,34 +63,70 @@ impl FrameReader {
     ///
     /// # Cancel safety
     /// Cancel safe: bytes that were read stay in the buffer.
-    pub(crate) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Bytes>, FrameError> {
+    pub(crate) async fn next(
+        &mut self,
+        stream: &mut TcpStream,
+    ) -> Result<Option<Bytes>, FrameError> {
+        poll_fn(|cx| self.poll_next(cx, stream)).await
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut TcpStream,
+    ) -> Poll<Result<Option<Bytes>, FrameError>> {
         loop {
             if let Some(frame) = self.take_frame()? {
-                return Ok(Some(frame));
+                return Poll::Ready(Ok(Some(frame)));
             }
-            stream.readable().await?;
-            self.make_room()?;
-            match stream.try_read_buf(&mut self.buffer) {
-                Ok(0) => return self.at_end(),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(FrameError::Io(error)),
+            // By `poll_read`, which remembers that a read which did not fill its buffer has emptied the socket.
+            if self.buffer.is_empty() {
+                let mut space = [const { MaybeUninit::uninit() }; FIRST_READ_BYTES];
+                let mut read = ReadBuf::uninit(&mut space);
+                ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+                if read.filled().is_empty() {
+                    return Poll::Ready(Ok(None));
+                }
+                if let Some(frame) = self.whole_frame(read.filled())? {
+                    return Poll::Ready(Ok(Some(Bytes::copy_from_slice(frame))));
+                }
+                self.buffer.extend_from_slice(read.filled());
+            } else {
+                ready!(stream.poll_read_ready(cx))?;
+                self.make_room()?;
+                match stream.try_read_buf(&mut self.buffer) {
+                    Ok(0) => return Poll::Ready(self.at_end()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(FrameError::Io(error))),
+                }
             }
         }
     }
 
-    fn announced(&self) -> Result<Option<usize>, FrameError> {
-        let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+    /// The frame that `bytes` are, when they are exactly one.
+    fn whole_frame<'a>(&self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+        let Some((prefix, frame)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
-        let length = i32::from_be_bytes(*prefix);
+        let length = self.checked(*prefix)?;
+        Ok((length == frame.len()).then_some(frame))
+    }
+
+    fn checked(&self, prefix: [u8; LENGTH_BYTES]) -> Result<usize, FrameError> {
+        let length = i32::from_be_bytes(prefix);
         match usize::try_from(length) {
-            Ok(bytes) if bytes <= self.max_frame_bytes => Ok(Some(bytes)),
+            Ok(bytes) if bytes <= self.max_frame_bytes => Ok(bytes),
             _ => Err(FrameError::BadLength {
                 length,
                 limit: self.max_frame_bytes,
             }),
         }
+    }
+
+    fn announced(&self) -> Result<Option<usize>, FrameError> {
+        let prefix = self.buffer.first_chunk::<LENGTH_BYTES>();
+        prefix.map(|prefix| self.checked(*prefix)).transpose()
     }
 
     fn take_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
@@ -144,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_come_out_whole_however_they_arrive() {
-        let (mut client, server) = pair().await;
+        let (mut client, mut server) = pair().await;
         let big: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
         let sent = big.clone();
         let writer = tokio::spawn(async move {
@@ -157,18 +200,25 @@ mod tests {
                 .await
                 .unwrap();
             client.write_all(&sent).await.unwrap();
+            client.write_all(b"\0\0\0\x05alone").await.unwrap();
+            client.flush().await.unwrap();
+            let two = b"\0\0\0\x03two\0\0\0\x07at once";
+            client.write_all(two).await.unwrap();
         });
         let mut reader = FrameReader::new(4_000_000);
-        assert_eq!(reader.next(&server).await.unwrap().unwrap(), "abc");
-        assert_eq!(reader.next(&server).await.unwrap().unwrap(), "");
-        assert_eq!(reader.next(&server).await.unwrap().unwrap(), big);
-        assert!(reader.next(&server).await.unwrap().is_none());
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), "abc");
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), "");
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), big);
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), "alone");
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), "two");
+        assert_eq!(reader.next(&mut server).await.unwrap().unwrap(), "at once");
+        assert!(reader.next(&mut server).await.unwrap().is_none());
         writer.await.unwrap();
     }
 
     #[tokio::test]
     async fn an_absurd_length_is_refused_and_a_promise_costs_no_memory() {
-        let (mut client, server) = pair().await;
+        let (mut client, mut server) = pair().await;
         let mut reader = FrameReader::new(100 << 20);
         client
             .write_all(&(90u32 << 20).to_be_bytes())
@@ -176,7 +226,7 @@ mod tests {
             .unwrap();
         client.write_all(b"ten bytes.").await.unwrap();
         client.shutdown().await.unwrap();
-        let error = reader.next(&server).await.unwrap_err();
+        let error = reader.next(&mut server).await.unwrap_err();
         assert!(matches!(error, FrameError::Truncated { missing } if missing == (90 << 20) - 10));
         assert!(
             reader.buffer.capacity() <= 2 << 20,
@@ -184,9 +234,9 @@ mod tests {
             reader.buffer.capacity()
         );
 
-        let (mut client, server) = pair().await;
+        let (mut client, mut server) = pair().await;
         client.write_all(&i32::MAX.to_be_bytes()).await.unwrap();
-        let error = FrameReader::new(100).next(&server).await.unwrap_err();
+        let error = FrameReader::new(100).next(&mut server).await.unwrap_err();
         assert!(matches!(
             error,
             FrameError::BadLength {

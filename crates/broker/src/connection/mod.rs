@@ -3,7 +3,8 @@
 //! *Order now, ack later.* A request is dispatched as soon as its frame is there; a Produce is thereby
 //! validated and enqueued, in order, while earlier answers still wait for the journal. The answers wait in a
 //! FIFO of futures, bounded in count and bytes, of which only the head is polled: every other API therefore
-//! runs when its turn comes, as on a Kafka broker, which takes up one request of a connection at a time.
+//! runs when its turn comes, as on a Kafka broker, which takes up one request of a connection at a time. A heartbeat
+//! whose turn has come when it is read needs no future.
 //!
 //! A connection that its quotas hold back is answered and not read from (KIP-219).
 //!
@@ -15,7 +16,8 @@ mod send;
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use base::ErrorChain;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::dispatch;
 use crate::request::{ConnectionInfo, Reply};
@@ -39,9 +41,17 @@ const IN_FLIGHT_MAX: usize = 128;
 /// Bytes of requests of one connection that may wait, unless a single request is larger.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// A request that was taken up.
+pub(crate) enum PendingReply {
+    /// It is answered.
+    Ready(Reply),
+    /// It will be.
+    Later(ReplyFuture),
+}
+
 struct InFlight {
     request_bytes: usize,
-    reply: ReplyFuture,
+    reply: PendingReply,
 }
 
 struct Connection {
@@ -83,7 +93,8 @@ pub(crate) async fn serve(
 enum Event {
     Answer(Reply),
     Frame(Result<Option<Bytes>, FrameError>),
-    Idle,
+    /// The connection was idle for long enough, unless it has done something since that time began.
+    MaybeIdle,
     Unmuted,
     Stopping,
 }
@@ -94,14 +105,15 @@ impl Connection {
         idle: Option<Duration>,
         mut stopping: watch::Receiver<bool>,
     ) -> Result<(), String> {
+        // Both last as long as the connection: to make a timer and a waiter for each request costs more than many a request.
+        let mut idleness = pin!(idle.map(tokio::time::sleep));
+        let mut stopped = pin!(async { drop(stopping.wait_for(|stopping| *stopping).await) });
         let mut reading = true;
         while reading || !self.in_flight.is_empty() {
-            match self.next_event(reading, idle, &mut stopping).await {
+            let event = self.next_event(reading, idleness.as_mut(), stopped.as_mut());
+            match event.await {
                 Event::Answer(reply) => self.answer(reply, idle).await?,
-                Event::Frame(Ok(Some(frame))) => {
-                    self.last_activity = Instant::now();
-                    self.begin(frame).await?;
-                }
+                Event::Frame(Ok(Some(frame))) => self.begin(frame).await?,
                 // The peer may have shut down its sending half alone: what it asked for is still answered.
                 Event::Frame(Ok(None)) => reading = false,
                 Event::Frame(Err(FrameError::Io(error))) => {
@@ -109,7 +121,16 @@ impl Connection {
                     return Ok(());
                 }
                 Event::Frame(Err(error)) => return Err(ErrorChain(&error).to_string()),
-                Event::Idle => return Err("idle for connections.max.idle.ms".to_owned()),
+                Event::MaybeIdle => {
+                    let end = idle.map(|idle| self.last_activity + idle);
+                    let (Some(end), Some(timer)) = (end, idleness.as_mut().as_pin_mut()) else {
+                        continue;
+                    };
+                    if end <= Instant::now() {
+                        return Err("idle for connections.max.idle.ms".to_owned());
+                    }
+                    timer.reset(end);
+                }
                 Event::Unmuted => {}
                 Event::Stopping => reading = false,
             }
@@ -120,27 +141,27 @@ impl Connection {
     async fn next_event(
         &mut self,
         reading: bool,
-        idle: Option<Duration>,
-        stopping: &mut watch::Receiver<bool>,
+        idleness: Pin<&mut Option<Sleep>>,
+        stopped: Pin<&mut impl Future<Output = ()>>,
     ) -> Event {
         let room = self.in_flight.len() < IN_FLIGHT_MAX
             && (self.in_flight_bytes < IN_FLIGHT_BYTES_MAX || self.in_flight.is_empty());
         let waiting = !self.in_flight.is_empty();
         let muted = self.info.mute.ends();
-        let deadline = idle.map(|idle| self.last_activity + idle);
         tokio::select! {
             biased;
             reply = head(&mut self.in_flight), if waiting => Event::Answer(reply),
-            frame = self.reader.next(&self.stream), if reading && room && muted.is_none() => Event::Frame(frame),
+            frame = self.reader.next(&mut self.stream), if reading && room && muted.is_none() => Event::Frame(frame),
             () = sleep_until(muted), if muted.is_some() => Event::Unmuted,
-            () = sleep_until(deadline), if !waiting => Event::Idle,
-            _ = stopping.wait_for(|stopping| *stopping), if reading => Event::Stopping,
+            () = elapsed(idleness), if !waiting => Event::MaybeIdle,
+            () = stopped, if reading => Event::Stopping,
         }
     }
 
     async fn begin(&mut self, frame: Bytes) -> Result<(), String> {
         let request_bytes = frame.len();
-        let reply = dispatch::begin(&self.server, &self.info, frame).await?;
+        let first = self.in_flight.is_empty();
+        let reply = dispatch::begin(&self.server, &self.info, frame, first).await?;
         self.in_flight_bytes += request_bytes;
         self.in_flight.push_back(InFlight {
             request_bytes,
@@ -158,18 +179,25 @@ impl Connection {
             Reply::Nothing => Ok(()),
             Reply::Close(reason) => Err(reason),
             Reply::Send(chunks) => {
+                let chunks = match send::send_now(&self.stream, chunks) {
+                    Ok(chunks) if chunks.is_empty() => return Ok(()),
+                    Ok(chunks) => chunks,
+                    Err(error) => return Err(self.cannot_send(&error)),
+                };
                 let sending = send::send(&self.stream, chunks, self.server.storage().cold_reads());
                 let limit = idle.unwrap_or(Duration::MAX);
                 match tokio::time::timeout(limit, sending).await {
                     Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => {
-                        tracing::debug!(peer = %self.info.peer, %error, "cannot send response");
-                        Err("the peer does not take its response".to_owned())
-                    }
+                    Ok(Err(error)) => Err(self.cannot_send(&error)),
                     Err(_) => Err("the peer did not read its response in time".to_owned()),
                 }
             }
         }
+    }
+
+    fn cannot_send(&self, error: &io::Error) -> String {
+        tracing::debug!(peer = %self.info.peer, %error, "cannot send response");
+        "the peer does not take its response".to_owned()
     }
 }
 
@@ -179,7 +207,25 @@ impl Connection {
 /// Cancel safe: the future stays in the queue and keeps its progress.
 async fn head(in_flight: &mut VecDeque<InFlight>) -> Reply {
     match in_flight.front_mut() {
-        Some(first) => first.reply.as_mut().await,
+        Some(InFlight {
+            reply: PendingReply::Later(reply),
+            ..
+        }) => reply.as_mut().await,
+        Some(InFlight { reply, .. }) => {
+            // Taken out at once by who asked.
+            match std::mem::replace(reply, PendingReply::Ready(Reply::Nothing)) {
+                PendingReply::Ready(reply) => reply,
+                PendingReply::Later(reply) => reply.await,
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The end of a timer; never, without one.
+async fn elapsed(timer: Pin<&mut Option<Sleep>>) {
+    match timer.as_pin_mut() {
+        Some(timer) => timer.await,
         None => std::future::pending().await,
     }
 }

@@ -38,6 +38,25 @@ enum Piece {
 /// A read of the piece at the front of those still to be sent.
 type Ahead = Option<JoinHandle<io::Result<ColdPipe>>>;
 
+/// Writes what is one small piece of memory, as most responses are, and what of it the socket takes at once. Gives what is
+/// left to [`send`].
+///
+/// # Errors
+/// The socket's.
+pub(crate) fn send_now(stream: &TcpStream, mut chunks: Vec<Chunk>) -> io::Result<Vec<Chunk>> {
+    if let [Chunk::Bytes(bytes)] = chunks.as_mut_slice() {
+        match stream.try_write(bytes) {
+            Ok(written) => bytes.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.is_empty() {
+            chunks.clear();
+        }
+    }
+    Ok(chunks)
+}
+
 /// Writes the chunks in order.
 ///
 /// # Errors
@@ -236,6 +255,30 @@ mod tests {
         metrics
             .read_bytes_cold
             .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_response_that_the_socket_has_no_room_for_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let server = listener.accept().await.unwrap().0;
+        let small = vec![Chunk::Bytes(Bytes::from_static(b"small"))];
+        server.writable().await.unwrap();
+        assert_eq!(send_now(&server, small).unwrap(), []);
+        let big: Bytes = (0..64_000_000u32).map(|i| (i / 3) as u8).collect();
+        let left = send_now(&server, vec![Chunk::Bytes(big.clone())]).unwrap();
+        assert!(matches!(&left[..], [Chunk::Bytes(left)] if left.len() < big.len()));
+        let metrics = Arc::<storage::StorageMetrics>::default();
+        let sender = tokio::spawn(async move {
+            let cold_reads = Arc::new(ColdReads::new(1, metrics));
+            send(&server, left, &cold_reads).await.unwrap();
+        });
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        sender.await.unwrap();
+        assert!(received[..5] == b"small"[..] && received[5..] == big[..]);
     }
 
     #[tokio::test]

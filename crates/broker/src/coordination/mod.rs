@@ -2,13 +2,15 @@
 //!
 //! A coordinator itself ([`coordinator::StateMachine`]) is a function of the log and does no I/O. Each one's
 //! [`task`] loads it from its partition, hands it requests, appends what it asks for, and tells it what became
-//! durable. Requests find their coordinator by the hash of their key (a group id, a transactional id), as in
-//! Apache Kafka, so that stock tools which compute the partition agree.
+//! durable. A request that finds nothing in its way does that itself, on its connection's task ([`seat`]).
+//! Requests find their coordinator by the hash of their key (a group id, a transactional id), as in Apache Kafka,
+//! so that stock tools which compute the partition agree.
 //!
 //! A kind of coordinator is an implementation of [`Coordinated`]; everything else here is shared.
 
 pub(crate) mod append;
 mod load;
+mod seat;
 mod task;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +21,7 @@ use wire::ErrorCode;
 
 use crate::server::Server;
 use crate::topics::{NewTopic, Partition};
+pub(crate) use seat::Begun;
 use task::Command;
 pub(crate) use task::Handle;
 
@@ -103,10 +106,7 @@ impl<M: Coordinated> Coordinators<M> {
 
     /// The partition that `key` is coordinated by; `None` while there is none.
     pub(crate) fn partition_of(&self, key: &str) -> Option<usize> {
-        let count = i32::try_from(self.list().len())
-            .ok()
-            .filter(|count| *count > 0)?;
-        usize::try_from(partition_for(key, count)).ok()
+        place_of(key, self.list().len())
     }
 
     /// The coordinator of a partition.
@@ -120,8 +120,9 @@ impl<M: Coordinated> Coordinators<M> {
     }
 
     fn of(&self, key: &str) -> Result<Handle<M>, ErrorCode> {
-        let partition = self.partition_of(key);
-        self.at(partition.ok_or(ErrorCode::CoordinatorNotAvailable)?)
+        let list = self.list();
+        let handle = place_of(key, list.len()).and_then(|at| list.get(at).cloned());
+        handle.ok_or(ErrorCode::CoordinatorNotAvailable)
     }
 
     /// Hands a request to its key's coordinator and waits for the answer, as long as that takes: a JoinGroup
@@ -138,6 +139,18 @@ impl<M: Coordinated> Coordinators<M> {
         run: impl FnOnce(&mut M, Token) -> Actions<M> + Send + 'static,
     ) -> Result<M::Response, ErrorCode> {
         self.of(key)?.request(run).await
+    }
+
+    /// Runs a request of its key's coordinator now. None when there is no coordinator or something is in the way, in which case
+    /// nothing was done: see [`Coordinators::request`]. Blocks for one small write of the journal at most.
+    pub(crate) fn request_now(
+        &self,
+        key: &str,
+        run: impl FnOnce(&mut M, Token) -> Actions<M>,
+    ) -> Option<Begun<M::Response>> {
+        let list = self.list();
+        let handle = list.get(place_of(key, list.len())?)?;
+        handle.request_now(run)
     }
 
     /// Asks the key's coordinator something it answers at once.
@@ -188,4 +201,10 @@ impl<M: Coordinated> Coordinators<M> {
             }
         }
     }
+}
+
+/// The partition, of `count`, that `key` is coordinated by.
+fn place_of(key: &str, count: usize) -> Option<usize> {
+    let count = i32::try_from(count).ok().filter(|count| *count > 0)?;
+    usize::try_from(partition_for(key, count)).ok()
 }

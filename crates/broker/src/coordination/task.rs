@@ -1,19 +1,20 @@
-//! The task that owns one coordinator.
+//! The task of one coordinator, and the way to it.
 //!
-//! It selects over requests, the journal's watermark and the machine's own deadline, and carries out the
-//! actions each of them yields. While the machine is loading, a second, empty one answers
-//! COORDINATOR_LOAD_IN_PROGRESS in its place.
+//! It selects over what requests queued, the journal's watermark and the machine's own deadline, takes the machine's seat
+//! ([`super::seat`]) for each, and carries out the actions that yields. While the machine is loading, a second, empty one
+//! answers COORDINATOR_LOAD_IN_PROGRESS in its place.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::ErrorChain;
-use coordinator::{Action, Actions, AppendError, CommitId, Token};
-use storage::{Appended, Lsn};
+use coordinator::{Actions, AppendError, Token};
+use storage::{Lsn, WhenToWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::ErrorCode;
 
+use super::seat::{Armed, Begun, Seat, Shared};
 use super::{Coordinated, append, load};
 use crate::server::Server;
 use crate::topics::Partition;
@@ -39,26 +40,38 @@ pub(super) enum Command<M: Coordinated> {
     Unload,
 }
 
-/// The way to a coordinator's task. The task ends when it is told to unload or the last handle is gone.
+/// The way to a coordinator. Its task ends when it is told to unload or the last handle is gone.
 #[derive(Debug)]
 pub(crate) struct Handle<M: Coordinated> {
     commands: mpsc::Sender<Command<M>>,
+    shared: Arc<Shared<M>>,
 }
 
 impl<M: Coordinated> Clone for Handle<M> {
     fn clone(&self) -> Handle<M> {
         Handle {
             commands: self.commands.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
 
 impl<M: Coordinated> Handle<M> {
+    /// Another handle, as long as there is one.
+    pub(super) fn of(shared: &Arc<Shared<M>>) -> Option<Handle<M>> {
+        Some(Handle {
+            commands: shared.commands.upgrade()?,
+            shared: Arc::clone(shared),
+        })
+    }
+
     pub(super) async fn send(&self, command: Command<M>) -> Result<(), ErrorCode> {
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| ErrorCode::NotCoordinator)
+        let place = self.commands.reserve().await;
+        let place = place.map_err(|_| ErrorCode::NotCoordinator)?;
+        // Before it is sent: from here on nobody overtakes it.
+        self.shared.queued.fetch_add(1, Ordering::AcqRel);
+        place.send(command);
+        Ok(())
     }
 
     /// Waits until the coordinator has ended.
@@ -69,7 +82,7 @@ impl<M: Coordinated> Handle<M> {
         self.commands.closed().await;
     }
 
-    /// Runs a request and waits for its answer, as long as that takes.
+    /// Runs a request, at once when it is its turn, and waits for its answer as long as that takes.
     ///
     /// # Errors
     /// NOT_COORDINATOR when the coordinator ended meanwhile.
@@ -80,10 +93,25 @@ impl<M: Coordinated> Handle<M> {
         &self,
         run: impl FnOnce(&mut M, Token) -> Actions<M> + Send + 'static,
     ) -> Result<M::Response, ErrorCode> {
-        let (reply, answer) = oneshot::channel();
-        let run = Box::new(run);
-        self.send(Command::Request { run, reply }).await?;
+        let answer = match self.shared.request_now(run) {
+            Ok(Begun::Answered(answer)) => return Ok(answer),
+            Ok(Begun::Waits(answer)) => answer,
+            Err(run) => {
+                let (reply, answer) = oneshot::channel();
+                let run = Box::new(run);
+                self.send(Command::Request { run, reply }).await?;
+                answer
+            }
+        };
         answer.await.map_err(|_| ErrorCode::NotCoordinator)
+    }
+
+    /// Runs a request now, unless something is in the way.
+    pub(super) fn request_now(
+        &self,
+        run: impl FnOnce(&mut M, Token) -> Actions<M>,
+    ) -> Option<Begun<M::Response>> {
+        self.shared.request_now(run).ok()
     }
 
     /// Asks something that is answered at once.
@@ -94,6 +122,10 @@ impl<M: Coordinated> Handle<M> {
         &self,
         ask: impl FnOnce(&mut M) -> T + Send + 'static,
     ) -> Result<T, ErrorCode> {
+        let ask = match self.query_now(ask) {
+            Ok(answer) => return Ok(answer),
+            Err(ask) => ask,
+        };
         let (reply, answer) = oneshot::channel();
         self.send(Command::Query(Box::new(move |machine| {
             // The asker may have gone; there is nobody else to tell.
@@ -101,6 +133,15 @@ impl<M: Coordinated> Handle<M> {
         })))
         .await?;
         answer.await.map_err(|_| ErrorCode::NotCoordinator)
+    }
+
+    fn query_now<T, A: FnOnce(&mut M) -> T>(&self, ask: A) -> Result<T, A> {
+        let Some(mut seat) = self.shared.enter() else {
+            return Err(ask);
+        };
+        let answer = ask(&mut seat.machine);
+        seat.leave();
+        Ok(answer)
     }
 
     /// Runs something that yields actions but no answer.
@@ -118,87 +159,98 @@ impl<M: Coordinated> Handle<M> {
 /// Starts the task of the coordinator of `partition`.
 pub(super) fn spawn<M: Coordinated>(server: Arc<Server>, partition: Partition) -> Handle<M> {
     let (commands, receiver) = mpsc::channel(QUEUE_MAX);
+    let shared = Arc::new(Shared::new(&server, partition, commands.downgrade()));
     let tasks = server.tasks().clone();
-    let task = Task::<M>::new(server, partition, commands.downgrade());
+    let task = Task {
+        server,
+        shared: Arc::clone(&shared),
+    };
     tasks.spawn(M::TASK, task.run(receiver));
-    Handle { commands }
+    Handle { commands, shared }
 }
 
 struct Task<M: Coordinated> {
     server: Arc<Server>,
-    partition: Partition,
-    machine: M,
-    /// For effects that report back; weak, or the task would keep itself alive.
-    commands: mpsc::WeakSender<Command<M>>,
-    replies: HashMap<Token, oneshot::Sender<M::Response>>,
-    next_token: u64,
-    appends: VecDeque<(CommitId, Lsn)>,
+    shared: Arc<Shared<M>>,
 }
 
 enum Event<M: Coordinated> {
     Command(Option<Command<M>>),
-    Durable(Result<(), storage::StorageError>),
+    /// What became of the append at this LSN.
+    Journal(Lsn, Result<(), storage::StorageError>),
     Deadline,
     Loaded(Result<Box<M>, String>),
+    /// Somebody left the seat with something to do.
+    Woken,
+}
+
+/// However the task ends, the machine ends with it.
+impl<M: Coordinated> Drop for Task<M> {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
 }
 
 impl<M: Coordinated> Task<M> {
-    fn new(
-        server: Arc<Server>,
-        partition: Partition,
-        commands: mpsc::WeakSender<Command<M>>,
-    ) -> Task<M> {
-        let machine = M::create(&server, &partition);
-        Task {
-            server,
-            partition,
-            machine,
-            commands,
-            replies: HashMap::new(),
-            next_token: 0,
-            appends: VecDeque::new(),
+    async fn run(self, mut commands: mpsc::Receiver<Command<M>>) {
+        let mut loading = Some(self.start_loading());
+        let mut armed = self.shared.take().await.arm();
+        loop {
+            let event = self.next_event(armed, &mut commands, &mut loading).await;
+            let mut seat = self.shared.take().await;
+            if self.shared.has_ended() {
+                return;
+            }
+            // What a request left behind comes first.
+            self.perform(&mut seat, Vec::new()).await;
+            let (actions, queued) = match event {
+                Event::Command(None) => return,
+                Event::Command(Some(Command::Unload)) => {
+                    let actions = seat.machine.unload();
+                    self.perform(&mut seat, actions).await;
+                    return;
+                }
+                Event::Command(Some(command)) => (run(&mut seat, command), true),
+                Event::Journal(lsn, outcome) => (self.on_journal(&mut seat, lsn, outcome), false),
+                Event::Deadline => (seat.machine.tick(), false),
+                Event::Loaded(loaded) => {
+                    loading = None;
+                    (self.on_loaded(&mut seat, loaded), false)
+                }
+                Event::Woken => (Vec::new(), false),
+            };
+            self.perform(&mut seat, actions).await;
+            if queued {
+                self.shared.queued.fetch_sub(1, Ordering::AcqRel);
+            }
+            armed = seat.arm();
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Command<M>>) {
-        let mut loading = Some(self.start_loading());
-        loop {
-            let event = self.next_event(&mut commands, &mut loading).await;
-            let actions = match event {
-                Event::Command(None) => return,
-                Event::Command(Some(Command::Unload)) => {
-                    let actions = self.machine.unload();
-                    self.perform(actions).await;
-                    return;
-                }
-                Event::Command(Some(command)) => self.take(command),
-                Event::Durable(outcome) => self.on_journal(outcome),
-                Event::Deadline => self.machine.tick(),
-                Event::Loaded(Ok(machine)) => {
-                    loading = None;
-                    self.machine = *machine;
-                    self.machine.loaded()
-                }
-                Event::Loaded(Err(reason)) => {
-                    // As Kafka's coordinator does: whoever asks is told NOT_COORDINATOR from here on.
-                    loading = None;
-                    tracing::error!(
-                        topic = M::TOPIC,
-                        partition = self.partition.index.0,
-                        reason,
-                        "coordinator partition cannot be loaded; what it coordinates is unavailable"
-                    );
-                    self.machine.unload()
-                }
-            };
-            self.perform(actions).await;
+    fn on_loaded(&self, seat: &mut Seat<M>, loaded: Result<Box<M>, String>) -> Actions<M> {
+        match loaded {
+            Ok(machine) => {
+                seat.machine = *machine;
+                seat.machine.loaded()
+            }
+            Err(reason) => {
+                // As Kafka's coordinator does: whoever asks is told NOT_COORDINATOR from here on.
+                tracing::error!(
+                    topic = M::TOPIC,
+                    partition = self.shared.partition.index.0,
+                    reason,
+                    "coordinator partition cannot be loaded; what it coordinates is unavailable"
+                );
+                seat.machine.unload()
+            }
         }
     }
 
     fn start_loading(&self) -> JoinHandle<Result<Box<M>, String>> {
-        let mut machine = Box::new(M::create(&self.server, &self.partition));
-        let log = Arc::clone(&self.partition.log);
-        let partition = self.partition.index;
+        let partition = &self.shared.partition;
+        let mut machine = Box::new(M::create(&self.server, partition));
+        let log = Arc::clone(&partition.log);
+        let partition = partition.index;
         tokio::task::spawn_blocking(move || {
             let replayed = load::load(&mut *machine, &log)?;
             if replayed > 0 {
@@ -214,111 +266,75 @@ impl<M: Coordinated> Task<M> {
     }
 
     async fn next_event(
-        &mut self,
+        &self,
+        armed: Armed,
         commands: &mut mpsc::Receiver<Command<M>>,
         loading: &mut Option<JoinHandle<Result<Box<M>, String>>>,
     ) -> Event<M> {
-        let first = self.appends.front().map(|(_, lsn)| *lsn);
-        let wait = self
-            .machine
-            .next_deadline()
+        let first = armed.append;
+        let wait = armed
+            .deadline
             .map(|deadline| deadline.since(self.server.clock().monotonic()));
+        let lsn = first.unwrap_or_default();
         tokio::select! {
-            outcome = self.server.storage().wait_durable(first.unwrap_or_default()),
-                if first.is_some() => Event::Durable(outcome),
+            outcome = self.server.storage().wait_durable(lsn),
+                if first.is_some() => Event::Journal(lsn, outcome),
             loaded = joined(loading), if loading.is_some() => Event::Loaded(loaded),
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Event::Deadline,
+            () = self.shared.wake.notified() => Event::Woken,
             command = commands.recv() => Event::Command(command),
         }
     }
 
-    fn take(&mut self, command: Command<M>) -> Actions<M> {
-        match command {
-            Command::Request { run, reply } => {
-                let token = Token(self.next_token);
-                self.next_token += 1;
-                self.replies.insert(token, reply);
-                run(&mut self.machine, token)
-            }
-            Command::Run(run) => run(&mut self.machine),
-            Command::Query(ask) => {
-                ask(&mut self.machine);
-                Vec::new()
-            }
-            Command::Unload => Vec::new(),
-        }
-    }
-
-    fn on_journal(&mut self, outcome: Result<(), storage::StorageError>) -> Actions<M> {
-        let Some((commit, _)) = self.appends.pop_front() else {
-            return Vec::new();
+    fn on_journal(
+        &self,
+        seat: &mut Seat<M>,
+        lsn: Lsn,
+        outcome: Result<(), storage::StorageError>,
+    ) -> Actions<M> {
+        let Err(error) = outcome else {
+            // Maybe whoever wrote it has told the machine already.
+            let durable = seat.next_durable(self.server.storage());
+            return durable.map_or_else(Vec::new, |commit| seat.machine.committed(commit));
         };
-        match outcome {
-            Ok(()) => self.machine.committed(commit),
-            Err(error) => {
+        match seat.appends.front() {
+            Some((commit, first)) if *first == lsn => {
+                let commit = *commit;
+                seat.appends.pop_front();
                 tracing::warn!(topic = M::TOPIC, error = %ErrorChain(&error),
                     "coordinator records are not durable");
-                self.machine.failed(commit, AppendError::Storage)
+                seat.machine.failed(commit, AppendError::Storage)
             }
+            _ => Vec::new(),
         }
     }
 
-    /// Carries out actions, and those that their failures yield.
-    async fn perform(&mut self, actions: Actions<M>) {
-        let mut actions = VecDeque::from(actions);
-        while let Some(action) = actions.pop_front() {
-            let (commit, appended) = match action {
-                Action::Reply { token, response } => {
-                    if let Some(reply) = self.replies.remove(&token) {
-                        // A client that hung up does not hear its answer.
-                        drop(reply.send(response));
-                    }
-                    continue;
-                }
-                Action::Effect(effect) => {
-                    if let Some(commands) = self.commands.upgrade() {
-                        M::perform(&self.server, &self.partition, Handle { commands }, effect);
-                    }
-                    continue;
-                }
-                Action::Append { commit, records } => {
-                    let (server, partition) = (&self.server, &self.partition);
-                    let appended = append::records(server, partition, &records).await;
-                    (commit, self.noted(commit, appended))
-                }
-                Action::AppendTransactional {
-                    commit,
-                    producer,
-                    records,
-                } => {
-                    let (server, partition) = (&self.server, &self.partition);
-                    let appended =
-                        append::in_transaction(server, partition, producer, &records).await;
-                    (commit, self.noted(commit, appended))
-                }
-                Action::AppendMarker { commit, marker } => {
-                    let appended = append::marker(&self.server, &self.partition, marker).await;
-                    (commit, appended)
-                }
-            };
-            match appended {
-                Ok(lsn) => self.appends.push_back((commit, lsn)),
-                Err(error) => actions.extend(self.machine.failed(commit, error)),
+    /// Carries out actions, and those that their failures yield, waiting for room in the journal as often as it takes.
+    async fn perform(&self, seat: &mut Seat<M>, actions: Actions<M>) {
+        seat.carry_out(&self.shared, &self.server, WhenToWrite::AtOnce, actions);
+        while let Some(bytes) = seat.room_wanted() {
+            let room = append::await_room(&self.server, &self.shared.partition, bytes).await;
+            if let Err(error) = room {
+                seat.fail_held_up(error);
             }
+            seat.carry_out(&self.shared, &self.server, WhenToWrite::AtOnce, Vec::new());
         }
     }
 }
 
-impl<M: Coordinated> Task<M> {
-    /// Tells the machine where its records are.
-    fn noted(
-        &mut self,
-        commit: CommitId,
-        appended: Result<Appended, AppendError>,
-    ) -> Result<Lsn, AppendError> {
-        let appended = appended?;
-        self.machine.appended(commit, appended.base_offset);
-        Ok(appended.lsn)
+fn run<M: Coordinated>(seat: &mut Seat<M>, command: Command<M>) -> Actions<M> {
+    match command {
+        Command::Request { run, reply } => {
+            let token = seat.next_token();
+            seat.send_to(token, reply);
+            run(&mut seat.machine, token)
+        }
+        Command::Run(run) => run(&mut seat.machine),
+        Command::Query(ask) => {
+            ask(&mut seat.machine);
+            Vec::new()
+        }
+        Command::Unload => Vec::new(),
     }
 }
 

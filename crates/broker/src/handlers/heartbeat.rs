@@ -7,27 +7,64 @@ use security::{Operation, ResourceType};
 use wire::ErrorCode;
 use wire::messages::{HeartbeatRequest, HeartbeatResponse};
 
+use crate::coordination::Begun;
+use crate::dispatch::AtOnce;
 use crate::request::RequestContext;
 use crate::server::Server;
 
-/// Answers at once.
+impl AtOnce for HeartbeatRequest {
+    fn begin(
+        server: &Arc<Server>,
+        context: &RequestContext,
+        request: &HeartbeatRequest,
+    ) -> Result<Option<Begun<Response>>, ErrorCode> {
+        check(server, context, request)?;
+        let run = |shard: &mut coordinator::Shard, token| shard.heartbeat(token, request);
+        Ok(server.groups().request_now(&request.group_id, run))
+    }
+
+    fn respond(answer: Result<Response, ErrorCode>) -> HeartbeatResponse {
+        let failed = |code: ErrorCode| HeartbeatResponse {
+            error_code: code.code(),
+            ..HeartbeatResponse::default()
+        };
+        match answer {
+            Ok(Response::Heartbeat(response)) => response,
+            Ok(_) => failed(ErrorCode::UnknownServerError),
+            Err(code) => failed(code),
+        }
+    }
+}
+
+fn check(
+    server: &Server,
+    context: &RequestContext,
+    request: &HeartbeatRequest,
+) -> Result<(), ErrorCode> {
+    let allowed = server.allows(
+        context,
+        Operation::Read,
+        ResourceType::Group,
+        &request.group_id,
+    );
+    allowed
+        .then_some(())
+        .ok_or(ErrorCode::GroupAuthorizationFailed)
+}
+
+/// Answers when the coordinator has time for it.
 pub(crate) async fn handle(
     server: Arc<Server>,
     context: RequestContext,
     request: HeartbeatRequest,
 ) -> HeartbeatResponse {
-    let failed = |code: ErrorCode| HeartbeatResponse {
-        error_code: code.code(),
-        ..HeartbeatResponse::default()
+    let answer = match check(&server, &context, &request) {
+        Ok(()) => {
+            let group_id = request.group_id.clone();
+            let run = move |shard: &mut coordinator::Shard, token| shard.heartbeat(token, &request);
+            server.groups().request(&group_id, run).await
+        }
+        Err(code) => Err(code),
     };
-    let group_id = request.group_id.clone();
-    if !server.allows(&context, Operation::Read, ResourceType::Group, &group_id) {
-        return failed(ErrorCode::GroupAuthorizationFailed);
-    }
-    let run = move |shard: &mut coordinator::Shard, token| shard.heartbeat(token, &request);
-    match server.groups().request(&group_id, run).await {
-        Ok(Response::Heartbeat(response)) => response,
-        Ok(_) => failed(ErrorCode::UnknownServerError),
-        Err(code) => failed(code),
-    }
+    HeartbeatRequest::respond(answer)
 }

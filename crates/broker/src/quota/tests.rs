@@ -21,6 +21,7 @@ fn manager() -> (QuotaManager, Arc<ManualClock>) {
 fn context(user: &str, client_id: &str, api_version: i16) -> RequestContext {
     RequestContext {
         connection: Arc::new(ConnectionInfo {
+            client_host: "/127.0.0.1".to_owned(),
             peer: ([127, 0, 0, 1], 1).into(),
             listener: Arc::new(ListenerInfo {
                 name: "PLAINTEXT".to_owned(),

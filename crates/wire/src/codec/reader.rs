@@ -47,6 +47,22 @@ impl Reader {
         Ok(*taken)
     }
 
+    /// The `i16` that begins `ahead` bytes from here. The cursor stays.
+    ///
+    /// # Errors
+    /// The bytes end before it does.
+    pub fn peek_i16(&self, ahead: usize) -> Decoded<i16> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let ahead_of = rest.get(ahead..).unwrap_or_default();
+        let value = ahead_of.first_chunk::<2>();
+        value
+            .map(|value| i16::from_be_bytes(*value))
+            .ok_or(DecodeErrorKind::UnexpectedEnd {
+                needed: 2,
+                remaining: ahead_of.len(),
+            })
+    }
+
     fn check(&self, length: usize) -> Decoded<()> {
         if length > self.remaining() {
             return Err(DecodeErrorKind::LengthTooLarge {

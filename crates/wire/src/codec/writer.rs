@@ -1,7 +1,7 @@
 //! Writing Kafka's primitive types, and record bytes that pass through uncopied.
 
 use base::Uuid;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::EncodeError;
 use crate::records::{FileRegion, Records, RecordsPart};
@@ -42,7 +42,12 @@ pub struct Writer {
     chunks: Vec<Chunk>,
     chunks_len: usize,
     head: BytesMut,
+    /// Bytes at the start that are kept for the frame's length.
+    prefix_len: usize,
 }
+
+/// Of a frame's length.
+const PREFIX_LEN: usize = 4;
 
 type Encoded = Result<(), EncodeError>;
 
@@ -56,10 +61,20 @@ impl Writer {
         }
     }
 
+    /// As [`Writer::with_capacity`], for a message that [`Writer::finish_frame`] makes a frame: its length is put in front of it
+    /// without a copy, as long as all of it is small values.
+    #[must_use]
+    pub fn for_frame(capacity: usize) -> Writer {
+        let mut writer = Writer::with_capacity(PREFIX_LEN + capacity);
+        writer.head.put_slice(&[0; PREFIX_LEN]);
+        writer.prefix_len = PREFIX_LEN;
+        writer
+    }
+
     /// Bytes written so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chunks_len + self.head.len()
+        self.chunks_len + self.head.len() - self.prefix_len
     }
 
     /// Whether nothing was written.
@@ -72,6 +87,9 @@ impl Writer {
     #[must_use]
     pub fn finish(mut self) -> Vec<Chunk> {
         self.flush_head();
+        if let (1.., Some(Chunk::Bytes(first))) = (self.prefix_len, self.chunks.first_mut()) {
+            first.advance(self.prefix_len);
+        }
         self.chunks
     }
 
@@ -79,10 +97,17 @@ impl Writer {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] at 2 GiB and more.
-    pub fn finish_frame(self) -> Result<Vec<Chunk>, EncodeError> {
+    pub fn finish_frame(mut self) -> Result<Vec<Chunk>, EncodeError> {
         let length = i32::try_from(self.len()).map_err(|_| EncodeError::TooLong(self.len()))?;
-        let mut chunks = self.finish();
         let prefix = length.to_be_bytes();
+        if self.prefix_len > 0
+            && self.chunks.is_empty()
+            && let Some(place) = self.head.first_chunk_mut::<PREFIX_LEN>()
+        {
+            *place = prefix;
+            return Ok(vec![Chunk::Bytes(self.head.freeze())]);
+        }
+        let mut chunks = self.finish();
         // The usual response is one small chunk: one buffer is then cheaper to send than two.
         match chunks.first_mut() {
             Some(Chunk::Bytes(first)) if first.len() <= 16 * SPLICE_MIN_BYTES => {

@@ -14,6 +14,7 @@ use wire::messages::{
 use wire::{DecodeError, ErrorCode, Message, Reader};
 
 use super::{Admin, Broker, Destination, TopicPartition, check, describe, metadata_of};
+use crate::connection::Connection;
 use crate::error::{ClientError, KafkaError};
 
 /// Which protocol a group's members speak (`GroupType`).
@@ -106,6 +107,15 @@ impl Admin {
         }
         groups.sort_unstable_by(|a, b| a.group_id.cmp(&b.group_id));
         Ok(groups)
+    }
+
+    /// A connection to the coordinator of `group`, for a member that speaks the group protocol itself. Whoever is
+    /// answered with `NOT_COORDINATOR` on it asks again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn group_coordinator(&self, group: &str) -> Result<Connection, ClientError> {
+        self.route(Destination::Coordinator(group)).await
     }
 
     /// One group.

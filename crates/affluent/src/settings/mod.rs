@@ -49,7 +49,7 @@ pub(crate) struct SettingsArgs {
     /// Set one setting; may be given several times.
     #[arg(long = "override", value_name = "key=value", value_parser = key_value)]
     overrides: Vec<(String, String)>,
-    /// What to run in this process: broker, rest-proxy [default: all of them]
+    /// What to run in this process: broker, schema-registry, rest-proxy [default: all of them]
     #[arg(long, value_name = "ROLE,...")]
     roles: Option<String>,
     /// The cluster that services talk to when no broker runs in this process.

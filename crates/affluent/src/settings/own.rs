@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cli::{Failure, Outcome};
 
-use super::roles::{self, Role, ServiceListeners};
+use super::roles::{self, RegistryRole, Role, ServiceListeners};
 use super::{Settings, Source, socket_address};
 
 /// Where everything is kept.
@@ -79,6 +79,7 @@ pub(crate) struct StartOptions {
     pub(crate) roles: BTreeSet<Role>,
     /// The cluster of the services; `None`: the broker in this process.
     pub(crate) bootstrap_servers: Option<String>,
+    pub(crate) registry: Option<RegistryRole>,
     pub(crate) rest_listeners: ServiceListeners,
     /// The REST Proxy's settings, without `kafka.rest.`.
     pub(crate) rest_properties: BTreeMap<String, String>,
@@ -103,6 +104,7 @@ pub(super) fn resolve(settings: &Settings) -> Outcome<StartOptions> {
         .or_insert_with(|| DEFAULT_LISTENERS.to_owned());
     Ok(StartOptions {
         bootstrap_servers: roles::bootstrap(settings, &roles)?,
+        registry: roles::registry_of(settings, &roles)?,
         roles,
         rest_listeners: roles::listeners_of(settings, Role::RestProxy, DEFAULT_REST_PORT)?,
         rest_properties: roles::properties_of(settings, Role::RestProxy),

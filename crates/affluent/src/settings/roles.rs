@@ -7,34 +7,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use cli::{Failure, Outcome};
+use schema_registry::RegistryConfig;
 
 use super::own::{BOOTSTRAP_SERVERS, ROLES, invalid};
 use super::{Settings, socket_address};
+
+/// The Schema Registry's brokers, by Confluent's name.
+const REGISTRY_SERVERS: &str = "kafkastore.bootstrap.servers";
 
 /// Something that runs in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// The Kafka broker.
     Broker,
+    /// The Schema Registry.
+    SchemaRegistry,
     /// The REST Proxy.
     RestProxy,
 }
 
 impl Role {
-    const ALL: [Self; 2] = [Self::Broker, Self::RestProxy];
+    const ALL: [Self; 3] = [Self::Broker, Self::SchemaRegistry, Self::RestProxy];
 
     /// As `roles` names it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Broker => "broker",
+            Self::SchemaRegistry => "schema-registry",
             Self::RestProxy => "rest-proxy",
         }
     }
 
-    /// What its settings begin with; the broker's are Kafka's own.
+    /// What its settings begin with; the broker's are Kafka's own, the Schema Registry's have names of their own.
     fn prefix(self) -> Option<&'static str> {
         match self {
-            Self::Broker => None,
+            Self::Broker | Self::SchemaRegistry => None,
             Self::RestProxy => Some("kafka.rest."),
         }
     }
@@ -51,10 +58,11 @@ pub(crate) struct ServiceListeners {
 
 /// Whether `key` is a setting of a service.
 pub(super) fn is_of_service(key: &str) -> bool {
-    Role::ALL
+    let has_prefix = Role::ALL
         .iter()
         .filter_map(|role| role.prefix())
-        .any(|prefix| key.starts_with(prefix))
+        .any(|prefix| key.starts_with(prefix));
+    has_prefix || schema_registry::config::is_registry_key(key)
 }
 
 /// The roles that are to run; all of them unless told otherwise.
@@ -79,7 +87,8 @@ pub(super) fn roles(settings: &Settings) -> Outcome<BTreeSet<Role>> {
 /// # Errors
 /// None is named, though one is needed.
 pub(super) fn bootstrap(settings: &Settings, roles: &BTreeSet<Role>) -> Outcome<Option<String>> {
-    match settings.get(BOOTSTRAP_SERVERS) {
+    let named = settings.get(BOOTSTRAP_SERVERS);
+    match named.or_else(|| settings.get(REGISTRY_SERVERS)) {
         Some((servers, _)) => Ok(Some(servers.to_owned())),
         None if roles.contains(&Role::Broker) => Ok(None),
         None => Err(Failure::new(
@@ -100,6 +109,35 @@ pub(super) fn properties_of(settings: &Settings, role: Role) -> BTreeMap<String,
             Some((name.strip_prefix(prefix)?.to_owned(), value.to_owned()))
         })
         .collect()
+}
+
+/// The Schema Registry's settings, and whether somebody asked for it.
+#[derive(Debug, Clone)]
+pub(crate) struct RegistryRole {
+    /// Without brokers where the cluster of the other services is meant.
+    pub(crate) config: RegistryConfig,
+    /// It does not run by default alone.
+    pub(crate) asked_for: bool,
+}
+
+/// The Schema Registry, when it is to run.
+pub(super) fn registry_of(
+    settings: &Settings,
+    roles: &BTreeSet<Role>,
+) -> Outcome<Option<RegistryRole>> {
+    if !roles.contains(&Role::SchemaRegistry) {
+        return Ok(None);
+    }
+    let properties = settings
+        .iter()
+        .map(|(name, value, _)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let config = RegistryConfig::from_properties(&properties)
+        .map_err(|error| settings.blame(Failure::of(&error)))?;
+    Ok(Some(RegistryRole {
+        config,
+        asked_for: settings.get(ROLES).is_some(),
+    }))
 }
 
 /// Where a service listens: its `listeners`, `http://host:port` with commas between, or loopback at `port`.

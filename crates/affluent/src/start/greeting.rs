@@ -63,6 +63,7 @@ fn log_services(services: &[(Role, SocketAddr)]) {
 fn of_services(services: &[(Role, SocketAddr)]) -> String {
     let line = |(role, address): &(Role, SocketAddr)| match role {
         Role::Broker => String::new(),
+        Role::SchemaRegistry => format!("  Schemas  http://{address}\n"),
         Role::RestProxy => format!("  REST     http://{address}/v3/clusters\n"),
     };
     services.iter().map(line).collect()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base::ErrorChain;
 use cli::{Failure, Outcome};
 use rest_proxy::{RestProxy, StartError};
+use schema_registry::Instance;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -32,10 +33,40 @@ impl Services {
     /// A listener somebody asked for cannot be bound, a setting of a service is not usable.
     pub(super) async fn start(options: &StartOptions, bootstrap: &str) -> Outcome<Self> {
         let mut services = Self::default();
+        services.start_registry(options, bootstrap).await?;
         if options.roles.contains(&Role::RestProxy) {
             services.start_rest_proxy(options, bootstrap).await?;
         }
         Ok(services)
+    }
+
+    /// One that runs by default goes without when it cannot, as a second one on a machine.
+    async fn start_registry(&mut self, options: &StartOptions, bootstrap: &str) -> Outcome {
+        let Some(role) = &options.registry else {
+            return Ok(());
+        };
+        let mut config = role.config.clone();
+        if config.bootstrap_servers.is_empty() {
+            bootstrap.clone_into(&mut config.bootstrap_servers);
+        }
+        let instance = match Instance::start(config).await {
+            Ok(instance) => instance,
+            Err(error) if !role.asked_for => {
+                let error = ErrorChain(&error);
+                tracing::warn!(%error, "the schema registry is not served; schema.registry.listeners names another address");
+                return Ok(());
+            }
+            Err(error) => return Err(Failure::of(&error)),
+        };
+        self.addresses
+            .push((Role::SchemaRegistry, instance.address()));
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            shutdown.cancelled().await;
+            instance.shutdown().await;
+            (Role::SchemaRegistry, Ok(()))
+        });
+        Ok(())
     }
 
     async fn start_rest_proxy(&mut self, options: &StartOptions, bootstrap: &str) -> Outcome {

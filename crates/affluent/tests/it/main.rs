@@ -12,6 +12,7 @@ mod expect;
 mod groups;
 mod loggers;
 mod records;
+mod registry;
 mod rest_proxy;
 mod server;
 mod start;

@@ -62,6 +62,7 @@ pub(crate) struct Server {
     process: Process,
     directory: tempfile::TempDir,
     ready: Value,
+    flags: Vec<String>,
 }
 
 impl Server {
@@ -80,6 +81,12 @@ impl Server {
     ) -> Server {
         let ready_file = directory.path().join("ready.json");
         let mut command = affluent();
+        // The registry would make a topic of its own, which tests of topics do not expect.
+        let roles: &[&str] = if flags.contains(&"--roles") {
+            &[]
+        } else {
+            &["--roles", "broker,rest-proxy"]
+        };
         command
             .args([
                 "start",
@@ -91,6 +98,7 @@ impl Server {
             .args(["--data-dir", "data", "--ready-file", "ready.json"])
             .args(["--override", "group.initial.rebalance.delay.ms=0"])
             .args(["--override", "kafka.rest.listeners=http://127.0.0.1:0"])
+            .args(roles)
             .args(flags)
             .envs(environment.iter().copied())
             .current_dir(directory.path());
@@ -107,6 +115,7 @@ impl Server {
             process,
             directory,
             ready,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         }
     }
 
@@ -123,7 +132,8 @@ impl Server {
     /// Starts it again on the same data, once it has ended.
     pub(crate) fn start_again(self) -> Server {
         drop(self.process);
-        Server::start_in(self.directory, &[], &[])
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        Server::start_in(self.directory, &flags, &[])
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -10,6 +10,7 @@ pub mod kcat;
 pub mod librdkafka;
 pub mod rdkafka;
 mod registry;
+pub mod schema_registry;
 pub mod streams;
 pub mod streams_group;
 
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(streams_group::StreamsGroup),
         Box::new(connect::Connect),
         Box::new(exactly_once::ExactlyOnce),
+        Box::new(schema_registry::SchemaRegistry),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

@@ -61,7 +61,8 @@ impl ShareCoordinator {
             state_epoch,
             leader_epoch: 0,
             start_offset,
-            delivery_complete_count: NONE,
+            // From a start that is known on nothing is delivered yet, so the lag is known too (KIP-1226).
+            delivery_complete_count: known(start_offset).map_or(NONE, |_| 0),
             create_timestamp_ms: now_ms,
             write_timestamp_ms: now_ms,
             batches: Vec::new(),

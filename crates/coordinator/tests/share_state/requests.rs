@@ -109,6 +109,22 @@ fn a_deleted_share_partition_is_as_one_that_never_was() {
     bench.initialize(&key, 0, 0).unwrap();
 }
 
+/// KIP-1226: from a start that is known on nothing is delivered yet, and so the lag is known too.
+#[test]
+fn a_start_that_was_set_has_a_lag() {
+    let mut bench = Bench::new(ShareStateConfig::default());
+    for (partition, start, delivered) in [(0, -1, -1), (1, 7, 0)] {
+        let key = key("g", 1, partition);
+        bench.initialize(&key, 0, start).unwrap();
+        match bench.call(|machine, token| machine.summary(token, &key)) {
+            Response::Summary(Ok(summary)) => {
+                assert_eq!(summary.delivery_complete_count, delivered);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_snapshot_follows_so_many_updates() {
     let config = ShareStateConfig {

@@ -189,8 +189,8 @@ fn every_advertised_version_is_answered() {
         .iter()
         .map(|api| (api.api_key, (api.min_version, api.max_version)))
         .collect();
-    assert_eq!(ranges.len(), 66);
-    assert_eq!(try_all(&mut client, &ranges), 66);
+    assert_eq!(ranges.len(), 70);
+    assert_eq!(try_all(&mut client, &ranges), 70);
     drop(client);
     runtime.block_on(broker.shutdown()).unwrap();
 }

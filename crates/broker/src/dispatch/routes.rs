@@ -65,6 +65,12 @@ routes! {
     GetTelemetrySubscriptions, GetTelemetrySubscriptionsRequest => get_telemetry_subscriptions;
     PushTelemetry, PushTelemetryRequest => push_telemetry;
 
+    // Delegation tokens.
+    CreateDelegationToken, CreateDelegationTokenRequest => create_delegation_token;
+    RenewDelegationToken, RenewDelegationTokenRequest => renew_delegation_token;
+    ExpireDelegationToken, ExpireDelegationTokenRequest => expire_delegation_token;
+    DescribeDelegationToken, DescribeDelegationTokenRequest => describe_delegation_token;
+
     // The group coordinator.
     OffsetCommit, OffsetCommitRequest => offset_commit;
     OffsetFetch, OffsetFetchRequest => offset_fetch;

@@ -59,6 +59,11 @@ pub(crate) enum ConfigResource {
 }
 
 impl ConfigResource {
+    /// Whether a resource of this type can be described or altered.
+    pub(crate) fn is_type(kind: i8) -> bool {
+        matches!(kind, 2 | 4 | 8 | 16 | 32)
+    }
+
     /// The resource a request names (`org.apache.kafka.common.config.ConfigResource.Type`).
     ///
     /// # Errors
@@ -95,9 +100,31 @@ impl ConfigResource {
             32 => Ok(ConfigResource::Group(name.to_owned())),
             other => Err(ApiError::new(
                 ErrorCode::InvalidRequest,
-                format!("Unsupported resource type: {other}"),
+                format!("Unknown resource type {other}"),
             )),
         }
+    }
+
+    /// Refuses the change of a resource that there is not, which Kafka does in other words than the question for it
+    /// (`ConfigAdminManager`).
+    ///
+    /// # Errors
+    /// INVALID_REQUEST for the topic without a name, and for what is no number of this broker.
+    fn check_alterable(kind: i8, name: &str, node: NodeId) -> Result<(), ApiError> {
+        let message = match (kind, name.parse::<i32>()) {
+            (2, _) if name.is_empty() => "Default topic resources are not allowed.".to_owned(),
+            (4 | 8, Err(_)) if !name.is_empty() => {
+                format!("Node id must be an integer, but it is: {name}")
+            }
+            (4, Ok(id)) if id != node.0 => {
+                format!("Unexpected broker id, expected {node}, but received {id}")
+            }
+            (8, Ok(id)) if id != node.0 => {
+                format!("Unexpected node id. Expected {node}, but received {id}")
+            }
+            _ => return Ok(()),
+        };
+        Err(ApiError::new(ErrorCode::InvalidRequest, message))
     }
 
     /// What an authorizer is asked about, and the code for its refusal.
@@ -220,7 +247,7 @@ impl Server {
         }
         if replicas > 1 {
             let message = format!(
-                "Unable to replicate the partition {replicas} time(s): The target replication factor of {replicas} cannot be reached because only 1 broker(s) are registered."
+                "Unable to replicate the partition {replicas} time(s): The target replication factor of {replicas} cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
             );
             return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
         }
@@ -462,6 +489,7 @@ impl Server {
         change: Change<'_>,
         validate_only: bool,
     ) -> Result<(), ApiError> {
+        ConfigResource::check_alterable(kind, name, self.node_id())?;
         let resource = ConfigResource::from_wire(kind, name, self.node_id())?;
         if resource == ConfigResource::BrokerLogger {
             return self.alter_log_levels(context, change, validate_only);

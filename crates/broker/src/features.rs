@@ -6,7 +6,9 @@
 //! switches it on, as in Kafka.
 //!
 //! Differs: Kafka's `metadata.version` names a format of its metadata log. There is no such log here, so its
-//! level says which release clients may expect, and it cannot be lowered.
+//! level says which release clients may expect, and it cannot be lowered. Differs: `kraft.version` and
+//! `eligible.leader.replicas.version` are not among the features, since they name the quorum of Kafka's controllers and
+//! replicas that fell behind; there are neither here.
 
 use std::collections::BTreeMap;
 

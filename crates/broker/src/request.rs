@@ -12,6 +12,10 @@ use crate::listener::ListenerInfo;
 use crate::quota::Mute;
 use crate::share::sessions::SessionKey;
 
+/// What Kafka says of an INVALID_REQUEST that it has no more to say of (`Errors.INVALID_REQUEST`).
+pub(crate) const MALFORMED_REQUEST: &str = "This most likely occurs because of a request being malformed by the client \
+    library or the message was sent to an incompatible broker. See the broker logs for more details.";
+
 /// What stays the same over a connection's life.
 #[derive(Debug)]
 pub(crate) struct ConnectionInfo {

@@ -394,7 +394,7 @@ fn loggers_change_their_levels_at_run_time() {
             "8",
             ("broker", 0, Some("DEBUG")),
             ErrorCode::InvalidRequest,
-            "Unexpected broker id, expected 7 but received 8",
+            "Unexpected node id. Expected 7, but received 8",
         ),
     ] {
         let refused = alter_loggers(&mut client, broker, &[change]);

@@ -50,11 +50,12 @@ pub(crate) async fn handle(
 }
 
 fn check(wanted: Wanted, allowed: bool) -> (Vec<EntityPart>, Checked) {
-    let parts: Vec<EntityPart> = wanted
-        .entity
-        .into_iter()
-        .map(|part| (part.entity_type, part.entity_name))
-        .collect();
+    let mut parts: Vec<EntityPart> = Vec::with_capacity(wanted.entity.len());
+    for part in wanted.entity {
+        // Kafka makes a map of them: of two of one type the later counts.
+        parts.retain(|(kind, _)| *kind != part.entity_type);
+        parts.push((part.entity_type, part.entity_name));
+    }
     if !allowed {
         let code = ErrorCode::ClusterAuthorizationFailed;
         return (

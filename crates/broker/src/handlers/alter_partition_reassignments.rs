@@ -49,6 +49,7 @@ pub(crate) async fn handle(
         .collect();
     AlterPartitionReassignmentsResponse {
         allow_replication_factor_change,
+        error_message: None,
         responses,
         ..AlterPartitionReassignmentsResponse::default()
     }
@@ -63,7 +64,10 @@ fn result(
     ReassignablePartitionResponse {
         partition_index: partition.partition_index,
         error_code: error.as_ref().map_or(0, |error| error.code.code()),
-        error_message: error.map(|error| error.message),
+        // Kafka says no more than the code that there is none to cancel.
+        error_message: error
+            .filter(|error| error.code != ErrorCode::NoReassignmentInProgress)
+            .map(|error| error.message),
     }
 }
 

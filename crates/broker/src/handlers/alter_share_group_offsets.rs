@@ -100,9 +100,11 @@ fn refused(
 }
 
 fn failed(code: ErrorCode, message: Option<String>) -> AlterShareGroupOffsetsResponse {
+    let invalid_group = code == ErrorCode::InvalidGroupId;
     AlterShareGroupOffsetsResponse {
         error_code: code.code(),
-        error_message: message,
+        error_message: message
+            .or_else(|| invalid_group.then(|| "The group id is invalid.".to_owned())),
         ..AlterShareGroupOffsetsResponse::default()
     }
 }

@@ -44,6 +44,10 @@ pub(crate) async fn handle(
         };
         let (error_code, error_message) = match outcome {
             Ok(()) => (0, None),
+            // Kafka has nothing to say of a topic it does not know.
+            Err(error) if error.code == ErrorCode::UnknownTopicOrPartition => {
+                (error.code.code(), None)
+            }
             Err(error) => (error.code.code(), Some(error.message)),
         };
         results.push(CreatePartitionsTopicResult {

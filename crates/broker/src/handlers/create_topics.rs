@@ -19,6 +19,9 @@ use crate::topics::{ApiError, NewTopic};
 /// From this version on, a topic over the client's quota is refused; before, the client is held back (KIP-599).
 const STRICT_QUOTA_FROM: i16 = 6;
 
+/// The topic that stands for Kafka's metadata log, which no client creates.
+const CLUSTER_METADATA: &str = "__cluster_metadata";
+
 /// Answers one result per topic named, duplicates once.
 pub(crate) async fn handle(
     server: Arc<Server>,
@@ -47,6 +50,12 @@ pub(crate) async fn handle(
                 continue;
             }
             None => continue,
+        }
+        if topic.name == CLUSTER_METADATA {
+            let message = format!("Creation of internal topic {CLUSTER_METADATA} is prohibited.");
+            let error = ApiError::new(ErrorCode::InvalidRequest, message);
+            topics.push(failed(topic.name, error));
+            continue;
         }
         let allowed = may_create_any
             || server.allows(

@@ -44,6 +44,9 @@ async fn delete(
     if !server.allows(context, Operation::Delete, ResourceType::Group, &group_id) {
         return failed(ErrorCode::GroupAuthorizationFailed);
     }
+    if group_id.is_empty() {
+        return failed(ErrorCode::GroupIdNotFound);
+    }
     if let Err(code) = delete_share_states(server, &group_id).await {
         return failed(code);
     }

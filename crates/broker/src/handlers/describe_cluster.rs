@@ -29,7 +29,8 @@ pub(crate) async fn handle(
         return DescribeClusterResponse {
             error_code: code.code(),
             error_message: Some(if known {
-                "The request was sent to an endpoint of the wrong type.".to_owned()
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+                    .to_owned()
             } else {
                 format!("Unsupported endpoint type {}", request.endpoint_type)
             }),

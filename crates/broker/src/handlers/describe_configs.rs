@@ -15,7 +15,7 @@ use crate::config::{
     describe_client_metrics, describe_group, describe_topic,
 };
 use crate::controller::ConfigResource;
-use crate::request::RequestContext;
+use crate::request::{MALFORMED_REQUEST, RequestContext};
 use crate::server::Server;
 use crate::topics::{ApiError, validate_name};
 
@@ -41,7 +41,7 @@ pub(crate) async fn handle(
             };
             DescribeConfigsResult {
                 error_code: error.as_ref().map_or(0, |error| error.code.code()),
-                error_message: error.map(|error| error.message),
+                error_message: Some(error.map(|error| error.message).unwrap_or_default()),
                 resource_type: resource.resource_type,
                 resource_name: resource.resource_name,
                 configs: entries.into_iter().map(row).collect(),
@@ -61,6 +61,9 @@ fn describe(
     options: DescribeOptions<'_>,
 ) -> Result<Vec<ConfigEntry>, ApiError> {
     let name = asked.resource_name.as_str();
+    if !ConfigResource::is_type(asked.resource_type) {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, MALFORMED_REQUEST));
+    }
     let resource = ConfigResource::from_wire(asked.resource_type, name, server.node_id())?;
     let (resource_type, resource_name, refused) = resource.guarded_by();
     if !server.allows(
@@ -85,10 +88,7 @@ fn describe(
             validate_name(&name)
                 .map_err(|message| ApiError::new(ErrorCode::InvalidTopicException, message))?;
             if server.topics().get(&name).is_none() {
-                return Err(ApiError::new(
-                    ErrorCode::UnknownTopicOrPartition,
-                    "This server does not host this topic-partition.",
-                ));
+                return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, ""));
             }
             describe_topic(&configs, &server.topic_overrides(&name), options)
         }

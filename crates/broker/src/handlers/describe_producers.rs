@@ -14,6 +14,9 @@ use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::Topic;
 
+/// What is said of a topic that there is not.
+const UNKNOWN_TOPIC: &str = "This server does not host this topic-partition.";
+
 /// Answers per partition with each producer's last batch.
 pub(crate) async fn handle(
     server: Arc<Server>,
@@ -43,7 +46,10 @@ pub(crate) async fn handle(
                     PartitionResponse {
                         partition_index: index,
                         error_code: error.code(),
-                        error_message: None,
+                        // Kafka's broker names a topic it does not know, its log manager no partition.
+                        error_message: (topic.is_none()
+                            && error == ErrorCode::UnknownTopicOrPartition)
+                            .then(|| UNKNOWN_TOPIC.to_owned()),
                         active_producers,
                     }
                 })

@@ -21,8 +21,15 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
+    if request
+        .cursor
+        .as_ref()
+        .is_some_and(|cursor| cursor.partition_index < 0)
+    {
+        return refused(request);
+    }
     let (start_name, start_partition) = match &request.cursor {
-        Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index.max(0)),
+        Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index),
         None => ("", 0),
     };
     let all = request.topics.is_empty();
@@ -72,13 +79,35 @@ pub(crate) async fn handle(
             }
             // Asked for all, a topic that may not be seen is not mentioned.
             _ if all => {}
-            _ => response.topics.push(unknown(name, allowed)),
+            _ => response
+                .topics
+                .push(unknown(&server, &context, name, allowed)),
         }
     }
     response
 }
 
-fn unknown(name: String, allowed: bool) -> DescribeTopicPartitionsResponseTopic {
+/// The answer to a cursor that points before the first partition: INVALID_REQUEST for each topic.
+fn refused(request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.into_iter();
+    DescribeTopicPartitionsResponse {
+        topics: topics
+            .map(|topic| DescribeTopicPartitionsResponseTopic {
+                error_code: ErrorCode::InvalidRequest.code(),
+                name: Some(topic.name),
+                ..DescribeTopicPartitionsResponseTopic::default()
+            })
+            .collect(),
+        ..DescribeTopicPartitionsResponse::default()
+    }
+}
+
+fn unknown(
+    server: &Server,
+    context: &RequestContext,
+    name: String,
+    allowed: bool,
+) -> DescribeTopicPartitionsResponseTopic {
     let code = if allowed {
         ErrorCode::UnknownTopicOrPartition
     } else {
@@ -87,6 +116,11 @@ fn unknown(name: String, allowed: bool) -> DescribeTopicPartitionsResponseTopic 
     DescribeTopicPartitionsResponseTopic {
         error_code: code.code(),
         is_internal: is_internal(&name),
+        topic_authorized_operations: server.authorizer().authorized_operations(
+            context.requester(),
+            ResourceType::Topic,
+            &name,
+        ),
         name: Some(name),
         ..DescribeTopicPartitionsResponseTopic::default()
     }

@@ -51,7 +51,7 @@ pub(crate) async fn handle(
         }
     });
     DescribeUserScramCredentialsResponse {
-        error_message: None,
+        error_message: Some(String::new()),
         results: results.collect(),
         ..DescribeUserScramCredentialsResponse::default()
     }

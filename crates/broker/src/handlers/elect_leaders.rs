@@ -11,8 +11,9 @@ use wire::messages::{ElectLeadersRequest, ElectLeadersResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::topics::Partition;
+use crate::topics::{Partition, Topic};
 
+const PREFERRED: i8 = 0;
 const UNCLEAN: i8 = 1;
 
 /// Answers ELECTION_NOT_NEEDED for a partition whose leader is online, and names the others.
@@ -35,6 +36,9 @@ pub(crate) async fn handle(
             ..ElectLeadersResponse::default()
         };
     }
+    if !(PREFERRED..=UNCLEAN).contains(&request.election_type) {
+        return unknown_election(request);
+    }
     let no_leader = if request.election_type == UNCLEAN {
         ErrorCode::EligibleLeadersNotAvailable
     } else {
@@ -56,14 +60,16 @@ pub(crate) async fn handle(
         Some(topics) => {
             for topic in topics {
                 let known = server.topics().get(&topic.topic);
-                for index in topic.partitions.into_iter().map(PartitionIndex) {
-                    let partition = known.as_ref().and_then(|topic| topic.partition(index));
-                    let elected = elect(index, partition.as_ref(), no_leader);
-                    results
-                        .entry(topic.topic.clone())
-                        .or_default()
-                        .push(elected);
-                }
+                let elected = topic.partitions.into_iter().map(|index| {
+                    named(
+                        known.as_deref(),
+                        &topic.topic,
+                        PartitionIndex(index),
+                        no_leader,
+                    )
+                });
+                let place = results.entry(topic.topic.clone()).or_default();
+                place.extend(elected);
             }
         }
     }
@@ -79,23 +85,56 @@ pub(crate) async fn handle(
     }
 }
 
-fn elect(
+/// The answer to a type of election that there is not, which Kafka repeats for each partition.
+fn unknown_election(request: ElectLeadersRequest) -> ElectLeadersResponse {
+    let message = format!("Unknown election type {}", request.election_type);
+    let topics = request.topic_partitions.into_iter().flatten();
+    ElectLeadersResponse {
+        error_code: ErrorCode::InvalidRequest.code(),
+        replica_election_results: topics
+            .map(|topic| ReplicaElectionResult {
+                partition_result: topic
+                    .partitions
+                    .into_iter()
+                    .map(|index| result(PartitionIndex(index), ErrorCode::InvalidRequest, &message))
+                    .collect(),
+                topic: topic.topic,
+            })
+            .collect(),
+        ..ElectLeadersResponse::default()
+    }
+}
+
+/// The answer for a partition that the request names.
+fn named(
+    topic: Option<&Topic>,
+    name: &str,
     index: PartitionIndex,
-    partition: Option<&Partition>,
     no_leader: ErrorCode,
 ) -> PartitionResult {
-    match partition {
-        None => result(
-            index,
-            ErrorCode::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        ),
-        Some(partition) if partition.is_online() => result(
-            index,
+    let unknown = |message: String| result(index, ErrorCode::UnknownTopicOrPartition, &message);
+    match topic {
+        None => unknown(format!("No such topic as {name}")),
+        Some(topic) => match topic.partition(index) {
+            Some(partition) => elect(&partition, no_leader),
+            None => unknown(format!("No such partition as {name}-{}", index.0)),
+        },
+    }
+}
+
+fn elect(partition: &Partition, no_leader: ErrorCode) -> PartitionResult {
+    if partition.is_online() {
+        result(
+            partition.index,
             ErrorCode::ElectionNotNeeded,
             "Leader election not needed for topic partition.",
-        ),
-        Some(_) => result(index, no_leader, "The partition's only replica is offline."),
+        )
+    } else {
+        result(
+            partition.index,
+            no_leader,
+            "The partition's only replica is offline.",
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use wire::ErrorCode;
 use wire::messages::find_coordinator_response::Coordinator;
 use wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
-use crate::request::RequestContext;
+use crate::request::{MALFORMED_REQUEST, RequestContext};
 use crate::server::Server;
 use crate::share::state_requests::may_ask;
 
@@ -38,9 +38,10 @@ pub(crate) async fn handle(
         };
     }
     let found = find(&server, &context, request.key_type, request.key).await;
+    let code = ErrorCode::from_code(found.error_code);
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: Some(first_versions_message(code, found.error_message)),
         node_id: found.node_id,
         host: found.host,
         port: found.port,
@@ -59,6 +60,7 @@ async fn find(
         node_id: -1,
         port: -1,
         error_code: code.code(),
+        error_message: Some(message_of(code, key_type)),
         ..Coordinator::default()
     };
     if let Err(code) = check(server, context, key_type, &key) {
@@ -79,7 +81,25 @@ async fn find(
         host: listener.advertised_host.clone(),
         port: i32::from(listener.advertised_port),
         error_code: 0,
-        error_message: None,
+        error_message: Some(String::new()),
+    }
+}
+
+/// Before version 4 the message is that of the code, which for none is its name (`Errors.message`).
+fn first_versions_message(code: Option<ErrorCode>, message: Option<String>) -> String {
+    match code {
+        Some(ErrorCode::None) => "NONE".to_owned(),
+        Some(ErrorCode::CoordinatorNotAvailable) => "The coordinator is not available.".to_owned(),
+        _ => message.unwrap_or_default(),
+    }
+}
+
+/// Kafka leaves the message of a coordinator empty, but for a type of key that there is not.
+fn message_of(code: ErrorCode, key_type: i8) -> String {
+    if code == ErrorCode::InvalidRequest && !(GROUP..=SHARE).contains(&key_type) {
+        MALFORMED_REQUEST.to_owned()
+    } else {
+        String::new()
     }
 }
 

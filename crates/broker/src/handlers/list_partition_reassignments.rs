@@ -29,6 +29,7 @@ pub(crate) async fn handle(
     };
     ListPartitionReassignmentsResponse {
         error_code: code.code(),
+        error_message: None,
         ..ListPartitionReassignmentsResponse::default()
     }
 }

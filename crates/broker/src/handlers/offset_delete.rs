@@ -65,7 +65,13 @@ pub(crate) async fn handle(
         Err(code) => return failed(code),
     };
     if response.error_code == 0 {
-        response.topics.extend(refused);
+        for topic in refused {
+            // A topic may have partitions of both sorts.
+            match response.topics.iter_mut().find(|t| t.name == topic.name) {
+                Some(known) => known.partitions.extend(topic.partitions),
+                None => response.topics.push(topic),
+            }
+        }
     }
     response
 }

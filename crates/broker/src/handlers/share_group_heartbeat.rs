@@ -29,8 +29,7 @@ pub(crate) async fn handle(
         return failed(ErrorCode::GroupAuthorizationFailed, None);
     }
     if request.member_id.is_empty() || request.member_id.len() > MEMBER_ID_MAX_LENGTH {
-        let message = "Invalid member id in the request.";
-        return failed(ErrorCode::InvalidRequest, Some(message));
+        return failed(ErrorCode::InvalidRequest, None);
     }
     for topic in request.subscribed_topic_names.iter().flatten() {
         if !server.allows(&context, Operation::Describe, ResourceType::Topic, topic) {

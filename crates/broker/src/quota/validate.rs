@@ -17,6 +17,9 @@ use crate::topics::ApiError;
 /// How far an amount of a whole-number limit may be from a whole number.
 const EPSILON: f64 = 1e-6;
 
+/// The largest amount of a limit in bytes: 2^63, as near as a float comes to Java's `Long.MAX_VALUE`.
+const LONG_MAX: f64 = 9_223_372_036_854_775_808.0;
+
 /// A part of an entity as a request names it: type, and name or none for the default.
 pub(crate) type EntityPart = (String, Option<String>);
 
@@ -54,7 +57,8 @@ pub(crate) fn entity_of(parts: &[EntityPart]) -> Result<QuotaEntity, ApiError> {
     match &entity.ip {
         None => {}
         Some(_) if entity.user.is_some() || entity.client_id.is_some() => {
-            return Err(invalid(EMPTY.to_owned()));
+            let message = "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId";
+            return Err(invalid(message.to_owned()));
         }
         Some(QuotaName::Named(ip)) if ip.parse::<IpAddr>().is_err() => {
             return Err(invalid(format!(
@@ -108,8 +112,24 @@ fn check_amount(entity: &QuotaEntity, key: &str, amount: f64) -> Result<(), ApiE
     let is_fraction = [QuotaKind::Request, QuotaKind::ControllerMutation]
         .into_iter()
         .any(|kind| kind.key() == key);
-    if !is_fraction && ((amount + EPSILON).trunc() - amount).abs() > EPSILON {
-        return Err(invalid(format!("Configuration {key} must be a Long value")));
+    if amount <= 0.0 {
+        return Err(invalid(format!("Quota {key} must be greater than 0")));
+    }
+    if is_fraction {
+        return Ok(());
+    }
+    let (most, kind) = if key == CONNECTION_RATE {
+        (f64::from(i32::MAX), "an INT")
+    } else {
+        (LONG_MAX, "a LONG")
+    };
+    if amount > most {
+        return Err(invalid(format!(
+            "Proposed value for {key} is too large for {kind}."
+        )));
+    }
+    if (amount % 1.0).abs() > EPSILON {
+        return Err(invalid(format!("{key} cannot be a fractional value.")));
     }
     Ok(())
 }
@@ -148,7 +168,7 @@ mod tests {
         assert_eq!(refusal(&[("user", Some(""))]), "Empty user not supported");
         assert_eq!(
             refusal(&[("ip", Some("1.2.3.4")), ("user", None)]),
-            "Invalid empty client quota entity"
+            "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId"
         );
         assert_eq!(
             refusal(&[("ip", Some("nowhere"))]),
@@ -174,8 +194,16 @@ mod tests {
         for (entity, key, amount, expected) in [
             (&ip, "producer_byte_rate", 1.0, "Invalid configuration key"),
             (&user, CONNECTION_RATE, 1.0, "Invalid configuration key"),
-            (&user, "producer_byte_rate", 1.5, "must be a Long value"),
-            (&user, "consumer_byte_rate", -1.5, "must be a Long value"),
+            (
+                &user,
+                "producer_byte_rate",
+                1.5,
+                "cannot be a fractional value",
+            ),
+            (&user, "consumer_byte_rate", -1.5, "must be greater than 0"),
+            (&user, "request_percentage", 0.0, "must be greater than 0"),
+            (&user, "consumer_byte_rate", 1e19, "too large for a LONG"),
+            (&ip, CONNECTION_RATE, 3e9, "too large for an INT"),
             (&user, "request_percentage", f64::NAN, "finite"),
         ] {
             let error = change(entity, key, amount).unwrap_err();

@@ -1,13 +1,14 @@
 //! The compat lane: real Kafka clients, run case by case against Affluent and against Apache Kafka itself.
 //!
 //! Nobody here wrote the clients: kcat, Apache Kafka's Java client, command-line tools, Streams and Connect,
-//! librdkafka's own test-suite, the tests of the `rdkafka` crate and kafka-python's integration tests. Each case runs
-//! against a fresh broker on a free port of the loopback interface; the same case against Apache Kafka 4.3.1 tells a
-//! difference between the two brokers from a fault of the test.
+//! librdkafka's own test-suite, confluent-kafka, the tests of the `rdkafka` crate and kafka-python's integration
+//! tests. Each case runs against a fresh broker on a free port of the loopback interface; the same case against Apache
+//! Kafka 4.3.1 tells a difference between the two brokers from a fault of the test.
 //!
 //! Words used here:
 //! - a **target** is a running broker, ours or Apache Kafka ([`target::Target`]);
 //! - a **suite** is what one client brings ([`suite::Suite`]), a **case** one thing it does;
+//! - a **transcript** in `crates/compat/transcripts/` is a case that says what tools print of Apache Kafka, word for word;
 //! - the **expected** lists in `crates/compat/expected/` say which cases must pass and why each other one need not;
 //! - the **record** in `docs/results/compat.json` keeps each suite's last result on each target.
 //!

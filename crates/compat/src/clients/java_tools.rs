@@ -15,6 +15,8 @@ mod runner;
 mod share_groups;
 mod topics;
 mod transactions;
+mod transcript;
+mod transcripts;
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ type Case = fn(&Tools<'_>) -> Result<()>;
 /// The cases of one file, by name.
 type Cases = &'static [(&'static str, Case)];
 
-const FILES: [Cases; 11] = [
+const FILES: [Cases; 12] = [
     topics::CASES,
     cluster::CASES,
     quotas::CASES,
@@ -49,6 +51,7 @@ const FILES: [Cases; 11] = [
     share_groups::CASES,
     offline::CASES,
     performance::CASES,
+    transcripts::CASES,
 ];
 
 impl Suite for JavaTools {

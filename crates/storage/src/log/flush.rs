@@ -353,7 +353,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// `LogSegment.onBecomeInactiveSegment`: the last time index entry, and both indexes synced.
+    /// `LogSegment.onBecomeInactiveSegment`: the last time index entry. Both indexes are for the next sync: while the segment
+    /// was active none took them, not even one that took the last of its records.
     pub(crate) fn close_active(&self, io: &mut IoState) -> io::Result<()> {
         let Some(active) = io.active.as_mut() else {
             return Ok(());
@@ -369,6 +370,10 @@ impl PartitionLog {
         }
         active.view.time_entries += (entries.times.len() / TIME_ENTRY_LEN) as u32;
         put_view(&mut self.state.locked().segments, active.view);
+        let base = active.view.base;
+        if io.dirty.last() != Some(&base) {
+            io.dirty.push(base);
+        }
         Ok(())
     }
 
@@ -444,16 +449,20 @@ impl PartitionLog {
             Ok(())
         };
         let all = || -> io::Result<()> {
+            let closed = [
+                SegmentPart::Log,
+                SegmentPart::OffsetIndex,
+                SegmentPart::TimeIndex,
+            ];
             for base in bases {
-                match sync(*base, SegmentPart::Log) {
-                    Ok(()) => {}
-                    // Retention was faster.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                }
-                if active != Some(*base) {
-                    sync(*base, SegmentPart::OffsetIndex)?;
-                    sync(*base, SegmentPart::TimeIndex)?;
+                let parts = if active == Some(*base) { 1 } else { 3 };
+                for part in closed.iter().take(parts) {
+                    match sync(*base, *part) {
+                        Ok(()) => {}
+                        // Retention was faster.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             if new_names {

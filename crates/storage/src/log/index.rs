@@ -360,6 +360,41 @@ impl<'a> SegmentReader<'a> {
         Ok(None)
     }
 
+    /// Whether `indexes`, the offset index and the time index behind it, are true of the segment: each entry names a batch, in
+    /// the order of the batches. Reads the headers of all batches.
+    pub(crate) fn indexes_match(&mut self, indexes: &[u8]) -> Result<bool, SegmentError> {
+        let base = self.view.base;
+        let length = self.view.offset_entries as usize * OFFSET_ENTRY_LEN;
+        let Some((offsets, times)) = indexes.split_at_checked(length) else {
+            return Ok(false);
+        };
+        let offset_of =
+            |entry: &[u8], at| be::u32(entry, at).map(|relative| base + i64::from(relative));
+        let mut offsets = offsets.chunks_exact(OFFSET_ENTRY_LEN).peekable();
+        let mut times = times
+            .chunks_exact(TIME_ENTRY_LEN)
+            .take(self.view.time_entries as usize)
+            .peekable();
+        let (mut position, mut max_timestamp) = (0, -1);
+        while let Some(header) = self.header_at(position)? {
+            let last_offset = Some(header.last_offset());
+            let is_largest = header.max_timestamp > max_timestamp;
+            max_timestamp = max_timestamp.max(header.max_timestamp);
+            // An entry that is of no batch stays, and the ones behind it with it.
+            offsets.next_if(|entry| {
+                be::u32(entry, 4).map(u64::from) == Some(position)
+                    && offset_of(entry, 0) == last_offset
+            });
+            times.next_if(|entry| {
+                is_largest
+                    && be::i64(entry, 0) == Some(header.max_timestamp)
+                    && offset_of(entry, 8) == last_offset
+            });
+            position += header.size_in_bytes() as u64;
+        }
+        Ok(offsets.peek().is_none() && times.peek().is_none())
+    }
+
     /// The bytes of the batch at `position`, its CRC checked.
     pub(crate) fn batch_at(&mut self, position: u64) -> Result<Bytes, SegmentError> {
         let corrupt = |reason: String| SegmentError::Corrupt { position, reason };

@@ -236,6 +236,8 @@ impl PartitionLog {
             state: Mutex::new(state),
             io: Mutex::new(flush::IoState {
                 active: found.active,
+                new_names: !found.dirty.is_empty(),
+                dirty: found.dirty,
                 ..flush::IoState::default()
             }),
             queued: AtomicBool::new(false),

@@ -66,6 +66,9 @@ pub(crate) struct LogRecovery {
     pub(crate) changed: bool,
     /// Base offset and CRC field of the batches read, ascending.
     pub(crate) scanned: Vec<(i64, u32)>,
+    /// The segments that were read. What they hold may be in the page cache alone, written by a process that was killed, and
+    /// the next sync must take it.
+    pub(crate) dirty: Vec<i64>,
     /// From here on batches were read.
     pub(crate) scan_from: i64,
     pub(crate) scanned_bytes: u64,
@@ -601,6 +604,7 @@ fn scan_one(
         expected = header.next_offset();
     }
     put_index(input, &view, &entries)?;
+    found.dirty.push(view.base);
     let (store, name) = (input.store, input.name);
     aborted_index::restore(store, name, view.base, expected, &aborted)?;
     view.offset_entries += (entries.offsets.len() / OFFSET_ENTRY_LEN) as u32;

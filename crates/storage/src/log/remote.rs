@@ -197,13 +197,34 @@ impl PartitionLog {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Option<Slice>, SegmentError> {
-        let view = segment.view;
-        let mut search = SegmentReader::new(reader, &self.name, view);
-        let Some((position, _)) = search.find_offset(offset)? else {
-            return Ok(None);
+        let end = (segment.view.size, segment.view.next_offset);
+        self.search_remote(reader, segment, |search| {
+            let Some((position, _)) = search.find_offset(offset)? else {
+                return Ok(None);
+            };
+            search.cut(position, end, max_bytes as u64, at_least_one)
+        })
+    }
+
+    /// Searches a remote segment; by its batches alone when its indexes do not match them, which takes longer and finds the same.
+    fn search_remote<T>(
+        &self,
+        reader: &RemoteReader<'_>,
+        segment: &RemoteSegment,
+        search: impl Fn(&mut SegmentReader<'_>) -> Result<T, SegmentError>,
+    ) -> Result<T, SegmentError> {
+        let found = search(&mut SegmentReader::new(reader, &self.name, segment.view));
+        let Err(SegmentError::Index) = found else {
+            return found;
         };
-        let end = (view.size, view.next_offset);
-        search.cut(position, end, max_bytes as u64, at_least_one)
+        tracing::warn!(topic = self.topic(), partition = %self.name.partition, base = segment.view.base,
+            "the indexes of a remote segment do not match it; its batches are searched");
+        let view = SegmentView {
+            offset_entries: 0,
+            time_entries: 0,
+            ..segment.view
+        };
+        search(&mut SegmentReader::new(reader, &self.name, view))
     }
 
     /// The aborted transactions that overlap a range (`RemoteLogManager.collectAbortedTransactions`): their markers may be in any
@@ -268,8 +289,7 @@ impl PartitionLog {
             return Ok(None);
         };
         let reader = RemoteReader::new(tier, segment, deadline);
-        let found = search(&mut SegmentReader::new(&reader, &self.name, segment.view));
-        match found {
+        match self.search_remote(&reader, segment, search) {
             Ok(found) => Ok(found),
             Err(error) => self.remote_failed(segment, error).map(|()| None),
         }

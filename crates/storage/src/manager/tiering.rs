@@ -21,9 +21,9 @@ use base::{Timestamp, Uuid};
 use bytes::Bytes;
 
 use crate::cleaner::throttle::Throttle;
-use crate::error::StorageError;
+use crate::error::{ReadError, StorageError};
 use crate::io::LockExt;
-use crate::log::index::{OFFSET_ENTRY_LEN, SegmentView, TIME_ENTRY_LEN};
+use crate::log::index::{OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN};
 use crate::log::{LogState, PartitionLog, RemoteList};
 use crate::manager::{Inner, LogKey, PartitionSpec};
 use crate::metrics::add;
@@ -79,6 +79,8 @@ enum CopyError {
     Local(#[source] io::Error),
     #[error("the segment's indexes do not match it")]
     Indexes,
+    #[error("the segment's batches cannot be read")]
+    Batches(#[source] ReadError),
     #[error("the segment cannot be copied")]
     Remote(#[source] RemoteError),
 }
@@ -423,7 +425,7 @@ impl Inner {
         view: SegmentView,
         id: Uuid,
     ) -> Result<u64, CopyError> {
-        let indexes = self.indexes(log, &view)?;
+        let (view, indexes) = self.sound_indexes(log, view)?;
         let started = RemoteSegment {
             state: RemoteState::Started,
             topic_id: log.topic_id(),
@@ -472,6 +474,45 @@ impl Inner {
         tier.store
             .put(&segment.indexes_object(&tier.root), indexes)?;
         Ok(())
+    }
+
+    /// The indexes of a local segment as [`Inner::indexes`] gives them, and the view that counts their entries. They are built anew
+    /// when they do not match the segment: in the copy they stay as they are for ever.
+    fn sound_indexes(
+        &self,
+        log: &PartitionLog,
+        view: SegmentView,
+    ) -> Result<(SegmentView, Indexes), CopyError> {
+        if let Some(indexes) = self.matching_indexes(log, &view)? {
+            return Ok((view, indexes));
+        }
+        let rebuilt = log.rebuild_index(view.base).map_err(CopyError::Batches)?;
+        // Unless the segment was removed or replaced meanwhile.
+        let rebuilt = rebuilt
+            .filter(|now| (now.size, now.next_offset) == (view.size, view.next_offset))
+            .ok_or(CopyError::Indexes)?;
+        let indexes = self.matching_indexes(log, &rebuilt)?;
+        Ok((rebuilt, indexes.ok_or(CopyError::Indexes)?))
+    }
+
+    fn matching_indexes(
+        &self,
+        log: &PartitionLog,
+        view: &SegmentView,
+    ) -> Result<Option<Indexes>, CopyError> {
+        let indexes = match self.indexes(log, view) {
+            Ok(indexes) => indexes,
+            Err(CopyError::Indexes) => return Ok(None),
+            Err(CopyError::Local(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let mut reader = SegmentReader::new(&*self.context.store, &log.name, *view);
+        let matches = reader
+            .indexes_match(&indexes.bytes)
+            .map_err(|error| CopyError::Batches(log.read_error(error, Some(view.base))))?;
+        Ok(matches.then_some(indexes))
     }
 
     /// The indexes of a local segment, one behind the other.

@@ -15,7 +15,7 @@ use testkit::wait::wait_for;
 
 use crate::server::{Server, affluent};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// One request; none when the instance went away under it.
 fn request(address: &str, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {

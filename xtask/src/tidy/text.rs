@@ -44,6 +44,9 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Fault> {
             }
         }
         for (head, rest) in LEFT_TO_DO {
+            if quotes_others(file) {
+                break;
+            }
             let word = format!("{head}{rest}");
             if line
                 .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -56,6 +59,11 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Whether the file is a recorded result: it holds what the tests of other projects print, their unfinished work too.
+fn quotes_others(file: &Path) -> bool {
+    file.starts_with("docs/results") && file.extension().is_some_and(|kind| kind == "json")
 }
 
 /// Whether the path begins there, and is not the middle of another one, as in `docs/work/`.
@@ -83,6 +91,15 @@ mod tests {
 
     fn count(line: &str) -> usize {
         check(Path::new("README.md"), line).len()
+    }
+
+    #[test]
+    fn recorded_results_may_quote_unfinished_work() {
+        let (head, rest) = LEFT_TO_DO[1];
+        let line = format!("\"detail\": \"{head}{rest}: fix the test\"");
+        assert_eq!(check(Path::new("docs/results/compat.json"), &line).len(), 0);
+        assert_eq!(check(Path::new("docs/results/compat.md"), &line).len(), 1);
+        assert_eq!(check(Path::new("src/lib.rs"), &line).len(), 1);
     }
 
     #[test]

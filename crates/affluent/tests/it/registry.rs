@@ -16,11 +16,13 @@ use testkit::wait::wait_for;
 use crate::server::{Server, affluent};
 
 const LIMIT: Duration = Duration::from_secs(180);
+/// How long a client waits for one answer. A request may be on its way to a leader that is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One request; none when the instance went away under it.
 fn request(address: &str, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

@@ -1,6 +1,7 @@
 //! From a [`Node`] to a text, as Jackson writes it: no white space, members in order or sorted.
 
 use super::node::{Node, java_order};
+use crate::json_text::write_string;
 
 /// The text without white space, members in the order they came (`JsonSchema.canonicalString`).
 pub(super) fn canonical(node: &Node) -> String {
@@ -50,26 +51,6 @@ fn write(node: &Node, is_sorted: bool, out: &mut String) {
             out.push('}');
         }
     }
-}
-
-fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => {
-                out.push_str(&format!("\\u{:04X}", u32::from(control)));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::fmt;
 pub(crate) use change::{Change, Difference};
 
 use super::ast::{Enum, Field, FieldType, Group, Label, Message, Scalar, Type, enums, messages};
-use super::names::{Declared, Named, Names, Source, join};
+use super::names::{Declared, Names, Source, join};
 use super::print::map_entry;
 use crate::error::SchemaError;
 use crate::limits::COMPARISONS_MAX;
@@ -564,26 +564,24 @@ fn resolved<'a>(names: &Names<'a>, kind: &FieldType, scope: &str) -> Kind<'a> {
     }
 }
 
+/// The kind of a declared type; a map entry that is written out is a map.
 fn named_kind<'a>(names: &Names<'a>, name: &str, scope: &str) -> Kind<'a> {
-    match names.resolve(name, scope) {
-        Some((
-            _,
-            Named {
-                declared: Declared::Enum(_),
-                ..
-            },
-        )) => Kind::Enum,
-        Some((
-            full,
-            Named {
-                source,
-                declared: Declared::Message(message),
-            },
-        )) => match map_entry(message) {
+    match declared_kind(names, name, scope) {
+        Kind::Message(full, source, message) => match map_entry(message) {
             Some((key, value)) if !matches!(value, FieldType::Map(..)) => {
                 Kind::Map(key, Box::new(resolved_value(names, value, &full)))
             }
             _ => Kind::Message(full, source, message),
+        },
+        other => other,
+    }
+}
+
+fn declared_kind<'a>(names: &Names<'a>, name: &str, scope: &str) -> Kind<'a> {
+    match names.resolve(name, scope) {
+        Some((full, named)) => match named.declared {
+            Declared::Enum(_) => Kind::Enum,
+            Declared::Message(message) => Kind::Message(full, named.source, message),
         },
         None => Kind::Unknown(name.to_owned()),
     }
@@ -592,23 +590,7 @@ fn named_kind<'a>(names: &Names<'a>, name: &str, scope: &str) -> Kind<'a> {
 /// The value of a map entry that is written out; an entry whose value is an entry again is taken for a message.
 fn resolved_value<'a>(names: &Names<'a>, value: &FieldType, scope: &str) -> Kind<'a> {
     match value {
-        FieldType::Named(name) => match names.resolve(name, scope) {
-            Some((
-                _,
-                Named {
-                    declared: Declared::Enum(_),
-                    ..
-                },
-            )) => Kind::Enum,
-            Some((
-                full,
-                Named {
-                    source,
-                    declared: Declared::Message(message),
-                },
-            )) => Kind::Message(full, source, message),
-            None => Kind::Unknown(name.clone()),
-        },
+        FieldType::Named(name) => declared_kind(names, name, scope),
         FieldType::Scalar(scalar) => Kind::Scalar(*scalar),
         FieldType::Map(..) => Kind::Unknown(value.to_string()),
     }

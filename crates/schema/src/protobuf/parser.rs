@@ -93,6 +93,20 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// `{`, statements until `}`; a `;` alone is an empty one.
+    fn block(
+        &mut self,
+        mut statement: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.sign('{')?;
+        while !self.take_sign('}')? {
+            if !self.take_sign(';')? {
+                statement(self)?;
+            }
+        }
+        Ok(())
+    }
+
     fn word(&mut self, what: &str) -> Result<&'a str, Fault> {
         match self.token {
             Token::Word(word) => {
@@ -319,21 +333,16 @@ impl<'a> Parser<'a> {
             rpcs: Vec::new(),
             at,
         };
-        self.sign('{')?;
-        while !self.take_sign('}')? {
-            if self.take_sign(';')? {
-                continue;
-            }
-            if self.looks_at("option") {
-                let option = self.option_statement()?;
-                service.options.push(option);
-            } else if self.looks_at("rpc") {
-                let rpc = self.rpc()?;
-                service.rpcs.push(rpc);
+        self.block(|parser| {
+            if parser.looks_at("option") {
+                service.options.push(parser.option_statement()?);
+            } else if parser.looks_at("rpc") {
+                service.rpcs.push(parser.rpc()?);
             } else {
-                return self.unexpected("rpc, option or '}'");
+                return parser.unexpected("rpc, option or '}'");
             }
-        }
+            Ok(())
+        })?;
         Ok(service)
     }
 
@@ -347,16 +356,14 @@ impl<'a> Parser<'a> {
         }
         let (response_streams, response) = self.rpc_type()?;
         let mut options = Vec::new();
-        if self.take_sign('{')? {
-            while !self.take_sign('}')? {
-                if self.take_sign(';')? {
-                    continue;
+        if matches!(self.token, Token::Sign('{')) {
+            self.block(|parser| {
+                if !parser.looks_at("option") {
+                    return parser.unexpected("option or '}'");
                 }
-                if !self.looks_at("option") {
-                    return self.unexpected("option or '}'");
-                }
-                options.push(self.option_statement()?);
-            }
+                options.push(parser.option_statement()?);
+                Ok(())
+            })?;
         } else {
             self.sign(';')?;
         }
@@ -404,13 +411,7 @@ impl<'a> Parser<'a> {
             groups: Vec::new(),
             at,
         };
-        self.sign('{')?;
-        while !self.take_sign('}')? {
-            if self.take_sign(';')? {
-                continue;
-            }
-            self.field_or_group(&mut extend.fields, &mut extend.groups)?;
-        }
+        self.block(|parser| parser.field_or_group(&mut extend.fields, &mut extend.groups))?;
         Ok(extend)
     }
 
@@ -425,13 +426,7 @@ impl<'a> Parser<'a> {
             constants: Vec::new(),
             reserved: Vec::new(),
         };
-        self.sign('{')?;
-        while !self.take_sign('}')? {
-            if self.take_sign(';')? {
-                continue;
-            }
-            self.enum_item(&mut each)?;
-        }
+        self.block(|parser| parser.enum_item(&mut each))?;
         Ok(each)
     }
 

@@ -1,51 +1,31 @@
 //! Arrays (`ArraySchemaDiff`): one schema for all items, or a tuple with a content model like that of an object.
 
-use super::scalar::{LimitNames, limit};
-use super::{At, Comparison, Found};
+use super::content::{Further, RemovalNames};
+use super::scalar::limit;
+use super::{Comparison, Found, content};
 use crate::error::SchemaError;
 use crate::json::change::ChangeKind;
-use crate::json::model::{ArrayRules, Model, Rest, SchemaId};
+use crate::json::model::{ArrayRules, SchemaId};
 
 /// An array schema.
-#[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
-    /// Its model.
-    pub(super) model: &'a Model,
-    /// Which of the two that is.
-    pub(super) side: usize,
-    /// What it demands.
-    pub(super) rules: &'a ArrayRules,
-}
+type Side<'a> = content::Side<'a, ArrayRules>;
+
+const REMOVAL: RemovalNames = RemovalNames {
+    open: ChangeKind::ItemRemovedFromOpenContentModel,
+    is_covered: ChangeKind::ItemRemovedIsCoveredByPartiallyOpenContentModel,
+    not_covered: ChangeKind::ItemRemovedNotCoveredByPartiallyOpenContentModel,
+    with_false: ChangeKind::ItemWithFalseRemovedFromClosedContentModel,
+    closed: ChangeKind::ItemRemovedFromClosedContentModel,
+};
 
 impl Side<'_> {
-    fn at(self, id: SchemaId) -> At {
-        At {
-            side: self.side,
-            id,
+    /// What it says of an item behind its tuple.
+    fn further(self) -> Further {
+        if self.is_rest_open() {
+            return Further::Open;
         }
-    }
-
-    fn is_open(self) -> bool {
-        match self.rules.additional {
-            Rest::Allowed => true,
-            Rest::Unsaid => self
-                .rules
-                .unevaluated
-                .is_none_or(|id| self.model.is_empty(id)),
-            Rest::Forbidden | Rest::Schema(_) => false,
-        }
-    }
-
-    /// The schema of an item of which only a partially open model speaks.
-    fn of_further(self) -> Option<SchemaId> {
-        match self.rules.additional {
-            Rest::Schema(id) => Some(id),
-            Rest::Unsaid => self
-                .rules
-                .unevaluated
-                .filter(|&id| !self.model.is_false(id) && !self.model.is_empty(id)),
-            Rest::Allowed | Rest::Forbidden => None,
-        }
+        self.of_rest()
+            .map_or(Further::Closed, |id| Further::Partly(self.at(id)))
     }
 }
 
@@ -65,12 +45,18 @@ impl Comparison<'_> {
             new.items.map(|id| update.at(id)),
         )?;
         self.tuples(found, original, update)?;
-        self.additional_items(found, original, update)?;
+        self.additional(
+            found,
+            "additionalItems",
+            original,
+            update,
+            &limit!(AdditionalItemsAdded AdditionalItemsRemoved AdditionalItemsExtended AdditionalItemsNarrowed),
+        )?;
         self.unevaluated(
             found,
             "unevaluatedItems",
-            old.unevaluated.map(|id| (original.model, original.at(id))),
-            new.unevaluated.map(|id| (update.model, update.at(id))),
+            original,
+            update,
             &limit!(UnevaluatedItemsAdded UnevaluatedItemsRemoved UnevaluatedItemsExtended UnevaluatedItemsNarrowed),
         )?;
         self.limit(
@@ -118,38 +104,13 @@ impl Comparison<'_> {
                 (Some(&old), Some(&new)) => {
                     self.child(found, &path, original.at(old), update.at(new))?
                 }
-                (Some(&old), None) => self.item_removed(found, &path, original, old, update)?,
+                (Some(&old), None) => {
+                    self.removed(found, &path, (original, old), update.further(), &REMOVAL)?
+                }
                 (None, Some(&new)) => self.item_added(found, &path, original, update, new)?,
                 (None, None) => {}
             }
         }
-        Ok(())
-    }
-
-    fn item_removed(
-        &mut self,
-        found: &mut Found,
-        path: &str,
-        original: Side<'_>,
-        old: SchemaId,
-        update: Side<'_>,
-    ) -> Result<(), SchemaError> {
-        let kind = if update.is_open() {
-            ChangeKind::ItemRemovedFromOpenContentModel
-        } else if let Some(further) = update.of_further() {
-            let changes = self.pair(found, original.at(old), update.at(further))?;
-            self.take(found, path, &changes)?;
-            if self.is_compatible(&changes) {
-                ChangeKind::ItemRemovedIsCoveredByPartiallyOpenContentModel
-            } else {
-                ChangeKind::ItemRemovedNotCoveredByPartiallyOpenContentModel
-            }
-        } else if original.model.is_false(old) {
-            ChangeKind::ItemWithFalseRemovedFromClosedContentModel
-        } else {
-            ChangeKind::ItemRemovedFromClosedContentModel
-        };
-        self.add(found, path, kind);
         Ok(())
     }
 
@@ -161,76 +122,21 @@ impl Comparison<'_> {
         update: Side<'_>,
         new: SchemaId,
     ) -> Result<(), SchemaError> {
-        let kind = if original.is_open() {
-            if update.model.is_empty(new) {
+        let kind = match original.further() {
+            Further::Open if update.model.is_empty(new) => {
                 ChangeKind::ItemWithEmptySchemaAddedToOpenContentModel
-            } else {
-                ChangeKind::ItemAddedToOpenContentModel
             }
-        } else if let Some(further) = original.of_further() {
-            let changes = self.pair(found, original.at(further), update.at(new))?;
-            self.take(found, path, &changes)?;
-            if self.is_compatible(&changes) {
-                ChangeKind::ItemAddedIsCoveredByPartiallyOpenContentModel
-            } else {
-                ChangeKind::ItemAddedNotCoveredByPartiallyOpenContentModel
-            }
-        } else {
-            ChangeKind::ItemAddedToClosedContentModel
-        };
-        self.add(found, path, kind);
-        Ok(())
-    }
-
-    fn additional_items(
-        &mut self,
-        found: &mut Found,
-        original: Side<'_>,
-        update: Side<'_>,
-    ) -> Result<(), SchemaError> {
-        let path = "additionalItems";
-        let (old, new) = (original.rules.additional, update.rules.additional);
-        match (old == Rest::Forbidden, new == Rest::Forbidden) {
-            (true, false) => self.add(found, path, ChangeKind::AdditionalItemsAdded),
-            (false, true) => self.add(found, path, ChangeKind::AdditionalItemsRemoved),
-            _ => match (old.schema(), new.schema()) {
-                (None, Some(_)) => self.add(found, path, ChangeKind::AdditionalItemsNarrowed),
-                (Some(_), None) => self.add(found, path, ChangeKind::AdditionalItemsExtended),
-                (Some(old), Some(new)) => {
-                    self.child(found, path, original.at(old), update.at(new))?
+            Further::Open => ChangeKind::ItemAddedToOpenContentModel,
+            Further::Partly(further) => {
+                let changes = self.pair(found, further, update.at(new))?;
+                self.take(found, path, &changes)?;
+                if self.is_compatible(&changes) {
+                    ChangeKind::ItemAddedIsCoveredByPartiallyOpenContentModel
+                } else {
+                    ChangeKind::ItemAddedNotCoveredByPartiallyOpenContentModel
                 }
-                (None, None) => {}
-            },
-        }
-        Ok(())
-    }
-
-    /// `unevaluatedProperties` and `unevaluatedItems`. The names stand for: allowed at last, allowed no more, allowed
-    /// more freely (`increased`), allowed less freely (`decreased`).
-    pub(super) fn unevaluated(
-        &mut self,
-        found: &mut Found,
-        path: &str,
-        old: Option<(&Model, At)>,
-        new: Option<(&Model, At)>,
-        names: &LimitNames,
-    ) -> Result<(), SchemaError> {
-        let is_false =
-            |side: Option<(&Model, At)>| side.is_some_and(|(model, at)| model.is_false(at.id));
-        let is_empty =
-            |side: Option<(&Model, At)>| side.is_some_and(|(model, at)| model.is_empty(at.id));
-        let kind = match (old, new) {
-            (None, None) => return Ok(()),
-            _ if is_false(old) && !is_false(new) => names.added,
-            _ if !is_false(old) && is_false(new) => names.removed,
-            // `true` says what holds anyway. Differs: Confluent's registry calls it narrowed.
-            (None, Some(_)) if is_empty(new) => return Ok(()),
-            (Some(_), None) if is_empty(old) => return Ok(()),
-            (None, Some(_)) => names.decreased,
-            (Some(_), None) => names.increased,
-            _ if is_empty(old) && !is_empty(new) => names.decreased,
-            _ if !is_empty(old) && is_empty(new) => names.increased,
-            (Some((_, old)), Some((_, new))) => return self.child(found, path, old, new),
+            }
+            Further::Closed => ChangeKind::ItemAddedToClosedContentModel,
         };
         self.add(found, path, kind);
         Ok(())

@@ -13,6 +13,7 @@
 
 mod array;
 mod combined;
+mod content;
 mod matching;
 mod memo;
 mod object;
@@ -20,6 +21,7 @@ mod scalar;
 
 use std::rc::Rc;
 
+use self::content::Side;
 use self::memo::{Known, Memo};
 use super::change::{Change, ChangeKind};
 use super::model::{Criterion, Kind, Model, Schema, SchemaId};
@@ -139,6 +141,18 @@ impl<'a> Comparison<'a> {
             self.models[0]
         } else {
             self.models[1]
+        }
+    }
+
+    /// One side of a comparison of objects or arrays, with its rules.
+    fn side<'r, R>(&self, at: At, rules: &'r R) -> Side<'r, R>
+    where
+        'a: 'r,
+    {
+        Side {
+            model: self.model(at.side),
+            side: at.side,
+            rules,
         }
     }
 
@@ -331,32 +345,12 @@ impl<'a> Comparison<'a> {
                 let update = At { id: *new, ..update };
                 self.negations(found, original, update)?;
             }
-            (Kind::Object(old), Kind::Object(new)) => self.objects(
-                found,
-                object::Side {
-                    model: self.model(original.side),
-                    side: original.side,
-                    rules: old,
-                },
-                object::Side {
-                    model: self.model(update.side),
-                    side: update.side,
-                    rules: new,
-                },
-            )?,
-            (Kind::Array(old), Kind::Array(new)) => self.arrays(
-                found,
-                array::Side {
-                    model: self.model(original.side),
-                    side: original.side,
-                    rules: old,
-                },
-                array::Side {
-                    model: self.model(update.side),
-                    side: update.side,
-                    rules: new,
-                },
-            )?,
+            (Kind::Object(old), Kind::Object(new)) => {
+                self.objects(found, self.side(original, old), self.side(update, new))?;
+            }
+            (Kind::Array(old), Kind::Array(new)) => {
+                self.arrays(found, self.side(original, old), self.side(update, new))?;
+            }
             _ => {}
         }
         Ok(())

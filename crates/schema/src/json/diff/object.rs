@@ -1,65 +1,43 @@
 //! Objects (`ObjectSchemaDiff`).
 //!
-//! What may become of a property depends on the *content model*: open, when any further property is allowed; closed,
-//! when none is; partially open, when further properties have to satisfy a schema.
+//! What may become of a property depends on the content model ([`super::content`]), to which patterns of names belong.
 
 use std::collections::BTreeSet;
 
+use super::content::{Further, RemovalNames};
 use super::scalar::limit;
-use super::{At, Comparison, Found};
+use super::{Comparison, Found, content};
 use crate::error::SchemaError;
 use crate::json::change::ChangeKind;
-use crate::json::model::{Model, ObjectRules, Rest, SchemaId};
+use crate::json::model::{ObjectRules, SchemaId};
 
 /// An object schema.
-#[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
-    /// Its model.
-    pub(super) model: &'a Model,
-    /// Which of the two that is.
-    pub(super) side: usize,
-    /// What it demands.
-    pub(super) rules: &'a ObjectRules,
-}
+type Side<'a> = content::Side<'a, ObjectRules>;
+
+const REMOVAL: RemovalNames = RemovalNames {
+    open: ChangeKind::PropertyRemovedFromOpenContentModel,
+    is_covered: ChangeKind::PropertyRemovedIsCoveredByPartiallyOpenContentModel,
+    not_covered: ChangeKind::PropertyRemovedNotCoveredByPartiallyOpenContentModel,
+    with_false: ChangeKind::PropertyWithFalseRemovedFromClosedContentModel,
+    closed: ChangeKind::PropertyRemovedFromClosedContentModel,
+};
 
 impl Side<'_> {
-    fn at(self, id: SchemaId) -> At {
-        At {
-            side: self.side,
-            id,
+    /// What it says of a property that it does not name.
+    fn further(self, name: &str) -> Further {
+        let patterns = &self.rules.patterns;
+        if patterns.is_empty() && self.is_rest_open() {
+            return Further::Open;
         }
-    }
-
-    fn is_open(self) -> bool {
-        self.rules.patterns.is_empty()
-            && match self.rules.additional {
-                Rest::Allowed => true,
-                Rest::Unsaid => self
-                    .rules
-                    .unevaluated
-                    .is_none_or(|id| self.model.is_empty(id)),
-                Rest::Forbidden | Rest::Schema(_) => false,
-            }
-    }
-
-    /// The schema of a property of which only a partially open model speaks.
-    fn of_further(self, name: &str) -> Option<SchemaId> {
-        let by_pattern = self.rules.patterns.iter().find(|(pattern, _)| {
+        let by_pattern = patterns.iter().find(|(pattern, _)| {
             pattern
                 .as_ref()
                 .is_some_and(|pattern| pattern.is_match(name))
         });
-        if let Some((_, id)) = by_pattern {
-            return Some(*id);
-        }
-        match self.rules.additional {
-            Rest::Schema(id) => Some(id),
-            Rest::Unsaid => self
-                .rules
-                .unevaluated
-                .filter(|&id| !self.model.is_false(id) && !self.model.is_empty(id)),
-            Rest::Allowed | Rest::Forbidden => None,
-        }
+        by_pattern
+            .map(|(_, id)| *id)
+            .or_else(|| self.of_rest())
+            .map_or(Further::Closed, |id| Further::Partly(self.at(id)))
     }
 
     fn has_default(self, name: &str) -> bool {
@@ -83,8 +61,20 @@ impl Comparison<'_> {
         self.properties(found, original, update)?;
         self.needed_with(found, original.rules, update.rules);
         self.holds_with(found, original, update)?;
-        self.additional_properties(found, original, update)?;
-        self.unevaluated_properties(found, original, update)?;
+        self.additional(
+            found,
+            "additionalProperties",
+            original,
+            update,
+            &limit!(AdditionalPropertiesAdded AdditionalPropertiesRemoved AdditionalPropertiesExtended AdditionalPropertiesNarrowed),
+        )?;
+        self.unevaluated(
+            found,
+            "unevaluatedProperties",
+            original,
+            update,
+            &limit!(UnevaluatedPropertiesAdded UnevaluatedPropertiesRemoved UnevaluatedPropertiesExtended UnevaluatedPropertiesNarrowed),
+        )?;
         let (old, new) = (original.rules, update.rules);
         self.limit(
             found,
@@ -137,7 +127,8 @@ impl Comparison<'_> {
                 }
                 None => {
                     let path = format!("properties/{name}");
-                    self.property_removed(found, &path, name, original, old, update)?;
+                    let further = update.further(name);
+                    self.removed(found, &path, (original, old), further, &REMOVAL)?;
                 }
             }
         }
@@ -147,34 +138,6 @@ impl Comparison<'_> {
                 self.property_added(found, &path, name, original, update, new)?;
             }
         }
-        Ok(())
-    }
-
-    fn property_removed(
-        &mut self,
-        found: &mut Found,
-        path: &str,
-        name: &str,
-        original: Side<'_>,
-        old: SchemaId,
-        update: Side<'_>,
-    ) -> Result<(), SchemaError> {
-        let kind = if update.is_open() {
-            ChangeKind::PropertyRemovedFromOpenContentModel
-        } else if let Some(further) = update.of_further(name) {
-            let changes = self.pair(found, original.at(old), update.at(further))?;
-            self.take(found, path, &changes)?;
-            if self.is_compatible(&changes) {
-                ChangeKind::PropertyRemovedIsCoveredByPartiallyOpenContentModel
-            } else {
-                ChangeKind::PropertyRemovedNotCoveredByPartiallyOpenContentModel
-            }
-        } else if original.model.is_false(old) {
-            ChangeKind::PropertyWithFalseRemovedFromClosedContentModel
-        } else {
-            ChangeKind::PropertyRemovedFromClosedContentModel
-        };
-        self.add(found, path, kind);
         Ok(())
     }
 
@@ -188,28 +151,31 @@ impl Comparison<'_> {
         new: SchemaId,
     ) -> Result<(), SchemaError> {
         let is_required = update.rules.required.contains(name);
-        if original.is_open() {
-            let kind = if update.model.is_empty(new) {
-                ChangeKind::PropertyWithEmptySchemaAddedToOpenContentModel
-            } else if !is_required {
-                ChangeKind::OptionalPropertyAddedToOpenContentModel
-            } else if update.has_default(name) {
-                ChangeKind::RequiredPropertyWithDefaultAddedToOpenContentModel
-            } else {
-                ChangeKind::RequiredPropertyAddedToOpenContentModel
-            };
-            self.add(found, path, kind);
-            return Ok(());
-        }
-        if let Some(further) = original.of_further(name) {
-            let changes = self.pair(found, original.at(further), update.at(new))?;
-            self.take(found, path, &changes)?;
-            let kind = if self.is_compatible(&changes) {
-                ChangeKind::PropertyAddedIsCoveredByPartiallyOpenContentModel
-            } else {
-                ChangeKind::PropertyAddedNotCoveredByPartiallyOpenContentModel
-            };
-            self.add(found, path, kind);
+        match original.further(name) {
+            Further::Open => {
+                let kind = if update.model.is_empty(new) {
+                    ChangeKind::PropertyWithEmptySchemaAddedToOpenContentModel
+                } else if !is_required {
+                    ChangeKind::OptionalPropertyAddedToOpenContentModel
+                } else if update.has_default(name) {
+                    ChangeKind::RequiredPropertyWithDefaultAddedToOpenContentModel
+                } else {
+                    ChangeKind::RequiredPropertyAddedToOpenContentModel
+                };
+                self.add(found, path, kind);
+                return Ok(());
+            }
+            Further::Partly(further) => {
+                let changes = self.pair(found, further, update.at(new))?;
+                self.take(found, path, &changes)?;
+                let kind = if self.is_compatible(&changes) {
+                    ChangeKind::PropertyAddedIsCoveredByPartiallyOpenContentModel
+                } else {
+                    ChangeKind::PropertyAddedNotCoveredByPartiallyOpenContentModel
+                };
+                self.add(found, path, kind);
+            }
+            Further::Closed => {}
         }
         let kind = if !is_required {
             ChangeKind::OptionalPropertyAddedToUnopenContentModel
@@ -266,51 +232,5 @@ impl Comparison<'_> {
             }
         }
         Ok(())
-    }
-
-    fn additional_properties(
-        &mut self,
-        found: &mut Found,
-        original: Side<'_>,
-        update: Side<'_>,
-    ) -> Result<(), SchemaError> {
-        let path = "additionalProperties";
-        let (old, new) = (original.rules.additional, update.rules.additional);
-        match (old == Rest::Forbidden, new == Rest::Forbidden) {
-            (true, false) => self.add(found, path, ChangeKind::AdditionalPropertiesAdded),
-            (false, true) => self.add(found, path, ChangeKind::AdditionalPropertiesRemoved),
-            _ => match (old.schema(), new.schema()) {
-                (None, Some(_)) => self.add(found, path, ChangeKind::AdditionalPropertiesNarrowed),
-                (Some(_), None) => self.add(found, path, ChangeKind::AdditionalPropertiesExtended),
-                (Some(old), Some(new)) => {
-                    self.child(found, path, original.at(old), update.at(new))?
-                }
-                (None, None) => {}
-            },
-        }
-        Ok(())
-    }
-
-    fn unevaluated_properties(
-        &mut self,
-        found: &mut Found,
-        original: Side<'_>,
-        update: Side<'_>,
-    ) -> Result<(), SchemaError> {
-        let old = original
-            .rules
-            .unevaluated
-            .map(|id| (original.model, original.at(id)));
-        let new = update
-            .rules
-            .unevaluated
-            .map(|id| (update.model, update.at(id)));
-        self.unevaluated(
-            found,
-            "unevaluatedProperties",
-            old,
-            new,
-            &limit!(UnevaluatedPropertiesAdded UnevaluatedPropertiesRemoved UnevaluatedPropertiesExtended UnevaluatedPropertiesNarrowed),
-        )
     }
 }

@@ -104,26 +104,21 @@ impl Parser<'_> {
             groups: Vec::new(),
             at,
         };
-        self.sign('{')?;
-        while !self.take_sign('}')? {
-            if self.take_sign(';')? {
-                continue;
-            }
-            if self.looks_at("option") {
-                let option = self.option_statement()?;
-                oneof.options.push(option);
-            } else if self.looks_at("group") {
-                let group = self.group(None)?;
-                oneof.groups.push(group);
-            } else if let Token::Word(word @ ("optional" | "required" | "repeated")) = self.token {
-                return self.fault(format!(
+        self.block(|parser| {
+            if parser.looks_at("option") {
+                oneof.options.push(parser.option_statement()?);
+            } else if parser.looks_at("group") {
+                oneof.groups.push(parser.group(None)?);
+            } else if let Token::Word(word @ ("optional" | "required" | "repeated")) = parser.token
+            {
+                return parser.fault(format!(
                     "a field of a oneof has no label: take {word:?} away"
                 ));
             } else {
-                let field = self.field(None, false)?;
-                oneof.fields.push(field);
+                oneof.fields.push(parser.field(None, false)?);
             }
-        }
+            Ok(())
+        })?;
         Ok(oneof)
     }
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::entities::{RegisterSchemaRequest, SchemaEntity};
-use super::schemas::formatted;
-use super::{App, Call, HttpError, Reply, forward};
+use super::entities::RegisterSchemaRequest;
+use super::{App, Call, HttpError, Reply, forward, versions};
 use crate::error::RegistryError;
 use crate::state::Lookup;
-use crate::subject::{self, ALL_CONTEXTS};
+use crate::subject::ALL_CONTEXTS;
 
 /// `GET /subjects?subjectPrefix=&deleted=&deletedOnly=`
 pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
@@ -19,7 +18,7 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
 
 /// `POST /subjects/{subject}`: the version under which the schema is registered.
 pub(super) async fn look_up(app: &App, call: &Call, subject: &str) -> Result<Reply, HttpError> {
-    let request: RegisterSchemaRequest = call.json().map_err(super::versions::invalid)?;
+    let request: RegisterSchemaRequest = call.json().map_err(versions::invalid)?;
     let normalize = call.flag("normalize");
     let deleted = call.flag("deleted");
     let subject = app.registry.unaliased(call.subject(subject));
@@ -31,13 +30,7 @@ pub(super) async fn look_up(app: &App, call: &Call, subject: &str) -> Result<Rep
         .registry
         .aside(move |registry| registry.look_up(&subject, &new, normalize, deleted))
         .await?;
-    let context = subject::context_of(&found.subject).to_owned();
-    let text = formatted(app, context, &found.body, call.text("format")).await?;
-    let mut entity = SchemaEntity::of(&found);
-    if let Some(text) = &text {
-        entity.schema = text;
-    }
-    Reply::json(&entity)
+    versions::reply(app, call, &found, Vec::new()).await
 }
 
 /// `DELETE /subjects/{subject}?permanent=`
@@ -74,11 +67,5 @@ pub(super) async fn with_metadata(
         };
         return Err(error.into());
     };
-    let context = subject::context_of(&found.subject).to_owned();
-    let text = formatted(app, context, &found.body, call.text("format")).await?;
-    let mut entity = SchemaEntity::of(&found);
-    if let Some(text) = &text {
-        entity.schema = text;
-    }
-    Reply::json(&entity)
+    versions::reply(app, call, &found, Vec::new()).await
 }

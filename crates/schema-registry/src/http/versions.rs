@@ -1,6 +1,6 @@
 //! `/subjects/{subject}/versions`: the versions of a subject, and new ones.
 
-use super::entities::{RegisterSchemaRequest, SchemaEntity, TagSchemaRequest};
+use super::entities::{RegisterSchemaRequest, SchemaEntity, SchemaTags, TagSchemaRequest};
 use super::schemas::{formatted, found_tags};
 use super::{App, Call, HttpError, Reply, forward};
 use crate::error::RegistryError;
@@ -76,12 +76,24 @@ pub(super) async fn get(
 ) -> Result<Reply, HttpError> {
     let found = version_of(app, call, subject, version)?;
     let context = subject::context_of(&found.subject).to_owned();
-    let text = formatted(app, context.clone(), &found.body, call.text("format")).await?;
-    let mut entity = SchemaEntity::of(&found);
+    let tags = found_tags(app, call, context, &found.body).await?;
+    reply(app, call, &found, tags).await
+}
+
+/// A version as the answer, its text in the format that `?format=` names.
+pub(super) async fn reply(
+    app: &App,
+    call: &Call,
+    found: &Found,
+    schema_tags: Vec<SchemaTags>,
+) -> Result<Reply, HttpError> {
+    let context = subject::context_of(&found.subject).to_owned();
+    let text = formatted(app, context, &found.body, call.text("format")).await?;
+    let mut entity = SchemaEntity::of(found);
     if let Some(text) = &text {
         entity.schema = text;
     }
-    entity.schema_tags = found_tags(app, call, context, &found.body).await?;
+    entity.schema_tags = schema_tags;
     Reply::json(&entity)
 }
 

@@ -49,41 +49,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
 }
 
 impl Links {
-    /// The address of the resource that the segments name, such as `["clusters", id, "topics", name]`.
+    /// The address of the resource that the segments name, such as `["clusters"]`.
     pub(crate) fn to(&self, segments: &[&dyn fmt::Display]) -> String {
         let mut url = self.base.clone();
-        for segment in segments {
-            url.push('/');
-            push_escaped(&mut url, &segment.to_string());
-        }
+        push_segments(&mut url, segments);
         url
     }
+}
 
-    /// The same with a query string.
-    pub(crate) fn search(
-        &self,
-        segments: &[&dyn fmt::Display],
-        query: &[(&str, Option<&str>)],
-    ) -> String {
-        let mut url = self.to(segments);
-        let mut before = '?';
-        for (name, value) in query {
-            if let Some(value) = value {
-                url.push(before);
-                url.push_str(name);
-                url.push('=');
-                push_escaped(&mut url, value);
-                before = '&';
-            }
+/// Adds a query string to an address.
+pub(crate) fn search(mut address: String, query: &[(&str, Option<&str>)]) -> String {
+    let mut before = '?';
+    for (name, value) in query {
+        if let Some(value) = value {
+            address.push(before);
+            address.push_str(name);
+            address.push('=');
+            push_escaped(&mut address, value);
+            before = '&';
         }
-        url
     }
+    address
+}
 
-    /// A link to what belongs to a resource.
-    pub(crate) fn related(&self, segments: &[&dyn fmt::Display]) -> Related {
-        Related {
-            related: self.to(segments),
-        }
+fn push_segments(url: &mut String, segments: &[&dyn fmt::Display]) {
+    for segment in segments {
+        url.push('/');
+        push_escaped(url, &segment.to_string());
     }
 }
 
@@ -100,16 +92,112 @@ pub(crate) struct Related {
     related: String,
 }
 
-/// `crn://authority/kafka=cluster/topic=name`; none without an authority.
-pub(crate) fn resource_name(
-    authority: Option<&str>,
-    parts: &[(&str, &dyn fmt::Display)],
-) -> Option<String> {
-    let mut name = format!("crn://{}", authority?);
-    for (kind, value) in parts {
-        name.push_str(&format!("/{kind}={value}"));
+/// Where a resource is: its address, and its name (`crn://authority/kafka=cluster/topic=name`) where names are on. A
+/// place is made from the cluster down, so that path and name cannot disagree.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    address: String,
+    name: Option<String>,
+}
+
+impl Place {
+    /// The cluster of that id; names need an authority.
+    pub(crate) fn cluster(links: &Links, authority: Option<&str>, id: &str) -> Self {
+        Self {
+            address: links.to(&[&"clusters", &id]),
+            name: authority.map(|authority| format!("crn://{authority}/kafka={id}")),
+        }
     }
-    Some(name)
+
+    fn child(&self, path: &[&dyn fmt::Display], kind: &str, value: &dyn fmt::Display) -> Self {
+        let mut address = self.address.clone();
+        push_segments(&mut address, path);
+        let name = self.name.as_ref();
+        Self {
+            address,
+            name: name.map(|name| format!("{name}/{kind}={value}")),
+        }
+    }
+
+    pub(crate) fn broker(&self, id: i32) -> Self {
+        self.child(&[&"brokers", &id], "broker", &id)
+    }
+
+    /// A config of all brokers.
+    pub(crate) fn cluster_config(&self, name: &str) -> Self {
+        self.child(&[&"broker-configs", &name], "broker-config", &name)
+    }
+
+    /// A config of a topic or a broker.
+    pub(crate) fn config(&self, name: &str) -> Self {
+        self.child(&[&"configs", &name], "config", &name)
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Self {
+        self.child(&[&"topics", &name], "topic", &name)
+    }
+
+    pub(crate) fn partition(&self, id: i32) -> Self {
+        self.child(&[&"partitions", &id], "partition", &id)
+    }
+
+    pub(crate) fn replica(&self, broker: i32) -> Self {
+        self.child(&[&"replicas", &broker], "replica", &broker)
+    }
+
+    pub(crate) fn reassignment(&self) -> Self {
+        self.child(&[&"reassignment"], "reassignment", &"")
+    }
+
+    pub(crate) fn group(&self, id: &str) -> Self {
+        self.child(&[&"consumer-groups", &id], "consumer-group", &id)
+    }
+
+    pub(crate) fn consumer(&self, id: &str) -> Self {
+        self.child(&[&"consumers", &id], "consumer", &id)
+    }
+
+    /// What a consumer was assigned of a topic; a partition of it comes below.
+    pub(crate) fn assignment(&self, topic: &str) -> Self {
+        self.child(&[&"assignments", &topic], "assignment", &topic)
+    }
+
+    /// A group's lag in a topic; a partition of it comes below.
+    pub(crate) fn lag(&self, topic: &str) -> Self {
+        self.child(&[&"lags", &topic], "lag", &topic)
+    }
+
+    /// What belongs to it and has no name of its own: `below(&["partitions"])`. The name stays the resource's.
+    pub(crate) fn below(&self, segments: &[&dyn fmt::Display]) -> Self {
+        let mut place = self.clone();
+        push_segments(&mut place.address, segments);
+        place
+    }
+
+    /// The place with its address changed, such as by [`search`].
+    pub(crate) fn map_address(self, change: impl FnOnce(String) -> String) -> Self {
+        Self {
+            address: change(self.address),
+            name: self.name,
+        }
+    }
+
+    /// A link to it.
+    pub(crate) fn link(&self) -> Related {
+        Related {
+            related: self.address.clone(),
+        }
+    }
+
+    /// Its address.
+    pub(crate) fn into_address(self) -> String {
+        self.address
+    }
+
+    /// Its address and its name.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
+        (self.address, self.name)
+    }
 }
 
 #[cfg(test)]
@@ -124,13 +212,15 @@ mod tests {
 
     #[test]
     fn a_name_is_escaped_where_a_path_needs_it() {
-        let url = links().to(&[&"clusters", &"c", &"consumer-groups", &"a/b c%"]);
+        let url = Place::cluster(&links(), None, "c")
+            .group("a/b c%")
+            .into_address();
         assert_eq!(
             url,
             "http://h:8082/v3/clusters/c/consumer-groups/a%2Fb%20c%25"
         );
-        let url = links().search(
-            &[&"clusters", &"c", &"acls"],
+        let url = search(
+            links().to(&[&"clusters", &"c", &"acls"]),
             &[("principal", Some("User:alice")), ("host", None)],
         );
         assert_eq!(
@@ -141,11 +231,22 @@ mod tests {
 
     #[test]
     fn names_need_an_authority() {
-        let parts: &[(&str, &dyn fmt::Display)] = &[("kafka", &"c"), ("broker", &1)];
-        assert_eq!(resource_name(None, parts), None);
         assert_eq!(
-            resource_name(Some("host"), parts).as_deref(),
-            Some("crn://host/kafka=c/broker=1")
+            Place::cluster(&links(), None, "c").broker(1).into_parts().1,
+            None
+        );
+        let named = Place::cluster(&links(), Some("host"), "c");
+        let (address, name) = named.broker(1).below(&[&"configs"]).into_parts();
+        assert_eq!(address, "http://h:8082/v3/clusters/c/brokers/1/configs");
+        assert_eq!(name.as_deref(), Some("crn://host/kafka=c/broker=1"));
+        let (address, name) = named.topic("t").partition(2).replica(1).into_parts();
+        assert_eq!(
+            address,
+            "http://h:8082/v3/clusters/c/topics/t/partitions/2/replicas/1"
+        );
+        assert_eq!(
+            name.as_deref(),
+            Some("crn://host/kafka=c/topic=t/partition=2/replica=1")
         );
     }
 }

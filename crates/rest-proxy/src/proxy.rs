@@ -5,14 +5,14 @@
 
 use std::fmt;
 
+use client::admin::ClusterDescription;
 use client::data::FutureProducer;
 use client::{Admin, AdminOptions, data};
 use tokio::sync::OnceCell;
 
 use crate::config::Config;
 use crate::error::RestError;
-use crate::links::Links;
-use crate::v3::Namer;
+use crate::links::{Links, Place};
 
 /// The `client.id` that broker logs and quotas see.
 const CLIENT_ID: &str = "affluent-rest-proxy";
@@ -71,23 +71,29 @@ impl Proxy {
             .map_err(|error| RestError::internal(format!("cannot create a producer: {error}")))
     }
 
-    /// Names and links for the answer to a request that came by `links`.
-    pub(crate) fn namer<'a>(&'a self, links: &'a Links) -> Namer<'a> {
-        Namer {
-            links,
-            authority: self.config.resource_name_authority.as_deref(),
-        }
+    /// The cluster's place in the answer to a request that came by `links`.
+    pub(crate) fn place(&self, links: &Links, cluster: &str) -> Place {
+        let authority = self.config.resource_name_authority.as_deref();
+        Place::cluster(links, authority, cluster)
     }
 
-    /// Checks that `cluster` is the cluster behind this proxy.
+    /// The client for questions, once `cluster` is known to be the cluster behind this proxy.
     ///
     /// # Errors
     /// 404 if it is another.
     pub(crate) async fn check_cluster(&self, cluster: &str) -> Result<&Admin, RestError> {
+        self.describe_cluster(cluster).await.map(|(admin, _)| admin)
+    }
+
+    /// The same, with what the cluster says of itself.
+    pub(crate) async fn describe_cluster(
+        &self,
+        cluster: &str,
+    ) -> Result<(&Admin, ClusterDescription), RestError> {
         let admin = self.admin().await?;
-        let id = admin.describe_cluster().await?.cluster_id;
-        if id == cluster {
-            Ok(admin)
+        let description = admin.describe_cluster().await?;
+        if description.cluster_id == cluster {
+            Ok((admin, description))
         } else {
             Err(RestError::not_found(format!(
                 "Cluster {cluster} cannot be found."

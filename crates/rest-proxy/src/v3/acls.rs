@@ -13,9 +13,9 @@ use client::admin::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::Links;
+use crate::links::{Links, Place, search as searched};
 use crate::proxy::Proxy;
 
 /// The code of `ANY` in every family.
@@ -98,9 +98,9 @@ pub(super) async fn search(
     let filter = query.filter()?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     let found = admin.describe_acls(&filter).await?;
-    let namer = proxy.namer(&links);
-    let address = links.search(
-        &[&"clusters", &cluster_id, &"acls"],
+    let cluster = proxy.place(&links, &cluster_id);
+    let place = with_query(
+        &cluster,
         &[
             ("resource_type", query.resource_type.as_deref()),
             ("resource_name", query.resource_name.as_deref()),
@@ -113,10 +113,10 @@ pub(super) async fn search(
     );
     Ok(Json(list_of(
         "KafkaAclList",
-        address,
+        place,
         found
             .into_iter()
-            .map(|acl| resource(namer, &cluster_id, acl))
+            .map(|acl| resource(&cluster, &cluster_id, acl))
             .collect(),
     )))
 }
@@ -132,7 +132,7 @@ pub(super) async fn create(
     let acl = request.binding()?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     admin.create_acls(std::slice::from_ref(&acl)).await?;
-    let location = address(&links, &cluster_id, &acl);
+    let location = place_of(&proxy.place(&links, &cluster_id), &acl).into_address();
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
@@ -178,11 +178,11 @@ pub(super) async fn delete(
     let filter = query.filter()?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     let removed = admin.delete_acls(&filter).await?;
-    let namer = proxy.namer(&links);
+    let cluster = proxy.place(&links, &cluster_id);
     Ok(Json(Deleted {
         data: removed
             .into_iter()
-            .map(|acl| resource(namer, &cluster_id, acl))
+            .map(|acl| resource(&cluster, &cluster_id, acl))
             .collect(),
     }))
 }
@@ -224,9 +224,15 @@ fn code(name: &str, names: &'static [(i8, &'static str)], value: &str) -> Result
         .ok_or_else(|| RestError::bad_request(format!("{name} {value:?} is none of {}", known())))
 }
 
-fn address(links: &Links, cluster_id: &str, acl: &AclBinding) -> String {
-    links.search(
-        &[&"clusters", &cluster_id, &"acls"],
+/// The place of the list, with a query.
+fn with_query(cluster: &Place, query: &[(&str, Option<&str>)]) -> Place {
+    let list = cluster.below(&[&"acls"]);
+    list.map_address(|address| searched(address, query))
+}
+
+fn place_of(cluster: &Place, acl: &AclBinding) -> Place {
+    with_query(
+        cluster,
         &[
             (
                 "resource_type",
@@ -245,8 +251,8 @@ fn address(links: &Links, cluster_id: &str, acl: &AclBinding) -> String {
     )
 }
 
-fn resource(namer: Namer<'_>, cluster_id: &str, acl: AclBinding) -> Resource<AclData> {
-    let address = address(namer.links, cluster_id, &acl);
+fn resource(cluster: &Place, cluster_id: &str, acl: AclBinding) -> Resource<AclData> {
+    let place = place_of(cluster, &acl);
     let body = AclData {
         cluster_id: cluster_id.to_owned(),
         resource_type: acl_name(RESOURCE_TYPES, acl.resource_type),
@@ -257,7 +263,7 @@ fn resource(namer: Namer<'_>, cluster_id: &str, acl: AclBinding) -> Resource<Acl
         operation: acl_name(OPERATIONS, acl.operation),
         permission: acl_name(PERMISSIONS, acl.permission),
     };
-    namer.resource("KafkaAcl", address, &[("kafka", &cluster_id)], body)
+    resource_of("KafkaAcl", place, body)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use client::Admin;
 use client::admin::Broker;
 use serde::Serialize;
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `BrokerData`.
@@ -30,15 +31,14 @@ pub(super) async fn list(
     Path(cluster_id): Path<String>,
     links: Links,
 ) -> Result<Json<List<BrokerData>>, RestError> {
-    let admin = proxy.check_cluster(&cluster_id).await?;
-    let cluster = admin.describe_cluster().await?;
-    let namer = proxy.namer(&links);
+    let (_, cluster) = proxy.describe_cluster(&cluster_id).await?;
+    let place = proxy.place(&links, &cluster_id);
     let brokers = cluster.brokers.iter();
     Ok(Json(list_of(
         "KafkaBrokerList",
-        links.to(&[&"clusters", &cluster_id, &"brokers"]),
+        place.below(&[&"brokers"]),
         brokers
-            .map(|broker| resource(namer, &cluster_id, broker))
+            .map(|broker| resource(&place, &cluster_id, broker))
             .collect(),
     )))
 }
@@ -49,33 +49,30 @@ pub(super) async fn get(
     Path((cluster_id, broker_id)): Path<(String, i32)>,
     links: Links,
 ) -> Result<Json<Resource<BrokerData>>, RestError> {
-    let broker = find(&proxy, &cluster_id, broker_id).await?;
-    Ok(Json(resource(proxy.namer(&links), &cluster_id, &broker)))
+    let (_, broker) = find(&proxy, &cluster_id, broker_id).await?;
+    let place = proxy.place(&links, &cluster_id);
+    Ok(Json(resource(&place, &cluster_id, &broker)))
 }
 
-/// The broker of that id.
+/// The broker of that id, and the client for further questions.
 ///
 /// # Errors
 /// 404 when there is none.
-pub(super) async fn find(
-    proxy: &Proxy,
+pub(super) async fn find<'p>(
+    proxy: &'p Proxy,
     cluster_id: &str,
     broker_id: i32,
-) -> Result<Broker, RestError> {
-    let admin = proxy.check_cluster(cluster_id).await?;
-    let cluster = admin.describe_cluster().await?;
+) -> Result<(&'p Admin, Broker), RestError> {
+    let (admin, cluster) = proxy.describe_cluster(cluster_id).await?;
     let mut brokers = cluster.brokers.into_iter();
-    brokers
+    let broker = brokers
         .find(|broker| broker.id == broker_id)
-        .ok_or_else(|| RestError::not_found(format!("Broker {broker_id} cannot be found.")))
+        .ok_or_else(|| RestError::not_found(format!("Broker {broker_id} cannot be found.")))?;
+    Ok((admin, broker))
 }
 
-fn resource(namer: Namer<'_>, cluster_id: &str, broker: &Broker) -> Resource<BrokerData> {
-    let related = |what: &str| {
-        namer
-            .links
-            .related(&[&"clusters", &cluster_id, &"brokers", &broker.id, &what])
-    };
+fn resource(cluster: &Place, cluster_id: &str, broker: &Broker) -> Resource<BrokerData> {
+    let place = cluster.broker(broker.id);
     let (host, port) = host_and_port(&broker.address);
     let body = BrokerData {
         cluster_id: cluster_id.to_owned(),
@@ -83,17 +80,10 @@ fn resource(namer: Namer<'_>, cluster_id: &str, broker: &Broker) -> Resource<Bro
         host,
         port,
         rack: broker.rack.clone(),
-        configs: related("configs"),
-        partition_replicas: related("partition-replicas"),
+        configs: place.below(&[&"configs"]).link(),
+        partition_replicas: place.below(&[&"partition-replicas"]).link(),
     };
-    namer.resource(
-        "KafkaBroker",
-        namer
-            .links
-            .to(&[&"clusters", &cluster_id, &"brokers", &broker.id]),
-        &[("kafka", &cluster_id), ("broker", &broker.id)],
-        body,
-    )
+    resource_of("KafkaBroker", place, body)
 }
 
 /// `host:port`, an IPv6 host in brackets.

@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use client::admin::ClusterDescription;
 use serde::Serialize;
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `ClusterData`.
@@ -32,12 +32,11 @@ pub(super) async fn list(
     links: Links,
 ) -> Result<Json<List<Cluster>>, RestError> {
     let cluster = proxy.admin().await?.describe_cluster().await?;
-    let namer = proxy.namer(&links);
-    let address = links.to(&[&"clusters"]);
-    Ok(Json(list_of(
+    let place = proxy.place(&links, &cluster.cluster_id);
+    Ok(Json(List::at(
         "KafkaClusterList",
-        address,
-        vec![resource(namer, &cluster)],
+        links.to(&[&"clusters"]),
+        vec![resource(place, &cluster)],
     )))
 }
 
@@ -47,34 +46,25 @@ pub(super) async fn get(
     Path(cluster_id): Path<String>,
     links: Links,
 ) -> Result<Json<Resource<Cluster>>, RestError> {
-    let admin = proxy.check_cluster(&cluster_id).await?;
-    let cluster = admin.describe_cluster().await?;
-    Ok(Json(resource(proxy.namer(&links), &cluster)))
+    let (_, cluster) = proxy.describe_cluster(&cluster_id).await?;
+    Ok(Json(resource(proxy.place(&links, &cluster_id), &cluster)))
 }
 
-fn resource(namer: Namer<'_>, cluster: &ClusterDescription) -> Resource<Cluster> {
-    let id = &cluster.cluster_id;
-    let related = |what: &str| namer.links.related(&[&"clusters", id, &what]);
+fn resource(place: Place, cluster: &ClusterDescription) -> Resource<Cluster> {
+    let related = |what: &str| place.below(&[&what]).link();
     let body = Cluster {
-        cluster_id: id.clone(),
+        cluster_id: cluster.cluster_id.clone(),
         controller: cluster
             .controller_id
-            .map(|broker| namer.links.related(&[&"clusters", id, &"brokers", &broker])),
+            .map(|broker| place.broker(broker).link()),
         acls: related("acls"),
         brokers: related("brokers"),
         broker_configs: related("broker-configs"),
         consumer_groups: related("consumer-groups"),
         topics: related("topics"),
-        partition_reassignments: namer.links.related(&[
-            &"clusters",
-            id,
-            &"topics",
-            &"-",
-            &"partitions",
-            &"-",
-            &"reassignment",
-        ]),
+        partition_reassignments: place
+            .below(&[&"topics", &"-", &"partitions", &"-", &"reassignment"])
+            .link(),
     };
-    let address = namer.links.to(&[&"clusters", id]);
-    namer.resource("KafkaCluster", address, &[("kafka", id)], body)
+    resource_of("KafkaCluster", place, body)
 }

@@ -13,9 +13,9 @@ use client::Admin;
 use client::admin::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
 use serde::{Deserialize, Serialize};
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::Links;
+use crate::links::{Links, Place};
 use crate::proxy::Proxy;
 
 /// Whose configs.
@@ -98,19 +98,21 @@ impl Owner {
         }
     }
 
-    fn address(&self, links: &Links, cluster_id: &str, name: Option<&str>) -> String {
-        let mut address = match self {
-            Self::Cluster => links.to(&[&"clusters", &cluster_id, &"broker-configs"]),
-            Self::Broker(id) => links.to(&[&"clusters", &cluster_id, &"brokers", id, &"configs"]),
-            Self::Topic(topic) => {
-                links.to(&[&"clusters", &cluster_id, &"topics", topic, &"configs"])
-            }
-        };
-        if let Some(name) = name {
-            address.push('/');
-            address.push_str(name);
+    /// Where its configs are listed.
+    fn list_place(&self, cluster: &Place) -> Place {
+        match self {
+            Self::Cluster => cluster.below(&[&"broker-configs"]),
+            Self::Broker(id) => cluster.broker(*id).below(&[&"configs"]),
+            Self::Topic(topic) => cluster.topic(topic).below(&[&"configs"]),
         }
-        address
+    }
+
+    fn place(&self, cluster: &Place, name: &str) -> Place {
+        match self {
+            Self::Cluster => cluster.cluster_config(name),
+            Self::Broker(id) => cluster.broker(*id).config(name),
+            Self::Topic(topic) => cluster.topic(topic).config(name),
+        }
     }
 
     async fn entries(&self, admin: &Admin) -> Result<Vec<ConfigEntry>, RestError> {
@@ -166,9 +168,8 @@ impl Owner {
         Ok(StatusCode::NO_CONTENT)
     }
 
-    fn data(&self, namer: Namer<'_>, cluster_id: &str, entry: ConfigEntry) -> Resource<ConfigData> {
-        let address = self.address(namer.links, cluster_id, Some(&entry.name));
-        let name = entry.name.clone();
+    fn data(&self, cluster: &Place, cluster_id: &str, entry: ConfigEntry) -> Resource<ConfigData> {
+        let place = self.place(cluster, &entry.name);
         let body = ConfigData {
             cluster_id: cluster_id.to_owned(),
             topic_name: match self {
@@ -196,26 +197,7 @@ impl Owner {
                 })
                 .collect(),
         };
-        match self {
-            Self::Cluster => namer.resource(
-                self.kind(),
-                address,
-                &[("kafka", &cluster_id), ("broker-config", &name)],
-                body,
-            ),
-            Self::Broker(id) => namer.resource(
-                self.kind(),
-                address,
-                &[("kafka", &cluster_id), ("broker", id), ("config", &name)],
-                body,
-            ),
-            Self::Topic(topic) => namer.resource(
-                self.kind(),
-                address,
-                &[("kafka", &cluster_id), ("topic", topic), ("config", &name)],
-                body,
-            ),
-        }
+        resource_of(self.kind(), place, body)
     }
 
     async fn list(
@@ -225,13 +207,13 @@ impl Owner {
         links: &Links,
     ) -> Result<Json<List<ConfigData>>, RestError> {
         let admin = proxy.check_cluster(cluster_id).await?;
-        let namer = proxy.namer(links);
+        let cluster = proxy.place(links, cluster_id);
         let entries = self.entries(admin).await?.into_iter();
         Ok(Json(list_of(
             self.list_kind(),
-            self.address(links, cluster_id, None),
+            self.list_place(&cluster),
             entries
-                .map(|entry| self.data(namer, cluster_id, entry))
+                .map(|entry| self.data(&cluster, cluster_id, entry))
                 .collect(),
         )))
     }
@@ -245,7 +227,8 @@ impl Owner {
     ) -> Result<Json<Resource<ConfigData>>, RestError> {
         let admin = proxy.check_cluster(cluster_id).await?;
         let entry = self.entry(admin, name).await?;
-        Ok(Json(self.data(proxy.namer(links), cluster_id, entry)))
+        let cluster = proxy.place(links, cluster_id);
+        Ok(Json(self.data(&cluster, cluster_id, entry)))
     }
 }
 
@@ -330,11 +313,10 @@ pub(super) async fn list_of_brokers(
     Path(cluster_id): Path<String>,
     links: Links,
 ) -> Result<Json<List<ConfigData>>, RestError> {
-    let admin = proxy.check_cluster(&cluster_id).await?;
-    let brokers = admin.describe_cluster().await?.brokers;
-    let owners = brokers.iter().map(|broker| Owner::Broker(broker.id));
-    let address = links.to(&[&"clusters", &cluster_id, &"brokers", &"-", &"configs"]);
-    list_of_many(&proxy, &cluster_id, &links, address, owners.collect()).await
+    let (_, cluster) = proxy.describe_cluster(&cluster_id).await?;
+    let brokers = cluster.brokers.iter();
+    let owners = brokers.map(|broker| Owner::Broker(broker.id)).collect();
+    list_of_many(&proxy, &cluster_id, &links, "brokers", owners).await
 }
 
 /// `GET .../brokers/{broker_id}/configs`.
@@ -406,9 +388,9 @@ pub(super) async fn list_of_topics(
 ) -> Result<Json<List<ConfigData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let topics = admin.list_topics().await?;
-    let owners = topics.into_iter().map(|topic| Owner::Topic(topic.name));
-    let address = links.to(&[&"clusters", &cluster_id, &"topics", &"-", &"configs"]);
-    list_of_many(&proxy, &cluster_id, &links, address, owners.collect()).await
+    let topics = topics.into_iter();
+    let owners = topics.map(|topic| Owner::Topic(topic.name)).collect();
+    list_of_many(&proxy, &cluster_id, &links, "topics", owners).await
 }
 
 /// `GET .../topics/{topic_name}/configs`.
@@ -471,19 +453,20 @@ async fn list_of_many(
     proxy: &Proxy,
     cluster_id: &str,
     links: &Links,
-    address: String,
+    of: &str,
     owners: Vec<Owner>,
 ) -> Result<Json<List<ConfigData>>, RestError> {
     let admin = proxy.admin().await?;
-    let namer = proxy.namer(links);
+    let cluster = proxy.place(links, cluster_id);
     let mut data = Vec::new();
     let mut kind = "KafkaTopicConfigList";
     for owner in &owners {
         kind = owner.list_kind();
         let entries = owner.entries(admin).await?.into_iter();
-        data.extend(entries.map(|entry| owner.data(namer, cluster_id, entry)));
+        data.extend(entries.map(|entry| owner.data(&cluster, cluster_id, entry)));
     }
-    Ok(Json(list_of(kind, address, data)))
+    let place = cluster.below(&[&of, &"-", &"configs"]);
+    Ok(Json(list_of(kind, place, data)))
 }
 
 #[cfg(test)]

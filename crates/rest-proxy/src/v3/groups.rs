@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use client::Admin;
 use client::admin::{GroupDescription, GroupKind, GroupMember, TopicPartition};
+use client::{Admin, ClientError};
 use serde::Serialize;
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `ConsumerGroupData`.
@@ -59,20 +59,25 @@ pub(super) async fn list(
     links: Links,
 ) -> Result<Json<List<GroupData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
-    let namer = proxy.namer(&links);
+    let cluster = proxy.place(&links, &cluster_id);
     let mut data = Vec::new();
     for listing in admin.list_groups().await? {
         if !listing.is_simple() && listing.protocol_type != "consumer" {
             continue;
         }
         match admin.describe_group(&listing.group_id).await {
-            Ok(group) => data.push(resource(namer, &cluster_id, &group, listing.coordinator.id)),
+            Ok(group) => data.push(resource(
+                &cluster,
+                &cluster_id,
+                &group,
+                listing.coordinator.id,
+            )),
             Err(error) if RestError::is_unknown_group(&error) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let address = links.to(&[&"clusters", &cluster_id, &"consumer-groups"]);
-    Ok(Json(list_of("KafkaConsumerGroupList", address, data)))
+    let place = cluster.below(&[&"consumer-groups"]);
+    Ok(Json(list_of("KafkaConsumerGroupList", place, data)))
 }
 
 /// `GET .../consumer-groups/{consumer_group_id}`.
@@ -84,8 +89,13 @@ pub(super) async fn get(
     let admin = proxy.check_cluster(&cluster_id).await?;
     let group = find(admin, &group_id).await?;
     let coordinator = admin.coordinator(&group_id).await?;
-    let namer = proxy.namer(&links);
-    Ok(Json(resource(namer, &cluster_id, &group, coordinator.id)))
+    let cluster = proxy.place(&links, &cluster_id);
+    Ok(Json(resource(
+        &cluster,
+        &cluster_id,
+        &group,
+        coordinator.id,
+    )))
 }
 
 /// `GET .../consumers`.
@@ -96,20 +106,14 @@ pub(super) async fn consumers(
 ) -> Result<Json<List<ConsumerData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let group = find(admin, &group_id).await?;
-    let namer = proxy.namer(&links);
+    let place = proxy.place(&links, &cluster_id).group(&group_id);
     Ok(Json(list_of(
         "KafkaConsumerList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"consumers",
-        ]),
+        place.below(&[&"consumers"]),
         group
             .members
             .iter()
-            .map(|member| consumer_resource(namer, &cluster_id, &group_id, member))
+            .map(|member| consumer_resource(&place, &cluster_id, &group_id, member))
             .collect(),
     )))
 }
@@ -122,9 +126,8 @@ pub(super) async fn consumer(
 ) -> Result<Json<Resource<ConsumerData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let member = find_member(admin, &group_id, &consumer_id).await?;
-    let namer = proxy.namer(&links);
     Ok(Json(consumer_resource(
-        namer,
+        &proxy.place(&links, &cluster_id).group(&group_id),
         &cluster_id,
         &group_id,
         &member,
@@ -139,23 +142,16 @@ pub(super) async fn assignments(
 ) -> Result<Json<List<AssignmentData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let member = find_member(admin, &group_id, &consumer_id).await?;
-    let namer = proxy.namer(&links);
+    let cluster = proxy.place(&links, &cluster_id);
+    let place = cluster.group(&group_id).consumer(&consumer_id);
     Ok(Json(list_of(
         "KafkaConsumerAssignmentList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"consumers",
-            &consumer_id,
-            &"assignments",
-        ]),
+        place.below(&[&"assignments"]),
         member
             .assignment
             .iter()
             .map(|partition| {
-                assignment_resource(namer, &cluster_id, &group_id, &consumer_id, partition)
+                assignment_resource(&cluster, &cluster_id, &group_id, &consumer_id, partition)
             })
             .collect(),
     )))
@@ -182,9 +178,8 @@ pub(super) async fn assignment(
             wanted.topic
         )));
     }
-    let namer = proxy.namer(&links);
     Ok(Json(assignment_resource(
-        namer,
+        &proxy.place(&links, &cluster_id),
         &cluster_id,
         &group_id,
         &consumer_id,
@@ -197,13 +192,17 @@ pub(super) async fn assignment(
 /// # Errors
 /// 404 when there is none.
 pub(super) async fn find(admin: &Admin, group_id: &str) -> Result<GroupDescription, RestError> {
-    admin.describe_group(group_id).await.map_err(|error| {
-        if RestError::is_unknown_group(&error) {
-            RestError::not_found(format!("Consumer Group {group_id} could not be found."))
-        } else {
-            error.into()
-        }
-    })
+    let described = admin.describe_group(group_id).await;
+    described.map_err(|error| refusal(group_id, error))
+}
+
+/// What it means that a question about a group has no answer.
+pub(super) fn refusal(group_id: &str, error: ClientError) -> RestError {
+    if RestError::is_unknown_group(&error) {
+        RestError::not_found(format!("Consumer Group {group_id} could not be found."))
+    } else {
+        error.into()
+    }
 }
 
 async fn find_member(
@@ -219,20 +218,15 @@ async fn find_member(
 }
 
 fn resource(
-    namer: Namer<'_>,
+    cluster: &Place,
     cluster_id: &str,
     group: &GroupDescription,
     coordinator: i32,
 ) -> Resource<GroupData> {
-    let id = &group.group_id;
-    let related = |what: &str| {
-        namer
-            .links
-            .related(&[&"clusters", &cluster_id, &"consumer-groups", id, &what])
-    };
+    let place = cluster.group(&group.group_id);
     let body = GroupData {
         cluster_id: cluster_id.to_owned(),
-        consumer_group_id: id.clone(),
+        consumer_group_id: group.group_id.clone(),
         is_simple: group.protocol_type.is_empty(),
         partition_assignor: group.partition_assignor.clone(),
         state: state_name(&group.state),
@@ -241,20 +235,11 @@ fn resource(
             GroupKind::Consumer => "CONSUMER",
         },
         is_mixed_consumer_group: false,
-        coordinator: namer
-            .links
-            .related(&[&"clusters", &cluster_id, &"brokers", &coordinator]),
-        consumers: related("consumers"),
-        lag_summary: related("lag-summary"),
+        coordinator: cluster.broker(coordinator).link(),
+        consumers: place.below(&[&"consumers"]).link(),
+        lag_summary: place.below(&[&"lag-summary"]).link(),
     };
-    namer.resource(
-        "KafkaConsumerGroup",
-        namer
-            .links
-            .to(&[&"clusters", &cluster_id, &"consumer-groups", id]),
-        &[("kafka", &cluster_id), ("consumer-group", id)],
-        body,
-    )
+    resource_of("KafkaConsumerGroup", place, body)
 }
 
 /// `PreparingRebalance` is `PREPARING_REBALANCE` here.
@@ -270,108 +255,43 @@ fn state_name(state: &str) -> String {
 }
 
 fn consumer_resource(
-    namer: Namer<'_>,
+    group: &Place,
     cluster_id: &str,
     group_id: &str,
     member: &GroupMember,
 ) -> Resource<ConsumerData> {
-    let id = &member.member_id;
-    let links = namer.links;
+    let place = group.consumer(&member.member_id);
     let body = ConsumerData {
         cluster_id: cluster_id.to_owned(),
         consumer_group_id: group_id.to_owned(),
-        consumer_id: id.clone(),
+        consumer_id: member.member_id.clone(),
         instance_id: member.instance_id.clone(),
         client_id: member.client_id.clone(),
-        assignments: links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"consumers",
-            id,
-            &"assignments",
-        ]),
+        assignments: place.below(&[&"assignments"]).link(),
     };
-    namer.resource(
-        "KafkaConsumer",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"consumers",
-            id,
-        ]),
-        &[
-            ("kafka", &cluster_id),
-            ("consumer-group", &group_id),
-            ("consumer", id),
-        ],
-        body,
-    )
+    resource_of("KafkaConsumer", place, body)
 }
 
 fn assignment_resource(
-    namer: Namer<'_>,
+    cluster: &Place,
     cluster_id: &str,
     group_id: &str,
     consumer_id: &str,
-    partition: &TopicPartition,
+    assigned: &TopicPartition,
 ) -> Resource<AssignmentData> {
-    let TopicPartition { topic, partition } = partition;
-    let links = namer.links;
-    let group = [&"clusters" as &dyn std::fmt::Display, &cluster_id];
-    let group = [group[0], group[1], &"consumer-groups", &group_id];
-    let of_group = |tail: &[&dyn std::fmt::Display]| {
-        let mut segments = group.to_vec();
-        segments.extend_from_slice(tail);
-        links.to(&segments)
-    };
+    let TopicPartition { topic, partition } = assigned;
+    let group = cluster.group(group_id);
     let body = AssignmentData {
         cluster_id: cluster_id.to_owned(),
         consumer_group_id: group_id.to_owned(),
         consumer_id: consumer_id.to_owned(),
         topic_name: topic.clone(),
         partition_id: *partition,
-        partition: links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            topic,
-            &"partitions",
-            partition,
-        ]),
-        lag: links.related(&[
-            group[0],
-            group[1],
-            group[2],
-            group[3],
-            &"lags",
-            topic,
-            &"partitions",
-            partition,
-        ]),
+        partition: cluster.topic(topic).partition(*partition).link(),
+        lag: group.lag(topic).partition(*partition).link(),
     };
-    namer.resource(
-        "KafkaConsumerAssignment",
-        of_group(&[
-            &"consumers",
-            &consumer_id,
-            &"assignments",
-            topic,
-            &"partitions",
-            partition,
-        ]),
-        &[
-            ("kafka", &cluster_id),
-            ("consumer-group", &group_id),
-            ("consumer", &consumer_id),
-            ("assignment", topic),
-            ("partition", partition),
-        ],
-        body,
-    )
+    let place = group.consumer(consumer_id).assignment(topic);
+    resource_of("KafkaConsumerAssignment", place.partition(*partition), body)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use client::admin::{GroupMember, PartitionLag, TopicPartition};
 use serde::Serialize;
 
 use super::groups;
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `ConsumerLagData`.
@@ -81,18 +81,12 @@ pub(super) async fn list(
     if lags.is_empty() {
         return Err(nothing(&group_id));
     }
-    let namer = proxy.namer(&links);
+    let place = proxy.place(&links, &cluster_id).group(&group_id);
     Ok(Json(list_of(
         "KafkaConsumerLagList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"lags",
-        ]),
+        place.below(&[&"lags"]),
         lags.into_iter()
-            .map(|lag| resource(namer, &cluster_id, &group_id, lag))
+            .map(|lag| resource(&place, &cluster_id, &group_id, lag))
             .collect(),
     )))
 }
@@ -114,7 +108,7 @@ pub(super) async fn get(
         ))
     })?;
     Ok(Json(resource(
-        proxy.namer(&links),
+        &proxy.place(&links, &cluster_id).group(&group_id),
         &cluster_id,
         &group_id,
         lag,
@@ -136,25 +130,13 @@ pub(super) async fn summary(
     let most = most.ok_or_else(|| nothing(&group_id))?;
     let consumer = &most.member.member_id;
     let TopicPartition { topic, partition } = &most.partition;
+    let cluster = proxy.place(&links, &cluster_id);
+    let place = cluster.group(&group_id);
     let body = LagSummary {
-        max_lag_consumer: links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"consumer-groups",
-            &group_id,
-            &"consumers",
-            consumer,
-        ]),
-        max_lag_partition: links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            topic,
-            &"partitions",
-            partition,
-        ]),
-        cluster_id: cluster_id.clone(),
-        consumer_group_id: group_id.clone(),
+        max_lag_consumer: place.consumer(consumer).link(),
+        max_lag_partition: cluster.topic(topic).partition(*partition).link(),
+        cluster_id,
+        consumer_group_id: group_id,
         max_lag_consumer_id: consumer.clone(),
         max_lag_instance_id: most.member.instance_id.clone(),
         max_lag_client_id: most.member.client_id.clone(),
@@ -163,24 +145,16 @@ pub(super) async fn summary(
         max_lag: most.lag,
         total_lag,
     };
-    let address = links.to(&[
-        &"clusters",
-        &cluster_id,
-        &"consumer-groups",
-        &group_id,
-        &"lag-summary",
-    ]);
-    Ok(Json(proxy.namer(&links).resource(
+    Ok(Json(resource_of(
         "KafkaConsumerGroupLagSummary",
-        address,
-        &[("kafka", &cluster_id), ("consumer-group", &group_id)],
+        place.below(&[&"lag-summary"]),
         body,
     )))
 }
 
 async fn lags_of(admin: &Admin, group_id: &str) -> Result<Vec<Lag>, RestError> {
-    groups::find(admin, group_id).await?;
-    let lag = admin.group_lag(group_id).await?;
+    let lag = admin.group_lag(group_id).await;
+    let lag = lag.map_err(|error| groups::refusal(group_id, error))?;
     Ok(lag.partitions.into_iter().filter_map(Lag::of).collect())
 }
 
@@ -190,19 +164,9 @@ fn nothing(group_id: &str) -> RestError {
     ))
 }
 
-fn resource(namer: Namer<'_>, cluster_id: &str, group_id: &str, lag: Lag) -> Resource<LagData> {
+fn resource(group: &Place, cluster_id: &str, group_id: &str, lag: Lag) -> Resource<LagData> {
     let TopicPartition { topic, partition } = lag.partition;
-    let address = namer.links.to(&[
-        &"clusters",
-        &cluster_id,
-        &"consumer-groups",
-        &group_id,
-        &"lags",
-        &topic,
-        &"partitions",
-        &partition,
-    ]);
-    let name = topic.clone();
+    let place = group.lag(&topic).partition(partition);
     let body = LagData {
         cluster_id: cluster_id.to_owned(),
         consumer_group_id: group_id.to_owned(),
@@ -215,15 +179,5 @@ fn resource(namer: Namer<'_>, cluster_id: &str, group_id: &str, lag: Lag) -> Res
         instance_id: lag.member.instance_id,
         client_id: lag.member.client_id,
     };
-    namer.resource(
-        "KafkaConsumerLag",
-        address,
-        &[
-            ("kafka", &cluster_id),
-            ("consumer-group", &group_id),
-            ("lag", &name),
-            ("partition", &partition),
-        ],
-        body,
-    )
+    resource_of("KafkaConsumerLag", place, body)
 }

@@ -22,7 +22,6 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::proxy::Proxy;
-pub(crate) use resource::Namer;
 
 /// The routes below `/v3`.
 pub(crate) fn routes() -> Router<Arc<Proxy>> {

@@ -10,9 +10,9 @@ use client::Admin;
 use client::admin::{OffsetSpec, PartitionDescription, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related, search};
 use crate::proxy::Proxy;
 
 /// `PartitionData`.
@@ -53,20 +53,14 @@ pub(super) async fn list(
 ) -> Result<Json<List<PartitionData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let topic = admin.describe_topic(&topic_name).await?;
-    let namer = proxy.namer(&links);
+    let place = proxy.place(&links, &cluster_id).topic(&topic_name);
     Ok(Json(list_of(
         "KafkaPartitionList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic_name,
-            &"partitions",
-        ]),
+        place.below(&[&"partitions"]),
         topic
             .partitions
             .iter()
-            .map(|partition| resource(namer, &cluster_id, &topic_name, partition))
+            .map(|partition| resource(&place, &cluster_id, &topic_name, partition))
             .collect(),
     )))
 }
@@ -79,8 +73,8 @@ pub(super) async fn get(
 ) -> Result<Json<Resource<PartitionData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let partition = find(admin, &topic_name, partition_id).await?;
-    let namer = proxy.namer(&links);
-    Ok(Json(resource(namer, &cluster_id, &topic_name, &partition)))
+    let place = proxy.place(&links, &cluster_id).topic(&topic_name);
+    Ok(Json(resource(&place, &cluster_id, &topic_name, &partition)))
 }
 
 /// `GET .../partitions/{partition_id}/offset`: both ends, or the one that `offset_type` names.
@@ -122,29 +116,13 @@ pub(super) async fn offsets(
         earliest_offset: ask(earliest, OffsetSpec::Earliest).await?,
         latest_offset: ask(latest, OffsetSpec::Latest).await?,
     };
-    let address = links.search(
-        &[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic_name,
-            &"partitions",
-            &partition_id,
-            &"offset",
-        ],
-        &[("offset_type", query.offset_type.as_deref())],
-    );
-    let name: &[(&str, &dyn std::fmt::Display)] = &[
-        ("kafka", &cluster_id),
-        ("topic", &topic_name),
-        ("partition", &partition_id),
-    ];
-    Ok(Json(proxy.namer(&links).resource(
-        "KafkaPartitionWithOffsets",
-        address,
-        name,
-        body,
-    )))
+    let place = proxy
+        .place(&links, &cluster_id)
+        .topic(&topic_name)
+        .partition(partition_id)
+        .below(&[&"offset"])
+        .map_address(|address| search(address, &[("offset_type", query.offset_type.as_deref())]));
+    Ok(Json(resource_of("KafkaPartitionWithOffsets", place, body)))
 }
 
 fn offset_in(
@@ -171,55 +149,19 @@ pub(super) async fn find(
 }
 
 fn resource(
-    namer: Namer<'_>,
+    topic_place: &Place,
     cluster_id: &str,
     topic: &str,
     partition: &PartitionDescription,
 ) -> Resource<PartitionData> {
-    let id = &partition.partition;
-    let links = namer.links;
-    let related = |what: &str| {
-        links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic,
-            &"partitions",
-            id,
-            &what,
-        ])
-    };
-    let leader = |broker: i32| {
-        links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic,
-            &"partitions",
-            id,
-            &"replicas",
-            &broker,
-        ])
-    };
+    let place = topic_place.partition(partition.partition);
     let body = PartitionData {
         cluster_id: cluster_id.to_owned(),
         topic_name: topic.to_owned(),
-        partition_id: *id,
-        leader: partition.leader.map(leader),
-        replicas: related("replicas"),
-        reassignment: related("reassignment"),
+        partition_id: partition.partition,
+        leader: partition.leader.map(|broker| place.replica(broker).link()),
+        replicas: place.below(&[&"replicas"]).link(),
+        reassignment: place.reassignment().link(),
     };
-    namer.resource(
-        "KafkaPartition",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic,
-            &"partitions",
-            id,
-        ]),
-        &[("kafka", &cluster_id), ("topic", &topic), ("partition", id)],
-        body,
-    )
+    resource_of("KafkaPartition", place, body)
 }

@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use client::admin::{Reassignment, TopicPartition};
 use serde::Serialize;
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `ReassignmentData`.
@@ -81,7 +81,8 @@ pub(super) async fn get(
             partition.topic
         ))
     })?;
-    Ok(Json(resource(proxy.namer(&links), &cluster_id, found)))
+    let place = proxy.place(&links, &cluster_id);
+    Ok(Json(resource(&place, &cluster_id, found)))
 }
 
 fn listing(
@@ -91,68 +92,33 @@ fn listing(
     topic: &str,
     moving: &[Reassignment],
 ) -> List<ReassignmentData> {
-    let namer = proxy.namer(links);
+    let place = proxy.place(links, cluster_id);
     list_of(
         "KafkaReassignmentList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic,
-            &"partitions",
-            &"-",
-            &"reassignment",
-        ]),
+        place
+            .topic(topic)
+            .below(&[&"partitions", &"-", &"reassignment"]),
         moving
             .iter()
-            .map(|one| resource(namer, cluster_id, one))
+            .map(|one| resource(&place, cluster_id, one))
             .collect(),
     )
 }
 
 fn resource(
-    namer: Namer<'_>,
+    cluster: &Place,
     cluster_id: &str,
     moving: &Reassignment,
 ) -> Resource<ReassignmentData> {
-    let topic = &moving.partition.topic;
-    let id = &moving.partition.partition;
-    let link = |what: &str| {
-        namer.links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            topic,
-            &"partitions",
-            id,
-            &what,
-        ])
-    };
+    let TopicPartition { topic, partition } = &moving.partition;
+    let place = cluster.topic(topic).partition(*partition);
     let body = ReassignmentData {
         cluster_id: cluster_id.to_owned(),
         topic_name: topic.clone(),
-        partition_id: *id,
+        partition_id: *partition,
         adding_replicas: moving.adding.clone(),
         removing_replicas: moving.removing.clone(),
-        replicas: namer.links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            topic,
-            &"partitions",
-            id,
-            &"replicas",
-        ]),
+        replicas: place.below(&[&"replicas"]).link(),
     };
-    namer.resource(
-        "KafkaReassignment",
-        link("reassignment"),
-        &[
-            ("kafka", &cluster_id),
-            ("topic", topic),
-            ("partition", id),
-            ("reassignment", &""),
-        ],
-        body,
-    )
+    resource_of("KafkaReassignment", place.reassignment(), body)
 }

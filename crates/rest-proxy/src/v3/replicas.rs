@@ -7,10 +7,10 @@ use axum::extract::{Path, State};
 use client::admin::PartitionDescription;
 use serde::Serialize;
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use super::{brokers, partitions};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `ReplicaData`.
@@ -33,22 +33,15 @@ pub(super) async fn of_partition(
 ) -> Result<Json<List<ReplicaData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let partition = partitions::find(admin, &topic_name, partition_id).await?;
-    let namer = proxy.namer(&links);
+    let cluster = proxy.place(&links, &cluster_id);
+    let place = cluster.topic(&topic_name).partition(partition_id);
     Ok(Json(list_of(
         "KafkaReplicaList",
-        links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic_name,
-            &"partitions",
-            &partition_id,
-            &"replicas",
-        ]),
+        place.below(&[&"replicas"]),
         partition
             .replicas
             .iter()
-            .map(|broker| resource(namer, &cluster_id, &topic_name, &partition, *broker))
+            .map(|broker| resource(&cluster, &cluster_id, &topic_name, &partition, *broker))
             .collect(),
     )))
 }
@@ -66,9 +59,8 @@ pub(super) async fn get(
             "Replica {broker_id} cannot be found."
         )));
     }
-    let namer = proxy.namer(&links);
     Ok(Json(resource(
-        namer,
+        &proxy.place(&links, &cluster_id),
         &cluster_id,
         &topic_name,
         &partition,
@@ -82,15 +74,15 @@ pub(super) async fn of_broker(
     Path((cluster_id, broker_id)): Path<(String, i32)>,
     links: Links,
 ) -> Result<Json<List<ReplicaData>>, RestError> {
-    brokers::find(&proxy, &cluster_id, broker_id).await?;
-    let topics = proxy.admin().await?.list_topics().await?;
-    let namer = proxy.namer(&links);
+    let (admin, _) = brokers::find(&proxy, &cluster_id, broker_id).await?;
+    let topics = admin.list_topics().await?;
+    let cluster = proxy.place(&links, &cluster_id);
     let mut replicas = Vec::new();
     for topic in &topics {
         for partition in &topic.partitions {
             if partition.replicas.contains(&broker_id) {
                 replicas.push(resource(
-                    namer,
+                    &cluster,
                     &cluster_id,
                     &topic.name,
                     partition,
@@ -99,53 +91,26 @@ pub(super) async fn of_broker(
             }
         }
     }
-    let address = links.to(&[
-        &"clusters",
-        &cluster_id,
-        &"brokers",
-        &broker_id,
-        &"partition-replicas",
-    ]);
-    Ok(Json(list_of("KafkaReplicaList", address, replicas)))
+    let place = cluster.broker(broker_id).below(&[&"partition-replicas"]);
+    Ok(Json(list_of("KafkaReplicaList", place, replicas)))
 }
 
 fn resource(
-    namer: Namer<'_>,
+    cluster: &Place,
     cluster_id: &str,
     topic: &str,
     partition: &PartitionDescription,
     broker: i32,
 ) -> Resource<ReplicaData> {
-    let id = &partition.partition;
     let body = ReplicaData {
         cluster_id: cluster_id.to_owned(),
         topic_name: topic.to_owned(),
-        partition_id: *id,
+        partition_id: partition.partition,
         broker_id: broker,
         is_leader: partition.leader == Some(broker),
         is_in_sync: partition.isr.contains(&broker),
-        broker: namer
-            .links
-            .related(&[&"clusters", &cluster_id, &"brokers", &broker]),
+        broker: cluster.broker(broker).link(),
     };
-    namer.resource(
-        "KafkaReplica",
-        namer.links.to(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            &topic,
-            &"partitions",
-            id,
-            &"replicas",
-            &broker,
-        ]),
-        &[
-            ("kafka", &cluster_id),
-            ("topic", &topic),
-            ("partition", id),
-            ("replica", &broker),
-        ],
-        body,
-    )
+    let place = cluster.topic(topic).partition(partition.partition);
+    resource_of("KafkaReplica", place.replica(broker), body)
 }

@@ -1,10 +1,8 @@
 //! The envelope of every answer: `kind`, `metadata`, then the resource's own fields.
 
-use std::fmt;
-
 use serde::Serialize;
 
-use crate::links::{Links, resource_name};
+use crate::links::Place;
 
 /// One resource.
 #[derive(Debug, Serialize)]
@@ -38,41 +36,34 @@ struct ListMetadata {
     next: Option<String>,
 }
 
-/// What resources are named with: the links of this request and the authority of `crn://` names.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Namer<'a> {
-    pub(crate) links: &'a Links,
-    pub(crate) authority: Option<&'a str>,
+/// A resource at its place.
+pub(super) fn resource<T>(kind: &'static str, place: Place, body: T) -> Resource<T> {
+    let (address, resource_name) = place.into_parts();
+    Resource {
+        kind,
+        metadata: Metadata {
+            address,
+            resource_name,
+        },
+        body,
+    }
 }
 
-impl Namer<'_> {
-    /// A resource with its address and, where names are on, its name.
-    pub(super) fn resource<T>(
-        self,
-        kind: &'static str,
-        address: String,
-        name: &[(&str, &dyn fmt::Display)],
-        body: T,
-    ) -> Resource<T> {
-        Resource {
+impl<T> List<T> {
+    /// A list at its address.
+    pub(super) fn at(kind: &'static str, address: String, data: Vec<Resource<T>>) -> Self {
+        Self {
             kind,
-            metadata: Metadata {
+            metadata: ListMetadata {
                 address,
-                resource_name: resource_name(self.authority, name),
+                next: None,
             },
-            body,
+            data,
         }
     }
 }
 
-/// A list with its address.
-pub(super) fn list<T>(kind: &'static str, address: String, data: Vec<Resource<T>>) -> List<T> {
-    List {
-        kind,
-        metadata: ListMetadata {
-            address,
-            next: None,
-        },
-        data,
-    }
+/// A list at its place.
+pub(super) fn list<T>(kind: &'static str, place: Place, data: Vec<Resource<T>>) -> List<T> {
+    List::at(kind, place.into_address(), data)
 }

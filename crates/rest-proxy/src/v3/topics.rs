@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use client::admin::{NewTopic, TopicDescription};
 use serde::{Deserialize, Serialize};
 
-use super::resource::{List, Namer, Resource, list as list_of};
+use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
-use crate::links::{Links, Related};
+use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
 /// `TopicData`.
@@ -71,13 +71,13 @@ pub(super) async fn list(
 ) -> Result<Json<List<TopicData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let topics = admin.list_topics().await?;
-    let namer = proxy.namer(&links);
+    let place = proxy.place(&links, &cluster_id);
     Ok(Json(list_of(
         "KafkaTopicList",
-        links.to(&[&"clusters", &cluster_id, &"topics"]),
+        place.below(&[&"topics"]),
         topics
             .iter()
-            .map(|topic| resource(namer, &cluster_id, topic, Vec::new()))
+            .map(|topic| resource(&place, &cluster_id, topic, Vec::new()))
             .collect(),
     )))
 }
@@ -99,7 +99,7 @@ pub(super) async fn create(
         admin.describe_topic(&topic.name).await?
     };
     let answer = Json(resource(
-        proxy.namer(&links),
+        &proxy.place(&links, &cluster_id),
         &cluster_id,
         &described,
         Vec::new(),
@@ -107,7 +107,10 @@ pub(super) async fn create(
     if topic.validate_only {
         return Ok(answer.into_response());
     }
-    let location = links.to(&[&"clusters", &cluster_id, &"topics", &topic.name]);
+    let location = proxy
+        .place(&links, &cluster_id)
+        .topic(&topic.name)
+        .into_address();
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
 }
 
@@ -171,7 +174,7 @@ pub(super) async fn get(
         Vec::new()
     };
     Ok(Json(resource(
-        proxy.namer(&links),
+        &proxy.place(&links, &cluster_id),
         &cluster_id,
         &topic,
         operations,
@@ -192,7 +195,7 @@ pub(super) async fn grow(
         .await?;
     let topic = admin.describe_topic(&topic_name).await?;
     Ok(Json(resource(
-        proxy.namer(&links),
+        &proxy.place(&links, &cluster_id),
         &cluster_id,
         &topic,
         Vec::new(),
@@ -210,36 +213,22 @@ pub(super) async fn delete(
 }
 
 fn resource(
-    namer: Namer<'_>,
+    cluster: &Place,
     cluster_id: &str,
     topic: &TopicDescription,
     authorized_operations: Vec<&'static str>,
 ) -> Resource<TopicData> {
-    let name = &topic.name;
-    let links = namer.links;
+    let place = cluster.topic(&topic.name);
     let body = TopicData {
         cluster_id: cluster_id.to_owned(),
-        topic_name: name.clone(),
+        topic_name: topic.name.clone(),
         is_internal: topic.is_internal,
         replication_factor: topic.replication_factor(),
         partitions_count: topic.partitions.len(),
-        partitions: links.related(&[&"clusters", &cluster_id, &"topics", name, &"partitions"]),
-        configs: links.related(&[&"clusters", &cluster_id, &"topics", name, &"configs"]),
-        partition_reassignments: links.related(&[
-            &"clusters",
-            &cluster_id,
-            &"topics",
-            name,
-            &"partitions",
-            &"-",
-            &"reassignment",
-        ]),
+        partitions: place.below(&[&"partitions"]).link(),
+        configs: place.below(&[&"configs"]).link(),
+        partition_reassignments: place.below(&[&"partitions", &"-", &"reassignment"]).link(),
         authorized_operations,
     };
-    namer.resource(
-        "KafkaTopic",
-        links.to(&[&"clusters", &cluster_id, &"topics", name]),
-        &[("kafka", &cluster_id), ("topic", name)],
-        body,
-    )
+    resource_of("KafkaTopic", place, body)
 }

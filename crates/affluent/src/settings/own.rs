@@ -92,6 +92,13 @@ pub(crate) struct StartOptions {
     pub(crate) properties: BTreeMap<String, String>,
 }
 
+impl StartOptions {
+    /// `node.id`, as the broker takes it.
+    pub(crate) fn node_id(&self) -> &str {
+        self.properties.get("node.id").map_or("1", String::as_str)
+    }
+}
+
 pub(super) fn resolve(settings: &Settings) -> Outcome<StartOptions> {
     let roles = roles::roles(settings)?;
     let mut properties: BTreeMap<String, String> = settings

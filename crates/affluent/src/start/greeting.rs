@@ -11,53 +11,25 @@ use crate::settings::Role;
 /// The port that commands use when they are told nothing.
 const DEFAULT_PORT: u16 = 9092;
 
-/// A broker that serves.
+/// What serves in this process.
 #[derive(Debug)]
 pub(super) struct Greeting<'a> {
-    pub(super) cluster_id: String,
-    pub(super) node_id: &'a str,
-    pub(super) listeners: Vec<BoundListener>,
-    pub(super) admin: Option<SocketAddr>,
-    pub(super) services: &'a [(Role, SocketAddr)],
-    pub(super) data_dir: &'a Path,
-    pub(super) is_new: bool,
-}
-
-/// Services that serve, and no broker in this process.
-#[derive(Debug)]
-pub(super) struct Alone<'a> {
+    /// `None`: the services talk to a cluster elsewhere.
+    pub(super) broker: Option<OwnBroker<'a>>,
+    /// The cluster of the services.
     pub(super) bootstrap: &'a str,
     pub(super) admin: Option<SocketAddr>,
     pub(super) services: &'a [(Role, SocketAddr)],
 }
 
-impl Alone<'_> {
-    /// The same, for programs.
-    pub(super) fn log(&self) {
-        log_services(self.services);
-        tracing::info!(bootstrap = self.bootstrap, "serving");
-    }
-
-    /// Prints to standard output.
-    pub(super) fn print(&self) {
-        print(&self.text());
-    }
-
-    fn text(&self) -> String {
-        let version = env!("CARGO_PKG_VERSION");
-        format!(
-            "\n  affluent {version} · cluster at {}\n\n{}{}\n",
-            self.bootstrap,
-            of_services(self.services),
-            of_admin(self.admin)
-        )
-    }
-}
-
-fn log_services(services: &[(Role, SocketAddr)]) {
-    for (role, address) in services {
-        tracing::info!(role = role.name(), %address, "listening");
-    }
+/// The broker in this process.
+#[derive(Debug)]
+pub(super) struct OwnBroker<'a> {
+    pub(super) cluster_id: String,
+    pub(super) node_id: &'a str,
+    pub(super) listeners: Vec<BoundListener>,
+    pub(super) data_dir: &'a Path,
+    pub(super) is_new: bool,
 }
 
 fn of_services(services: &[(Role, SocketAddr)]) -> String {
@@ -69,18 +41,6 @@ fn of_services(services: &[(Role, SocketAddr)]) -> String {
     services.iter().map(line).collect()
 }
 
-fn of_admin(admin: Option<SocketAddr>) -> String {
-    admin.map_or_else(String::new, |admin| {
-        format!("  Metrics  http://{admin}/metrics\n")
-    })
-}
-
-/// Prints to standard output. When nobody reads it, what serves serves all the same.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
-
 /// Whether nothing is kept in `data_dir` yet.
 pub(super) fn is_new(data_dir: &Path) -> bool {
     std::fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none())
@@ -89,7 +49,8 @@ pub(super) fn is_new(data_dir: &Path) -> bool {
 impl Greeting<'_> {
     /// The same, for programs.
     pub(super) fn log(&self) {
-        for listener in &self.listeners {
+        let listeners = self.broker.iter().flat_map(|broker| &broker.listeners);
+        for listener in listeners {
             tracing::info!(
                 listener = listener.name,
                 address = %listener.address,
@@ -97,42 +58,65 @@ impl Greeting<'_> {
                 "listening"
             );
         }
-        log_services(self.services);
-        tracing::info!(
-            cluster_id = self.cluster_id,
-            node_id = self.node_id,
-            "serving"
-        );
+        for (role, address) in self.services {
+            tracing::info!(role = role.name(), %address, "listening");
+        }
+        match &self.broker {
+            Some(broker) => tracing::info!(
+                cluster_id = broker.cluster_id,
+                node_id = broker.node_id,
+                "serving"
+            ),
+            None => tracing::info!(bootstrap = self.bootstrap, "serving"),
+        }
     }
 
-    /// Prints to standard output.
+    /// Prints to standard output. When nobody reads it, what serves serves all the same.
     pub(super) fn print(&self) {
-        print(&self.text());
+        let mut out = io::stdout().lock();
+        drop(
+            out.write_all(self.text().as_bytes())
+                .and_then(|()| out.flush()),
+        );
     }
 
     fn text(&self) -> String {
-        let mut text = format!(
-            "\n  affluent {} · node {} · cluster {}\n\n",
-            env!("CARGO_PKG_VERSION"),
-            self.node_id,
-            self.cluster_id
-        );
-        for listener in &self.listeners {
-            text += &format!("  Kafka    {}\n", url(listener));
-        }
-        text += &of_services(self.services);
-        text += &of_admin(self.admin);
+        let version = env!("CARGO_PKG_VERSION");
+        let (head, listeners, tail) = match &self.broker {
+            Some(broker) => (broker.head(), broker.urls(), broker.tail()),
+            None => {
+                let head = format!("cluster at {}", self.bootstrap);
+                (head, String::new(), String::new())
+            }
+        };
+        let admin = self.admin.map_or_else(String::new, |admin| {
+            format!("  Metrics  http://{admin}/metrics\n")
+        });
+        let services = of_services(self.services);
+        format!("\n  affluent {version} · {head}\n\n{listeners}{services}{admin}{tail}\n")
+    }
+}
+
+impl OwnBroker<'_> {
+    fn head(&self) -> String {
+        format!("node {} · cluster {}", self.node_id, self.cluster_id)
+    }
+
+    fn urls(&self) -> String {
+        let line = |listener| format!("  Kafka    {}\n", url(listener));
+        self.listeners.iter().map(line).collect()
+    }
+
+    /// Where the data is, what to beware of, what to try next.
+    fn tail(&self) -> String {
         let age = if self.is_new { " (new)" } else { "" };
-        text += &format!("  Data     {}{age}\n\n", self.data_dir.display());
-        for listener in self
-            .listeners
-            .iter()
-            .filter(|listener| !listener.authenticated)
-        {
+        let mut text = format!("  Data     {}{age}\n\n", self.data_dir.display());
+        let open = self.listeners.iter().filter(|one| !one.authenticated);
+        for listener in open {
             text += &format!("  {}\n", warning(listener));
         }
         text += &format!(
-            "\n  Try: affluent kafka topic create orders{}\n",
+            "\n  Try: affluent kafka topic create orders{}",
             self.bootstrap_flag()
         );
         text
@@ -185,13 +169,16 @@ mod tests {
 
     fn greeting(listeners: Vec<BoundListener>) -> String {
         Greeting {
-            cluster_id: "5XuYd".to_owned(),
-            node_id: "1",
-            listeners,
+            broker: Some(OwnBroker {
+                cluster_id: "5XuYd".to_owned(),
+                node_id: "1",
+                listeners,
+                data_dir: Path::new("./affluent-data"),
+                is_new: true,
+            }),
+            bootstrap: "127.0.0.1:9092",
             admin: Some("127.0.0.1:8090".parse().unwrap()),
             services: &[(Role::RestProxy, "127.0.0.1:8082".parse().unwrap())],
-            data_dir: Path::new("./affluent-data"),
-            is_new: true,
         }
         .text()
     }
@@ -214,6 +201,27 @@ mod tests {
 "
         );
         assert_eq!(greeting(vec![listener("127.0.0.1:9092")]), expected);
+    }
+
+    #[test]
+    fn services_alone_say_whom_they_talk_to() {
+        let version = env!("CARGO_PKG_VERSION");
+        let text = Greeting {
+            broker: None,
+            bootstrap: "kafka:9092",
+            admin: None,
+            services: &[(Role::RestProxy, "127.0.0.1:8082".parse().unwrap())],
+        }
+        .text();
+        let expected = format!(
+            "
+  affluent {version} · cluster at kafka:9092
+
+  REST     http://127.0.0.1:8082/v3/clusters
+
+"
+        );
+        assert_eq!(text, expected);
     }
 
     #[test]

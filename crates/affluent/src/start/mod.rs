@@ -2,14 +2,13 @@
 //!
 //! Lifecycle: read the settings; install logs and metrics; bind and recover ([`broker::Broker::start`]); start the
 //! services ([`services`]); serve `/metrics`; write the ready file and greet; then wait for a signal or for a failure.
-//! Without the role `broker`, the services talk to a cluster elsewhere ([`alone`]). The first
+//! Without the role `broker`, the services talk to a cluster elsewhere. The first
 //! SIGINT or SIGTERM shuts down gracefully, a second one ends the process at once: what was acknowledged is
 //! durable either way.
 //!
 //! **Invariant:** the ready file exists only while the broker serves.
 
 mod admin;
-mod alone;
 mod exposition;
 mod greeting;
 mod logging;
@@ -28,6 +27,7 @@ use cli::{Failure, Outcome};
 
 use crate::settings::{LogFormat, Role, Settings, SettingsArgs, StartOptions};
 use admin::Health;
+use greeting::{Greeting, OwnBroker};
 use services::Services;
 use signals::Signals;
 
@@ -80,14 +80,10 @@ fn serve(args: &StartArgs) -> Outcome<Ending> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the asynchronous runtime: {error}")))?;
-    if options.roles.contains(&Role::Broker) {
-        runtime.block_on(run_broker(&settings, options, exporter, loggers))
-    } else {
-        runtime.block_on(alone::run(options, exporter))
-    }
+    runtime.block_on(run_roles(&settings, options, exporter, loggers))
 }
 
-async fn run_broker(
+async fn run_roles(
     settings: &Settings,
     options: StartOptions,
     exporter: exposition::Exporter,
@@ -96,37 +92,33 @@ async fn run_broker(
     let mut signals = Signals::listen()?;
     ready::remove_stale(options.ready_file.as_deref())?;
     let is_new = greeting::is_new(&options.data_dir);
-    let broker = Broker::start(BrokerOptions {
-        data_dir: options.data_dir.clone(),
-        properties: options.properties.clone(),
-        clock: Arc::new(SystemClock::new()),
-        loggers: Some(loggers),
-    })
-    .await
-    .map_err(|error| settings.blame(explain(&error)))?;
-
-    let bootstrap = options
-        .bootstrap_servers
-        .clone()
-        .unwrap_or_else(|| own_address(&broker));
+    let broker = match options.roles.contains(&Role::Broker) {
+        true => Some(start_broker(settings, &options, loggers).await?),
+        false => None,
+    };
+    let named = options.bootstrap_servers.clone();
+    let bootstrap = named.or_else(|| broker.as_ref().map(own_address));
+    let bootstrap = bootstrap.unwrap_or_default();
     let mut services = Services::start(&options, &bootstrap).await?;
     let health = Health::default();
-    exporter.watch(broker.storage_metrics(), broker.client_metrics());
+    if let Some(broker) = &broker {
+        exporter.watch(broker.storage_metrics(), broker.client_metrics());
+    }
     let admin = match options.admin_listener {
         None => None,
         Some(listener) => admin::serve(listener, exporter, health.clone()).await?,
     };
-    let greeting = greeting::Greeting {
-        cluster_id: broker.cluster_id(),
-        node_id: options
-            .properties
-            .get("node.id")
-            .map_or("1", String::as_str),
-        listeners: broker.listeners(),
+    let greeting = Greeting {
+        broker: broker.as_ref().map(|broker| OwnBroker {
+            cluster_id: broker.cluster_id(),
+            node_id: options.node_id(),
+            listeners: broker.listeners(),
+            data_dir: &options.data_dir,
+            is_new,
+        }),
+        bootstrap: &bootstrap,
         admin,
         services: services.addresses(),
-        data_dir: &options.data_dir,
-        is_new,
     };
     greeting.log();
     if options.log_format == LogFormat::Human {
@@ -140,7 +132,7 @@ async fn run_broker(
             tracing::info!(signal, "shutting down; a second signal ends at once");
             Ending::Graceful
         }
-        error = broker.failed() => {
+        error = storage_failed(broker.as_ref()) => {
             tracing::error!(error = %ErrorChain(&error), "the storage failed; nothing is acknowledged any more");
             Ending::StorageFailed
         }
@@ -152,7 +144,33 @@ async fn run_broker(
     health.set_stopping();
     drop(ready);
     services.stop().await;
-    shut_down(broker, signals, ending).await
+    match broker {
+        Some(broker) => shut_down(broker, signals, ending).await,
+        None => Ok(ending),
+    }
+}
+
+async fn start_broker(
+    settings: &Settings,
+    options: &StartOptions,
+    loggers: Arc<dyn LogLevels>,
+) -> Outcome<Broker> {
+    Broker::start(BrokerOptions {
+        data_dir: options.data_dir.clone(),
+        properties: options.properties.clone(),
+        clock: Arc::new(SystemClock::new()),
+        loggers: Some(loggers),
+    })
+    .await
+    .map_err(|error| settings.blame(explain(&error)))
+}
+
+/// Waits until the broker's storage fails; for ever where there is no broker.
+async fn storage_failed(broker: Option<&Broker>) -> storage::StorageError {
+    match broker {
+        Some(broker) => broker.failed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Where this process's own services reach its broker: the first listener, by the address that was bound.

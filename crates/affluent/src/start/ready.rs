@@ -12,14 +12,12 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cli::{Failure, Outcome};
 use serde::Serialize;
 
-use super::greeting::{Alone, Greeting};
-use crate::settings::Role;
+use super::greeting::Greeting;
 
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
@@ -41,14 +39,6 @@ struct Service {
     address: String,
 }
 
-fn services_of(services: &[(Role, SocketAddr)]) -> Vec<Service> {
-    let service = |(role, address): &(Role, SocketAddr)| Service {
-        role: role.name(),
-        address: address.to_string(),
-    };
-    services.iter().map(service).collect()
-}
-
 #[derive(Debug, Serialize)]
 struct Listener<'a> {
     name: &'a str,
@@ -66,42 +56,30 @@ impl ReadyFile {
         let Some(path) = path else {
             return Ok(ReadyFile(None));
         };
-        let listeners = greeting.listeners.iter().map(|listener| Listener {
-            name: &listener.name,
-            address: listener.address.to_string(),
-            advertised: format!("{}:{}", listener.advertised.0, listener.advertised.1),
-        });
+        let broker = greeting.broker.as_ref();
+        let listeners = broker.into_iter().flat_map(|broker| &broker.listeners);
+        let services = greeting.services.iter();
         let ready = Ready {
             pid: std::process::id(),
-            cluster_id: Some(&greeting.cluster_id),
-            node_id: Some(greeting.node_id),
-            data_dir: Some(greeting.data_dir.display().to_string()),
+            cluster_id: broker.map(|broker| broker.cluster_id.as_str()),
+            node_id: broker.map(|broker| broker.node_id),
+            data_dir: broker.map(|broker| broker.data_dir.display().to_string()),
             admin: greeting.admin.map(|address| address.to_string()),
-            listeners: listeners.collect(),
-            services: services_of(greeting.services),
+            listeners: listeners
+                .map(|listener| Listener {
+                    name: &listener.name,
+                    address: listener.address.to_string(),
+                    advertised: format!("{}:{}", listener.advertised.0, listener.advertised.1),
+                })
+                .collect(),
+            services: services
+                .map(|(role, address)| Service {
+                    role: role.name(),
+                    address: address.to_string(),
+                })
+                .collect(),
         };
-        ReadyFile::keep(path, &ready)
-    }
-
-    /// The same where no broker runs.
-    pub(super) fn write_alone(path: Option<&Path>, greeting: &Alone<'_>) -> Outcome<ReadyFile> {
-        let Some(path) = path else {
-            return Ok(ReadyFile(None));
-        };
-        let ready = Ready {
-            pid: std::process::id(),
-            cluster_id: None,
-            node_id: None,
-            data_dir: None,
-            admin: greeting.admin.map(|address| address.to_string()),
-            listeners: Vec::new(),
-            services: services_of(greeting.services),
-        };
-        ReadyFile::keep(path, &ready)
-    }
-
-    fn keep(path: &Path, ready: &Ready<'_>) -> Outcome<ReadyFile> {
-        write_whole(path, ready).map_err(|error| {
+        write_whole(path, &ready).map_err(|error| {
             Failure::new(format!(
                 "cannot write the ready file '{}': {error}",
                 path.display()

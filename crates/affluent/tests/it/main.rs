@@ -10,6 +10,7 @@
 mod config;
 mod expect;
 mod groups;
+mod http;
 mod loggers;
 mod records;
 mod registry;

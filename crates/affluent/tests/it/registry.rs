@@ -1,8 +1,6 @@
 //! The schema registry's role: beside a broker, alone, and three of them while one after the other is killed.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +11,7 @@ use testkit::port::free_port;
 use testkit::process::Process;
 use testkit::wait::wait_for;
 
+use crate::http;
 use crate::server::{Server, affluent};
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -21,20 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One request; none when the instance went away under it.
 fn request(address: &str, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    let (status, body) = http::call(address, method, path, &body, PATIENCE)?;
+    Some((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
 }
 
 fn record(name: &str) -> Value {

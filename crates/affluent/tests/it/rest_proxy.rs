@@ -1,11 +1,16 @@
 //! The REST Proxy of the binary, beside its broker and alone.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::http;
 use crate::server::Server;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A service's address from the ready file.
 fn address(server: &Server) -> String {
@@ -19,53 +24,7 @@ fn address(server: &Server) -> String {
 
 /// Sends one request and gives the status and the body.
 fn call(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut reader = BufReader::new(stream);
-    let (status, chunked) = read_head(&mut reader);
-    let mut text = String::new();
-    if chunked {
-        while let Some(chunk) = read_chunk(&mut reader) {
-            text.push_str(&chunk);
-        }
-    } else {
-        reader.read_to_string(&mut text).unwrap();
-    }
-    (status, text)
-}
-
-/// The status, and whether the body comes in chunks.
-fn read_head(reader: &mut BufReader<TcpStream>) -> (u16, bool) {
-    let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
-    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
-    let mut chunked = false;
-    loop {
-        line.clear();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            return (status, chunked);
-        }
-        chunked |= line
-            .to_ascii_lowercase()
-            .starts_with("transfer-encoding: chunked");
-    }
-}
-
-fn read_chunk(reader: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut size = String::new();
-    reader.read_line(&mut size).unwrap();
-    let size = usize::from_str_radix(size.trim(), 16).unwrap();
-    let mut chunk = vec![0; size + 2];
-    reader.read_exact(&mut chunk).unwrap();
-    chunk.truncate(size);
-    (size > 0).then(|| String::from_utf8(chunk).unwrap())
+    http::call(address, method, path, body, LIMIT).unwrap()
 }
 
 struct Rest {
@@ -227,13 +186,13 @@ fn a_stream_of_records_is_reported_while_it_is_sent() {
             format!("{{\"value\":{{\"type\":\"JSON\",\"data\":{{\"number\":{number}}}}}}}");
         write!(stream, "{:x}\r\n{record}\r\n", record.len()).unwrap();
         if number == 0 {
-            assert_eq!(read_head(&mut reader), (200, true));
+            assert_eq!(http::read_head(&mut reader), Some((200, true)));
         }
         // The report of each comes before the next is sent.
-        reports.push_str(&read_chunk(&mut reader).unwrap());
+        reports.push_str(&http::read_chunk(&mut reader).unwrap());
     }
     stream.write_all(b"0\r\n\r\n").unwrap();
-    assert_eq!(read_chunk(&mut reader), None);
+    assert_eq!(http::read_chunk(&mut reader).as_deref(), Some(""));
     let offsets: Vec<Value> = reports
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["offset"].clone())

@@ -31,6 +31,7 @@ pub mod lane;
 pub mod oracle;
 pub mod probe;
 pub mod process;
+mod python;
 pub mod record;
 pub mod suite;
 pub mod target;

@@ -16,14 +16,13 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cache::{Cache, once};
 use crate::kafka::Kafka;
 use crate::process::{self, Managed};
+use crate::python::Environment;
 use crate::suite::{CaseResult, Session, Suite, Tier, run_case};
 use crate::target::Target;
 
 const VERSION: &str = "2.16.1";
 
 const SCRIPT: &str = include_str!("../../python/exactly_once.py");
-
-const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long the feeder, the instances or the judge may take for what they are waited for.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -103,15 +102,8 @@ fn install(directory: &Path) -> Result<()> {
         "installing confluent-kafka {VERSION} in {}",
         directory.display()
     );
-    let run = |command: &mut Command| -> Result<()> {
-        process::run(command.current_dir(directory), b"", INSTALL_LIMIT)?.ok()?;
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv", "venv"]))
-        .context("could not make a virtual environment; on Debian: apt-get install python3-venv")?;
     let package = format!("confluent-kafka=={VERSION}");
-    run(Command::new(directory.join("venv/bin/pip")).args(["install", "-q", &package]))
-        .context("pip install failed")
+    Environment::install(directory, &[&package]).map(drop)
 }
 
 fn play(session: &Session<'_>, plan: &Plan) -> Result<()> {

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cache::{Cache, once};
 use crate::kafka::Kafka;
 use crate::process;
+use crate::python::Environment;
 use crate::suite::{CaseResult, Outcome, Session, Suite, Tier};
 
 const VERSION: &str = "3.0.12";
@@ -50,8 +51,6 @@ class SpawnedService:
     def __init__(self, *args, **kwargs):
         raise RuntimeError('only a broker that runs already is tested')
 ";
-
-const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long all tests of a file may take together.
 const FILE_LIMIT: Duration = Duration::from_secs(1500);
@@ -152,28 +151,13 @@ fn install(directory: &Path) -> Result<()> {
         "installing kafka-python {VERSION} and pytest in {}",
         directory.display()
     );
-    let run = |command: &mut Command| -> Result<()> {
-        process::run(command.current_dir(directory), b"", INSTALL_LIMIT)?.ok()?;
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv", "venv"]))
-        .context("could not make a virtual environment; on Debian: apt-get install python3-venv")?;
-    let pip = directory.join("venv/bin/pip");
-    run(Command::new(&pip)
-        .args(["install", "-q"])
-        .args(REQUIREMENTS))
-    .context("pip install failed")?;
+    let environment = Environment::install(directory, &REQUIREMENTS)?;
     let package = format!("kafka-python=={VERSION}");
-    run(Command::new(&pip).args([
-        "download",
-        "-q",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        &package,
-    ]))
-    .context("could not fetch kafka-python's source distribution")?;
-    run(Command::new("tar").args(["xf", &format!("kafka_python-{VERSION}.tar.gz")]))?;
+    let fetch = ["download", "-q", "--no-deps", "--no-binary", ":all:"];
+    environment
+        .run(Command::new(environment.pip()).args(fetch).arg(&package))
+        .context("could not fetch kafka-python's source distribution")?;
+    environment.run(Command::new("tar").args(["xf", &format!("kafka_python-{VERSION}.tar.gz")]))?;
     // The distribution leaves these two files out. Without the first, Python's own package `test` is found instead.
     let tests = directory
         .join(format!("kafka_python-{VERSION}"))

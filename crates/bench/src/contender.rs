@@ -4,15 +4,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use compat::cache::Cache;
 use compat::kafka::Kafka;
 use compat::oracle::{self, Oracle, Profile};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use testkit::calls::{self, Partition};
 use testkit::port::free_port;
+use testkit::wait::retry;
 use testkit::{Connection, Server, ServerOptions, Usage};
+use wire::ErrorCode;
+
+/// How long a new partition may be without a leader.
+const LEADER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker with a configuration.
 #[derive(
@@ -166,6 +172,30 @@ impl Running {
     /// `host:port` for clients.
     pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Creates a topic and waits until each partition is led: Apache Kafka answers CreateTopics before that.
+    pub(crate) fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        let mut connection = self.connect()?;
+        calls::create_topic(&mut connection, name, partitions, configs)?;
+        for index in 0..partitions {
+            let partition = Partition { topic: name, index };
+            retry("the partition's leader", LEADER_PATIENCE, || {
+                let (error, _) = calls::list_offset(&mut connection, partition, calls::LATEST)?;
+                ensure!(
+                    error == ErrorCode::None,
+                    "{partition} answers {}",
+                    error.name()
+                );
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// A raw connection.

@@ -66,7 +66,7 @@ fn clean(hall: &Hall, contender: Contender, compression: Compression) -> Result<
         ("segment.bytes", segment_bytes.as_str()),
         ("min.cleanable.dirty.ratio", "0.01"),
     ];
-    calls::create_topic(&mut connection, TOPIC.topic, 1, &configs)?;
+    broker.create_topic(TOPIC.topic, 1, &configs)?;
     let records: u64 = hall.size(1_000_000, 200_000);
     let keys = records / 10;
     fill(&mut connection, records, keys, compression)?;

@@ -126,7 +126,7 @@ pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let broker = hall.start(contender, &[])?;
     let mut connection = broker.connect()?;
     connection.set_limit(PATIENCE)?;
-    calls::create_topic(&mut connection, TOPIC, i32::try_from(size)?, &[])?;
+    broker.create_topic(TOPIC, i32::try_from(size)?, &[])?;
     // The coordinator's topic is created by the first who asks for it, and then loaded.
     let first = Partition {
         topic: TOPIC,

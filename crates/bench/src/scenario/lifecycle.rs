@@ -62,12 +62,7 @@ pub(crate) fn start(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
 pub(crate) fn restart(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let records: u64 = hall.size(1 << 20, 1 << 16);
     let mut broker = hall.start(contender, &no_checkpoint(contender))?;
-    calls::create_topic(
-        &mut broker.connect()?,
-        TOPIC,
-        PARTITIONS,
-        contender.topic_configs(),
-    )?;
+    broker.create_topic(TOPIC, PARTITIONS, contender.topic_configs())?;
     let load = ProduceLoad {
         topic: TOPIC,
         records,

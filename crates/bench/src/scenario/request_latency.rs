@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testkit::calls;
 
 use crate::contender::{Contender, Hall};
 use crate::disk;
@@ -109,12 +108,7 @@ pub(crate) fn single(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
 
 fn measure(hall: &Hall, contender: Contender, pace: Pace<'_>) -> Result<Vec<Sample>> {
     let broker = hall.start(contender, &[])?;
-    calls::create_topic(
-        &mut broker.connect()?,
-        TOPIC,
-        PARTITIONS,
-        contender.topic_configs(),
-    )?;
+    broker.create_topic(TOPIC, PARTITIONS, contender.topic_configs())?;
     let times = latency::measure(broker.connect()?, pace)?;
     drop(broker);
     let micros = |sorted: &[u64], percent: f64| -> Result<f64> {

@@ -1,7 +1,6 @@
 //! How much goes through: Apache Kafka's own producer and consumer tools, CPU time beside the rate.
 
 use anyhow::Result;
-use testkit::calls;
 
 use crate::contender::{Contender, Hall};
 use crate::disk;
@@ -117,14 +116,8 @@ pub(crate) fn large(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     };
     let gigabytes = load.records as f64 * f64::from(load.record_bytes) / 1e9;
     let broker = hall.start(contender, &[])?;
-    let mut connection = broker.connect()?;
     for topic in [WARM_UP_TOPIC, TOPIC] {
-        calls::create_topic(
-            &mut connection,
-            topic,
-            PARTITIONS,
-            contender.topic_configs(),
-        )?;
+        broker.create_topic(topic, PARTITIONS, contender.topic_configs())?;
     }
     java::produce(hall, &broker, warm_up)?;
     let before = broker.usage()?;
@@ -179,14 +172,8 @@ pub(crate) fn small(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
         ..load
     };
     let broker = hall.start(contender, &[])?;
-    let mut connection = broker.connect()?;
     for topic in [WARM_UP_TOPIC, TOPIC] {
-        calls::create_topic(
-            &mut connection,
-            topic,
-            PARTITIONS,
-            contender.topic_configs(),
-        )?;
+        broker.create_topic(topic, PARTITIONS, contender.topic_configs())?;
     }
     java::produce(hall, &broker, warm_up)?;
     let before = broker.usage()?;

@@ -102,10 +102,9 @@ pub(crate) const LOOP_MEASUREMENTS: &[Measurement] = &[
 /// `ProducerPerformance` with transactions of 100 ms and of 10 ms.
 pub(crate) fn throughput(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let broker = hall.start(contender, &[])?;
-    let mut connection = broker.connect()?;
     for topic in [WARM_UP_TOPIC, TOPIC] {
         let configs = contender.topic_configs();
-        calls::create_topic(&mut connection, topic, PARTITIONS, configs)?;
+        broker.create_topic(topic, PARTITIONS, configs)?;
     }
     let load = |topic, records, transaction_ms| ProduceLoad {
         topic,
@@ -234,7 +233,7 @@ impl Producer {
 pub(crate) fn commit_latency(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let broker = hall.start(contender, &[])?;
     let configs = contender.topic_configs();
-    calls::create_topic(&mut broker.connect()?, TOPIC, PARTITIONS, configs)?;
+    broker.create_topic(TOPIC, PARTITIONS, configs)?;
     let mut producer = Producer::open(broker.connect()?)?;
     let (warm_up, count) = (hall.size(2_000, 100), hall.size(4_000, 300));
     let interval = Duration::from_millis(5);
@@ -267,10 +266,9 @@ pub(crate) fn commit_latency(hall: &Hall, contender: Contender) -> Result<Vec<Sa
 /// A Java consumer, transactional producer and `read_committed` reader in one process.
 pub(crate) fn exactly_once(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let broker = hall.start(contender, &[])?;
-    let mut connection = broker.connect()?;
     for topic in ["loop-in", "loop-out"] {
         let configs = contender.topic_configs();
-        calls::create_topic(&mut connection, topic, PARTITIONS, configs)?;
+        broker.create_topic(topic, PARTITIONS, configs)?;
     }
     let (warm_up, records) = (hall.size(5_000, 500), hall.size(15_000, 1_000));
     let before = broker.usage()?;

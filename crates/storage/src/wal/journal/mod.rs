@@ -14,24 +14,23 @@
 //! The writer spends one memory copy per byte, into an aligned buffer; the batches themselves are shared with the
 //! partitions' tails.
 
+mod allocator;
 mod writer;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
 use tokio::sync::{Notify, watch};
 
-use crate::aligned::AlignedBuf;
-use crate::fault::IoOp;
+use self::allocator::Pace;
 use crate::io::{BLOCK, Faults, LockExt, sync_dir};
 use crate::lsn::Lsn;
 use crate::metrics::{StorageMetrics, add, sub};
@@ -41,10 +40,6 @@ use crate::wal::{BoxFuture, DurableListener, Wal, WalError, WalFrame, WalState, 
 
 /// The file's header block, and the block kept for the group that says the journal goes on elsewhere.
 const FILE_OVERHEAD: u64 = 2 * BLOCK as u64;
-/// How often making a file is tried again while the disk is full.
-const ALLOCATE_AGAIN: Duration = Duration::from_millis(500);
-/// A new file's blocks are written in pieces of this size.
-const ZEROS_BYTES: usize = 1 << 20;
 
 /// The settings of a [`LocalJournal`].
 #[derive(Clone, Debug)]
@@ -96,6 +91,10 @@ struct Queue {
     next_lsn: u64,
     /// What the active file still holds, the reserve for its last group set aside.
     remaining: u64,
+    /// What the active file held when it was begun; zero before the first.
+    capacity: u64,
+    /// The allocator waits until the active file holds no more than this.
+    allocate_at: Option<u64>,
     free: Vec<RingFile>,
     /// Files that are full, oldest first, with their last LSN.
     sealed: VecDeque<(Lsn, RingFile)>,
@@ -203,7 +202,7 @@ impl LocalJournal {
             metrics,
         });
         if shared.queue.locked().free.is_empty() {
-            shared.allocate(shared.options.first_file_bytes);
+            shared.allocate(shared.options.first_file_bytes, Pace::AtOnce);
         }
         let writer = Arc::clone(&shared);
         let allocator = Arc::clone(&shared);
@@ -313,7 +312,8 @@ impl LocalJournal {
             !queue.closed && queue.failed.is_none() && self.shared.is_file_due(&mut queue)
         };
         if due {
-            self.shared.allocate(self.shared.options.file_bytes);
+            self.shared
+                .allocate(self.shared.options.file_bytes, Pace::AtOnce);
         }
         due
     }
@@ -506,105 +506,6 @@ impl Shared {
         Err(WalError::QueueFull)
     }
 
-    /// Makes one file and adds it to the free ones.
-    fn allocate(&self, bytes: u64) {
-        let slot = {
-            let mut queue = self.queue.locked();
-            queue.next_slot += 1;
-            queue.next_slot - 1
-        };
-        let path = self.options.dir.join(format!("journal-{slot:04}.wal"));
-        match self.make_file(&path, bytes) {
-            Ok(file) => {
-                let mut queue = self.queue.locked();
-                queue.total_bytes += bytes;
-                queue.wanted = false;
-                add(&self.metrics.journal_files_bytes, bytes as usize);
-                queue.free.insert(0, file);
-                drop(queue);
-                self.set_disk_full(false);
-                self.wake_writer.notify_one();
-            }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot make a journal file");
-                if let Err(error) = std::fs::remove_file(&path)
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    tracing::warn!(path = %path.display(), %error, "cannot remove it either");
-                }
-                self.set_disk_full(true);
-            }
-        }
-        self.room.notify_waiters();
-    }
-
-    fn set_disk_full(&self, full: bool) {
-        if self.disk_full.swap(full, Ordering::Relaxed) != full {
-            self.state.send_modify(|state| state.disk_full = full);
-        }
-    }
-
-    fn make_file(&self, path: &Path, bytes: u64) -> io::Result<RingFile> {
-        self.faults.check(IoOp::JournalAllocate)?;
-        let stat = rustix::fs::statvfs(&self.options.dir)?;
-        let usable = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if usable < bytes.saturating_add(self.options.headroom_bytes) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)?;
-        // The space is reserved first, so that a full disk is found before anything is written.
-        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        write_zeros(path, bytes)?;
-        file.sync_all()?;
-        sync_dir(&self.options.dir)?;
-        drop(file);
-        self.faults.done(IoOp::JournalAllocate, path);
-        open_ring_file(path, bytes)
-    }
-
-    /// The allocator thread: keeps one file ready.
-    fn allocate_ahead(&self) {
-        loop {
-            let mut queue = self.queue.locked();
-            loop {
-                if queue.closed || queue.failed.is_some() {
-                    return;
-                }
-                if self.is_file_due(&mut queue) {
-                    break;
-                }
-                queue = self
-                    .wake_allocator
-                    .wait(queue)
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-            }
-            drop(queue);
-            self.allocate(self.options.file_bytes);
-            if self.disk_full.load(Ordering::Relaxed) {
-                let queue = self.queue.locked();
-                if queue.closed {
-                    return;
-                }
-                drop(self.wake_allocator.wait_timeout(queue, ALLOCATE_AGAIN));
-            }
-        }
-    }
-
-    /// Whether a file is missing and may be made; notes when only the limit is in the way.
-    fn is_file_due(&self, queue: &mut Queue) -> bool {
-        let missing = queue.free.is_empty() || queue.wanted;
-        let fits = queue.total_bytes + self.options.file_bytes <= self.options.max_bytes;
-        queue.at_limit = missing && !fits;
-        missing && fits
-    }
-
     fn fail(&self, reason: &str) {
         let reason: Arc<str> = reason.into();
         tracing::error!(%reason, "the journal failed; no more writes are taken");
@@ -646,28 +547,6 @@ fn open_ring_file(path: &Path, bytes: u64) -> io::Result<RingFile> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Writes a new file's blocks once, so that later writes to them change no metadata of the file system. Past the
-/// page cache where that is possible: nobody reads these zeros, and copying them there would cost as much
-/// processor time as copying the records that replace them.
-fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    let direct = options
-        .clone()
-        .custom_flags(OFlags::DIRECT.bits() as i32)
-        .open(path);
-    let file = direct.or_else(|_| options.open(path))?;
-    let mut zeros = AlignedBuf::with_capacity(ZEROS_BYTES);
-    zeros.extend(&vec![0; ZEROS_BYTES]);
-    let mut position = 0;
-    while position < bytes {
-        let length = ZEROS_BYTES.min(usize::try_from(bytes - position).unwrap_or(ZEROS_BYTES));
-        file.write_all_at(&zeros.as_slice()[..length], position)?;
-        position += length as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

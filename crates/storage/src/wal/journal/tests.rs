@@ -1,14 +1,14 @@
 //! The local journal: the conformance suite, torn and damaged files, failing writes, a full disk.
 
 use super::*;
-use crate::fault::FaultHook;
+use crate::fault::{FaultHook, IoOp};
 use crate::wal::FrameBody;
 use crate::wal::conformance::{ReplayedFrame, WalFactory, batch, wait_for};
 use crate::wal::format::GroupHeader;
 use crate::wal::scan::{ScanStart, scan};
 use base::{PartitionIndex, TopicId, Uuid};
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const KIB: u64 = 1024;
 
@@ -242,6 +242,61 @@ fn an_idle_journal_seals_its_last_group() {
         (scan.frames.len(), scan.damage[0].lost, scan.torn),
         (0, Some(1), None)
     );
+}
+
+/// Waits until the queue is as `wanted` says.
+fn wait_until(journal: &LocalJournal, what: &str, wanted: impl Fn(&Queue) -> bool) {
+    let began = Instant::now();
+    while !wanted(&journal.shared.queue.locked()) {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A journal whose next file has some of its blocks: the allocator waits for the active file to fill.
+fn with_a_file_half_made(options: &JournalOptions) -> LocalJournal {
+    let (journal, _) = open(options, Lsn::ZERO);
+    append(&journal, 0, 1);
+    wait_until(&journal, "the allocator does not wait", |queue| {
+        queue.allocate_at.is_some()
+    });
+    assert!(journal.shared.queue.locked().free.is_empty());
+    assert_eq!(files(&options.dir).len(), 2);
+    journal
+}
+
+#[test]
+fn the_next_file_is_made_as_the_active_one_fills() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    let journal = with_a_file_half_made(&options);
+    let half = journal.shared.queue.locked().capacity / 2;
+    append(&journal, 1, i64::try_from(half / BLOCK as u64).unwrap());
+    wait_until(&journal, "no file was made", |queue| !queue.free.is_empty());
+    assert!(journal.shared.queue.locked().remaining > 0);
+}
+
+#[test]
+fn a_file_that_is_wanted_is_made_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    let journal = with_a_file_half_made(&options);
+    let large = || frame(1, 60 << 10);
+    let refused = journal.enqueue(large(), None, WhenToWrite::AtOnce);
+    assert!(matches!(refused, Err(WalError::QueueFull)), "{refused:?}");
+    wait_until(&journal, "no file was made", |queue| !queue.free.is_empty());
+    let lsn = journal.enqueue(large(), None, WhenToWrite::AtOnce).unwrap();
+    wait_for(&journal, lsn);
+}
+
+#[test]
+fn a_file_that_is_not_whole_goes_with_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    drop(with_a_file_half_made(&options));
+    assert_eq!(files(&options.dir), [dir.path().join("journal-0000.wal")]);
+    let (_journal, scan) = open(&options, Lsn::ZERO);
+    assert_eq!(scan.frames.len(), 1);
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl Writer {
             }
             if let Some(at) = queue.free.iter().rposition(|file| file.capacity() >= cost) {
                 let file = queue.free.remove(at);
-                queue.remaining = file.capacity();
+                queue.begin_file(&file);
                 shared.wake_allocator.notify_one();
                 return Step::Rotate(file);
             }
@@ -126,7 +126,7 @@ impl Writer {
             if self.active.is_none()
                 && let Some(file) = queue.free.pop()
             {
-                queue.remaining = file.capacity();
+                queue.begin_file(&file);
                 shared.wake_allocator.notify_one();
                 return Step::Rotate(file);
             }
@@ -162,6 +162,10 @@ impl Writer {
             self.group.extend(queue.pending.pop_front());
         }
         queue.remaining -= size.next_multiple_of(BLOCK as u64);
+        if queue.allocate_at.is_some_and(|at| queue.remaining <= at) {
+            queue.allocate_at = None;
+            shared.wake_allocator.notify_one();
+        }
         queue.later &= !queue.pending.is_empty();
         queue.pending_bytes -= payload;
         sub(&shared.metrics.journal_queue_bytes, payload);

@@ -22,6 +22,7 @@ use crate::http::{App, router};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
 use crate::log::{KafkaLog, Reader};
+use crate::outgoing;
 use crate::service::{Leadership, Registry};
 use crate::state::State;
 
@@ -105,10 +106,7 @@ impl Instance {
             .map_err(StartError::Topic)?;
         let reader = Reader::start(&config, Arc::clone(&state), end).map_err(StartError::Reader)?;
         wait_for_end(&reader, &config, deadline).await?;
-        let address = config.listener;
-        let bind = |source| StartError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
+        let (listener, address) = bind(config.listener).await?;
         let cluster_id = match admin.describe_cluster().await {
             Ok(cluster) => cluster.cluster_id,
             Err(source) => {
@@ -130,10 +128,7 @@ impl Instance {
             config.clone(),
             watched,
         ));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(StartError::Client)?;
+        let client = outgoing::client().map_err(StartError::Client)?;
         let app = Arc::new(App {
             registry: Arc::clone(&registry),
             client,
@@ -181,12 +176,14 @@ impl Instance {
     /// Stops: answers what is on its way, leaves the group, ends the reader.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
+        let registry = Arc::clone(&self.registry);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a task of the schema registry panicked");
                 }
             }
+            registry.finish().await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("requests were still on their way when the schema registry stopped");
@@ -218,6 +215,14 @@ async fn connect(config: &RegistryConfig, deadline: Instant) -> Result<Admin, St
             }
         }
     }
+}
+
+/// Binds, and says what was bound.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 async fn wait_for_end(

@@ -28,6 +28,7 @@ pub mod error;
 pub mod http;
 pub mod instance;
 pub mod log;
+mod outgoing;
 pub mod service;
 pub mod state;
 pub mod subject;

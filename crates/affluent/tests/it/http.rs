@@ -6,6 +6,23 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// Sends one request and goes away without waiting for the answer.
+pub(crate) fn hang_up(address: &str, method: &str, path: &str, body: &str) {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return;
+    };
+    let sent = stream.write_all(head_and_body(address, method, path, body).as_bytes());
+    drop((sent, stream));
+}
+
+fn head_and_body(address: &str, method: &str, path: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// Sends one request with a JSON body and gives the status and the body of the answer.
 pub(crate) fn call(
     address: &str,
@@ -16,11 +33,7 @@ pub(crate) fn call(
 ) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(limit)).ok()?;
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = head_and_body(address, method, path, body);
     stream.write_all(request.as_bytes()).ok()?;
     let mut reader = BufReader::new(stream);
     let (status, in_chunks) = read_head(&mut reader)?;

@@ -70,6 +70,41 @@ fn the_registry_is_beside_the_broker_and_outlives_it() {
     assert_eq!((status, &refused["error_code"]), (404, &json!(40401)));
 }
 
+/// Requests whose clients hang up at once. Each once left the writer in the middle of a transaction that nobody ended, and
+/// every registration after it failed until the instance was started anew.
+#[test]
+fn clients_that_hang_up_do_not_keep_others_from_registering() {
+    let listener = "schema.registry.listeners=http://127.0.0.1:0";
+    let flags = ["--roles", "broker,schema-registry", "--override", listener];
+    let server = Server::start_with(&flags, &[]);
+    let services = server.ready()["services"].as_array().unwrap();
+    let address = services[0]["address"].as_str().unwrap();
+    let mut ids = std::collections::HashSet::new();
+    for n in 0..30 {
+        let body = record(&format!("Gone{n}"));
+        http::hang_up(
+            address,
+            "POST",
+            &format!("/subjects/g{n}/versions"),
+            &body.to_string(),
+        );
+        let stays = record(&format!("Stays{n}"));
+        let path = format!("/subjects/s{n}/versions");
+        let answer = request(address, "POST", &path, Some(&stays));
+        let (status, answer) = answer.expect("an answer within the time a client waits");
+        assert_eq!(status, 200, "{answer}");
+        assert!(ids.insert(answer["id"].as_i64().unwrap()), "{answer}");
+    }
+    for n in 0..30 {
+        // Whatever became of them, they share no id with another.
+        let path = format!("/subjects/g{n}/versions/1");
+        let (status, found) = request(address, "GET", &path, None).unwrap();
+        if status == 200 {
+            assert!(ids.insert(found["id"].as_i64().unwrap()), "{found}");
+        }
+    }
+}
+
 #[test]
 fn a_registry_alone_says_what_it_lacks() {
     let output = affluent()

@@ -56,6 +56,8 @@ enum Left {
     Client(#[from] ClientError),
     #[error("{api} was answered with {}", ErrorCode::from_code(*.code).map_or("an unknown error code", ErrorCode::name))]
     Refused { api: &'static str, code: i16 },
+    #[error("a heartbeat was not answered for {} ms", SESSION_TIMEOUT.as_millis())]
+    Silent,
     #[error("the assignment is not what the protocol says")]
     Assignment(#[from] serde_json::Error),
 }
@@ -110,12 +112,12 @@ impl Elector {
                         error = %ErrorChain(&left),
                         "not a member of the registry's group; joining again"
                     );
-                    self.follow(Leadership::Unknown).await;
+                    self.follow(Leadership::Unknown);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
-        self.follow(Leadership::Unknown).await;
+        self.follow(Leadership::Unknown);
         if let Some(coordinator) = last {
             self.leave(&coordinator).await;
         }
@@ -143,7 +145,7 @@ impl Elector {
         };
         let synced = coordinator.send(&request).await?;
         check("SyncGroup", synced.error_code)?;
-        self.obey(&Assignment::decode(&synced.assignment)?).await;
+        self.obey(&Assignment::decode(&synced.assignment)?);
         Ok(Membership {
             coordinator,
             generation_id: joined.generation_id,
@@ -179,7 +181,7 @@ impl Elector {
         }
     }
 
-    async fn obey(&mut self, assignment: &Assignment) {
+    fn obey(&mut self, assignment: &Assignment) {
         if assignment.error != 0 {
             tracing::error!(
                 url = self.identity.url(),
@@ -191,16 +193,16 @@ impl Elector {
             Some(_) if assignment.master.as_deref() == Some(&self.member_id) => Leadership::Here,
             Some(leader) => Leadership::At(leader.url()),
         };
-        self.follow(leadership).await;
+        self.follow(leadership);
     }
 
-    async fn follow(&mut self, leadership: Leadership) {
+    fn follow(&mut self, leadership: Leadership) {
         let is_here = leadership == Leadership::Here;
         self.identity.leader = is_here;
         if is_here {
-            self.log.lead().await;
+            self.log.lead();
         } else {
-            self.log.step_down().await;
+            self.log.step_down();
         }
         let changed = self.leadership.send_if_modified(|current| {
             let changed = *current != leadership;
@@ -227,7 +229,7 @@ impl Elector {
             tokio::select! {
                 () = stop.cancelled() => return rejoin,
                 () = log.deposed() => {
-                    self.follow(Leadership::Unknown).await;
+                    self.follow(Leadership::Unknown);
                     return rejoin;
                 }
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
@@ -238,9 +240,12 @@ impl Elector {
                 member_id: self.member_id.clone(),
                 ..HeartbeatRequest::default()
             };
-            let beat = match membership.coordinator.send(&request).await {
-                Ok(beat) => beat,
-                Err(error) => return Left::Client(error),
+            let beat = membership.coordinator.send(&request);
+            let beat = match tokio::time::timeout(SESSION_TIMEOUT, beat).await {
+                Ok(Ok(beat)) => beat,
+                Ok(Err(error)) => return Left::Client(error),
+                // The group has given this member up by now.
+                Err(_) => return Left::Silent,
             };
             if let Err(left) = check("Heartbeat", beat.error_code) {
                 if beat.error_code == ErrorCode::UnknownMemberId as i16 {

@@ -11,15 +11,13 @@ use tokio::time::Instant;
 
 use super::{App, Call, HttpError, Reply};
 use crate::error::RegistryError;
+use crate::outgoing::body_of;
 use crate::service::Leadership;
 
 const X_FORWARD: HeaderName = HeaderName::from_static("x-forward");
 
 /// Between two attempts to reach a leader that is gone.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The most bytes of a leader's answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The leader's answer to `call`, or none where this instance is the leader.
 ///
@@ -30,8 +28,7 @@ pub(super) async fn to_leader(
     call: &Call,
     operation: &'static str,
 ) -> Result<Option<Reply>, HttpError> {
-    let timeout = app.registry.config().timeout;
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now() + app.registry.config().timeout;
     let (url, response) = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let url = match app.registry.leadership_within(left).await {
@@ -42,7 +39,8 @@ pub(super) async fn to_leader(
             }
             Leadership::At(url) => url,
         };
-        match request(app, call, &url, timeout).send().await {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match request(app, call, &url, left).send().await {
             Ok(response) => break (url, response),
             // It took nothing: the next leader may, once there is one.
             Err(error) if error.is_connect() && Instant::now() < deadline => {
@@ -53,13 +51,7 @@ pub(super) async fn to_leader(
     };
     let status =
         StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    if response.content_length().unwrap_or(0) > ANSWER_BYTES_MAX as u64 {
-        return Err(RegistryError::Forwarding {
-            message: format!("the answer of {url} is too long"),
-        }
-        .into());
-    }
-    let body = response.bytes().await;
+    let body = body_of(response).await;
     let body = body.map_err(|error| failed(&url, &error))?;
     if status.is_success() {
         Ok(Some(Reply::bytes(status, body)))
@@ -84,7 +76,7 @@ fn request(app: &App, call: &Call, url: &str, timeout: Duration) -> reqwest::Req
     request
 }
 
-fn failed(url: &str, error: &reqwest::Error) -> RegistryError {
+fn failed(url: &str, error: &(dyn std::error::Error + 'static)) -> RegistryError {
     RegistryError::Forwarding {
         message: format!(
             "Unexpected error while forwarding the request to {url}: {}",

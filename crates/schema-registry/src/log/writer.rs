@@ -1,7 +1,15 @@
 //! Writing to the topic: sessions of a transactional producer, as [`super`] says.
+//!
+//! Whoever writes takes the session's producer out of its place and puts it back once all is well: written, and read
+//! back. A write that fails in any other way than by being refused, or that nobody waits for any more, leaves the place
+//! empty, and the next write begins a new session, which ends what the last one left open and reads what it wrote.
+//! So a session is never found with a transaction in progress, and never behind its own records.
+//!
+//! **Bounds:** each step takes `kafkastore.timeout.ms` at most. Being elected or not is a flag that nothing waits for, or a
+//! write that hangs would keep the elector from its heartbeats.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use base::ErrorChain;
 use client::data::{DataError, FutureProducer, FutureRecord, Producer, RDKafkaErrorCode};
@@ -21,27 +29,31 @@ pub struct KafkaLog {
     config: RegistryConfig,
     state: Arc<RwLock<State>>,
     progress: watch::Receiver<Progress>,
+    /// Whether this instance may have a session.
+    is_elected: AtomicBool,
     session: Mutex<Session>,
     deposed: Notify,
 }
 
-/// Whether this instance may write, and does.
-enum Session {
-    /// Another one writes.
-    Closed,
-    /// This one may open a session.
-    Allowed,
-    /// It has: everything before is read.
-    Open(FutureProducer),
-}
+/// A producer that everything before was fenced by, and whose state has all that was written before; or none.
+#[derive(Default)]
+struct Session(Option<FutureProducer>);
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "Closed",
-            Self::Allowed => "Allowed",
-            Self::Open(_) => "Open",
-        })
+        f.write_str(if self.0.is_some() { "Open" } else { "Closed" })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A producer's last handle waits for its thread, which is no work for a thread that serves requests.
+        if let Some(producer) = self.0.take() {
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn_blocking(move || drop(producer))),
+                Err(_) => drop(producer),
+            }
+        }
     }
 }
 
@@ -67,23 +79,27 @@ impl KafkaLog {
             config,
             state,
             progress,
-            session: Mutex::new(Session::Closed),
+            is_elected: AtomicBool::new(false),
+            session: Mutex::default(),
             deposed: Notify::new(),
         }
     }
 
     /// This instance was elected: it may open a session.
-    pub async fn lead(&self) {
-        let mut session = self.session.lock().await;
-        if matches!(*session, Session::Closed) {
-            *session = Session::Allowed;
+    pub fn lead(&self) {
+        self.is_elected.store(true, Ordering::Release);
+    }
+
+    /// Another instance was elected. A write that is under way is not waited for; no other begins.
+    pub fn step_down(&self) {
+        self.is_elected.store(false, Ordering::Release);
+        if let Ok(mut session) = self.session.try_lock() {
+            drop(std::mem::take(&mut *session));
         }
     }
 
-    /// Another instance was elected.
-    pub async fn step_down(&self) {
-        let old = std::mem::replace(&mut *self.session.lock().await, Session::Closed);
-        discard(old);
+    fn is_elected(&self) -> bool {
+        self.is_elected.load(Ordering::Acquire)
     }
 
     /// Waits until a session of this instance was ended by another one's.
@@ -94,17 +110,24 @@ impl KafkaLog {
         self.deposed.notified().await;
     }
 
-    async fn open(&self) -> Result<FutureProducer, RegistryError> {
+    async fn open(&self) -> Result<Session, RegistryError> {
         let config = &self.config;
         let transactional_id = format!("{}-{}", config.group_id, config.topic);
-        let producer: FutureProducer =
+        let timeout = config.timeout;
+        // librdkafka takes no transaction of less than a second.
+        let timeout_ms = timeout.as_millis().max(1_000).to_string();
+        let session = Session(Some(
             client::data::producer_config(&config.bootstrap_servers, "schema-registry-writer")
                 .set("transactional.id", transactional_id)
+                // A record that is not delivered in this time is given up, and so is its transaction.
+                .set("message.timeout.ms", &timeout_ms)
+                .set("transaction.timeout.ms", &timeout_ms)
                 .set("linger.ms", "0")
                 .set("message.max.bytes", "100000000")
                 .create()
-                .map_err(|error| store("the producer cannot be made", &error))?;
-        let timeout = config.init_timeout;
+                .map_err(|error| store("the producer cannot be made", &error))?,
+        ));
+        let producer = session.producer()?;
         blocking(producer.clone(), move |producer| {
             producer.init_transactions(timeout)
         })
@@ -114,10 +137,10 @@ impl KafkaLog {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             state.noop()
         };
-        match self.write(&producer, vec![noop]).await {
+        match self.write(producer, vec![noop]).await {
             Ok(offset) => {
-                self.read_up_to(offset, config.init_timeout).await?;
-                Ok(producer)
+                self.read_up_to(offset).await?;
+                Ok(session)
             }
             Err(Failed::Aborted(error) | Failed::Unknown(error)) => Err(error),
             Err(Failed::Fenced) => Err(fenced()),
@@ -126,7 +149,13 @@ impl KafkaLog {
 
     /// Writes a batch, and answers with the offset of its last record.
     async fn write(&self, producer: &FutureProducer, records: Vec<Record>) -> Result<i64, Failed> {
-        producer.begin_transaction().map_err(classify)?;
+        producer
+            .begin_transaction()
+            .map_err(|error| match classify(error) {
+                // Nothing was written, but this session never will again.
+                Failed::Aborted(error) => Failed::Unknown(error),
+                failed => failed,
+            })?;
         let mut deliveries = Vec::with_capacity(records.len());
         for (key, value) in self.encoded(&records) {
             let mut record = FutureRecord::to(&self.config.topic).partition(0).key(&key);
@@ -197,10 +226,10 @@ impl KafkaLog {
         }
     }
 
-    async fn read_up_to(&self, offset: i64, limit: Duration) -> Result<(), RegistryError> {
+    async fn read_up_to(&self, offset: i64) -> Result<(), RegistryError> {
         let mut progress = self.progress.clone();
         let reached = progress.wait_for(|progress| progress.applied >= offset);
-        match tokio::time::timeout(limit, reached).await {
+        match tokio::time::timeout(self.config.timeout, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(RegistryError::Store {
                 message: "the topic is not read any more".to_owned(),
@@ -211,35 +240,49 @@ impl KafkaLog {
 
     async fn ready(&self) -> Result<(), RegistryError> {
         let mut session = self.session.lock().await;
-        match *session {
-            Session::Open(_) => Ok(()),
-            Session::Closed => Err(fenced()),
-            Session::Allowed => {
-                *session = Session::Open(self.open().await?);
-                Ok(())
-            }
+        if !self.is_elected() {
+            drop(std::mem::take(&mut *session));
+            return Err(fenced());
         }
+        if session.0.is_none() {
+            *session = self.open().await?;
+        }
+        Ok(())
     }
 
     async fn append(&self, records: Vec<Record>) -> Result<(), RegistryError> {
-        let mut session = self.session.lock().await;
-        let Session::Open(producer) = &*session else {
-            return Err(fenced());
-        };
+        let mut place = self.session.lock().await;
+        let session = std::mem::take(&mut *place);
+        let producer = session.producer()?;
         let error = match self.write(producer, records).await {
-            Ok(offset) => return self.read_up_to(offset, self.config.timeout).await,
-            Err(Failed::Aborted(error)) => return Err(error),
+            Ok(offset) => match self.read_up_to(offset).await {
+                Ok(()) => {
+                    *place = session;
+                    return Ok(());
+                }
+                // It was written, and the next plan must not be made without it.
+                Err(error) => error,
+            },
+            Err(Failed::Aborted(error)) => {
+                *place = session;
+                return Err(error);
+            }
             Err(Failed::Fenced) => {
                 tracing::warn!("another instance writes now");
-                discard(std::mem::replace(&mut *session, Session::Closed));
+                self.is_elected.store(false, Ordering::Release);
                 self.deposed.notify_one();
                 return Err(fenced());
             }
             Err(Failed::Unknown(error)) => error,
         };
         tracing::warn!(error = %error, "the outcome of a write is unknown; a new session will tell");
-        discard(std::mem::replace(&mut *session, Session::Allowed));
         Err(error)
+    }
+}
+
+impl Session {
+    fn producer(&self) -> Result<&FutureProducer, RegistryError> {
+        self.0.as_ref().ok_or_else(fenced)
     }
 }
 
@@ -250,13 +293,6 @@ impl Log for KafkaLog {
 
     fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
         self.append(records).boxed()
-    }
-}
-
-/// A producer's last handle waits for its thread, which is no work for a thread that serves requests.
-fn discard(session: Session) {
-    if let Session::Open(producer) = session {
-        drop(tokio::task::spawn_blocking(move || drop(producer)));
     }
 }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use schema::{Metadata, RuleSet, SchemaReference, SchemaType};
+use tokio_util::task::TaskTracker;
 
 use crate::config::RegistryConfig;
 use crate::error::RegistryError;
@@ -67,7 +68,9 @@ pub struct Registry {
     config: RegistryConfig,
     parsed: ParsedSchemas,
     leadership: tokio::sync::watch::Receiver<Leadership>,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Changes under way; they outlive the requests that asked for them.
+    changes: TaskTracker,
 }
 
 /// What a plan came to.
@@ -156,7 +159,8 @@ impl Registry {
             config,
             parsed,
             leadership,
-            turn: tokio::sync::Mutex::new(()),
+            turn: Arc::default(),
+            changes: TaskTracker::new(),
         }
     }
 
@@ -191,16 +195,39 @@ impl Registry {
     /// Makes a change: plans it on a thread where it may take its time, and writes what the plan says.
     ///
     /// # Errors
-    /// The plan's; [`RegistryError::UnknownLeader`] when this instance does not write; those of [`Log::append`].
+    /// The plan's; [`RegistryError::UnknownLeader`] when this instance does not write; [`RegistryError::Timeout`] when
+    /// the changes before it take `kafkastore.timeout.ms`; those of [`Log::append`].
     ///
     /// # Cancel safety
-    /// Not cancel safe: a change that is dropped may still be written.
+    /// Cancel safe: a change whose turn has not come is not made. One that has begun is finished by a task of its own,
+    /// whether anybody waits for it or not: a client that hangs up must leave neither a transaction half way nor the
+    /// next plan without the last one's records.
     pub async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         operation: &'static str,
         plan: impl FnOnce(&Self) -> Result<Planned<T>, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned();
+        let turn = tokio::time::timeout(self.config.timeout, turn)
+            .await
+            .map_err(|_| RegistryError::Timeout)?;
+        let registry = Arc::clone(self);
+        let change = self.changes.spawn(async move {
+            let _turn = turn;
+            registry.make_change(operation, plan).await
+        });
+        change.await.unwrap_or_else(|error| {
+            Err(RegistryError::Store {
+                message: format!("the change could not be made: {error}"),
+            })
+        })
+    }
+
+    async fn make_change<T: Send + 'static>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        plan: impl FnOnce(&Self) -> Result<Planned<T>, RegistryError> + Send + 'static,
+    ) -> Result<T, RegistryError> {
         if self.leadership() != Leadership::Here {
             return Err(RegistryError::UnknownLeader { operation });
         }
@@ -210,6 +237,12 @@ impl Registry {
             self.log.append(planned.records).await?;
         }
         Ok(planned.answer)
+    }
+
+    /// Waits for the changes that are under way. Those that begin later are not waited for.
+    pub async fn finish(&self) {
+        self.changes.close();
+        self.changes.wait().await;
     }
 
     /// Runs what may take long, parsing and comparing, away from the threads that serve requests.

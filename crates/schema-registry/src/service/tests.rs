@@ -371,3 +371,74 @@ async fn the_live_state_is_what_a_replay_gives() {
         );
     }
 }
+
+/// A log whose appends wait until they are let through.
+#[derive(Debug)]
+struct HeldLog {
+    log: MemoryLog,
+    arrived: tokio::sync::Notify,
+    let_through: tokio::sync::Semaphore,
+}
+
+impl Log for HeldLog {
+    fn ready(&self) -> BoxFuture<'_, Result<(), RegistryError>> {
+        self.log.ready()
+    }
+
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
+        Box::pin(async move {
+            self.arrived.notify_one();
+            let permit = self.let_through.acquire().await.unwrap();
+            permit.forget();
+            self.log.append(records).await
+        })
+    }
+}
+
+/// A client that hung up in the middle of a write once left the writer's transaction open, and every later write failed;
+/// one that hung up between the write and its being read back let the next schema be planned without it.
+#[tokio::test]
+async fn a_change_is_finished_when_nobody_waits_for_it() {
+    let state = Arc::new(RwLock::new(State::default()));
+    let log = Arc::new(HeldLog {
+        log: MemoryLog::new(Arc::clone(&state)),
+        arrived: tokio::sync::Notify::new(),
+        let_through: tokio::sync::Semaphore::new(0),
+    });
+    let (_leadership, watched) = watch::channel(Leadership::Here);
+    let config = RegistryConfig::default();
+    let registry = Arc::new(Registry::new(
+        state,
+        Arc::clone(&log) as Arc<_>,
+        config,
+        watched,
+    ));
+    let register = |subject: &str, field| {
+        let options = RegisterOptions::default();
+        registry.register(subject.to_owned(), user(&[field]), options)
+    };
+    {
+        let hung_up = register("a", ID);
+        tokio::pin!(hung_up);
+        tokio::select! {
+            _ = &mut hung_up => panic!("the log lets nothing through"),
+            () = log.arrived.notified() => {}
+        }
+    }
+    log.let_through.add_permits(2);
+    let next = register("b", AGE).await.unwrap();
+    assert_eq!((next.id, next.version), (2, 1));
+    let first = registry.version("a", VersionId::Latest, false).unwrap();
+    assert_eq!(first.id, 1);
+    registry.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_does_not_get_its_turn_is_told_so() {
+    let world = world();
+    let turn = Arc::clone(&world.registry.turn).lock_owned().await;
+    let refused = world.register("s", user(&[ID])).await.unwrap_err();
+    assert_eq!(refused.code(), 50002);
+    drop(turn);
+    assert_eq!(world.register("s", user(&[ID])).await, Ok((1, 1)));
+}

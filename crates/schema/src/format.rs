@@ -65,6 +65,10 @@ pub trait Format: Sized {
     /// The tags written into the schema itself (`confluent:tags`, `confluent.field_meta` tags).
     fn inline_tags(&self) -> FieldTags;
 
+    /// Those paths of [`Format::inline_tags`] that name a type, such as a record or a message, and not a field of one
+    /// (`SchemaEntity.EntityType.SR_RECORD`).
+    fn tagged_types(&self) -> BTreeSet<String>;
+
     /// The text with tags added to and removed from fields and types, the rest as it is.
     ///
     /// # Errors

@@ -63,8 +63,9 @@ fn update_rule(md5: &mut Md5, rule: &Rule) {
     let mut text = |text: Option<&str>| md5.update(text.unwrap_or_default());
     text(Some(&rule.name));
     text(rule.doc.as_deref());
-    text(rule.kind.map(kind_name));
-    text(rule.mode.map(mode_name));
+    // Where a rule says neither, it is what Confluent's client makes of it (`Rule`).
+    text(Some(kind_name(rule.kind.unwrap_or(RuleKind::Transform))));
+    text(Some(mode_name(rule.mode.unwrap_or(RuleMode::WriteRead))));
     text(rule.rule_type.as_deref());
     for tag in rule.tags.iter().flatten() {
         text(Some(tag));
@@ -135,6 +136,19 @@ mod tests {
         assert_eq!(
             guid("{}", &[reference], Some(&metadata), Some(&rules)),
             Uuid::from_bytes(Md5::digest(&text).into())
+        );
+    }
+
+    #[test]
+    fn a_rule_without_kind_and_mode_has_those_it_is_run_with() {
+        let rules = |text: &str| serde_json::from_str::<RuleSet>(text).unwrap();
+        let without = rules(r#"{"domainRules":[{"name":"r","type":"CEL"}]}"#);
+        let with = rules(
+            r#"{"domainRules":[{"name":"r","kind":"TRANSFORM","mode":"WRITEREAD","type":"CEL"}]}"#,
+        );
+        assert_eq!(
+            guid("{}", &[], None, Some(&without)),
+            guid("{}", &[], None, Some(&with))
         );
     }
 

@@ -113,11 +113,11 @@ pub struct Rule {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// Absent is accepted in a request; a transform then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Where a text says none, a transform (`Rule` of Confluent's client).
+    #[serde(default = "default_kind", skip_serializing_if = "Option::is_none")]
     pub kind: Option<RuleKind>,
-    /// Absent: WRITEREAD.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Where a text says none, WRITEREAD.
+    #[serde(default = "default_mode", skip_serializing_if = "Option::is_none")]
     pub mode: Option<RuleMode>,
     /// The executor: `CEL`, `CEL_FIELD`, `JSONATA`, `ENCRYPT`, `ENCRYPT_PAYLOAD`, or one that only a client has.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +140,14 @@ pub struct Rule {
     /// It is kept, and not run.
     #[serde(default)]
     pub disabled: bool,
+}
+
+fn default_kind() -> Option<RuleKind> {
+    Some(RuleKind::Transform)
+}
+
+fn default_mode() -> Option<RuleMode> {
+    Some(RuleMode::WriteRead)
 }
 
 /// The rules of a data contract.

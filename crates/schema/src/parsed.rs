@@ -3,6 +3,8 @@
 //! A service parses by the type that a request names and asks the answer without looking which it is. Each method is
 //! that of [`Format`], whose docs say what it means.
 
+use std::collections::BTreeSet;
+
 use crate::avro::AvroSchema;
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
 use crate::error::SchemaError;
@@ -110,6 +112,11 @@ impl ParsedSchema {
     /// [`Format::inline_tags`].
     pub fn inline_tags(&self) -> FieldTags {
         each!(self, schema => schema.inline_tags())
+    }
+
+    /// [`Format::tagged_types`].
+    pub fn tagged_types(&self) -> BTreeSet<String> {
+        each!(self, schema => schema.tagged_types())
     }
 
     /// [`Format::with_tags`].

@@ -11,7 +11,7 @@
 //! **Differs** from Java: what takes Java to a stack overflow is an error; a normalised schema keeps a default that
 //! fits another branch of a union than the first, which Confluent's drops.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
 use crate::error::SchemaError;
@@ -108,6 +108,10 @@ impl Format for AvroSchema {
     /// Of records by their full name, of fields by that and their name.
     fn inline_tags(&self) -> FieldTags {
         tags::inline(&self.model)
+    }
+
+    fn tagged_types(&self) -> BTreeSet<String> {
+        tags::types(&self.model)
     }
 
     fn with_tags(&self, add: &FieldTags, remove: &FieldTags) -> Result<String, SchemaError> {

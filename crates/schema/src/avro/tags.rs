@@ -33,6 +33,16 @@ pub(crate) fn inline(model: &Model) -> FieldTags {
     found
 }
 
+/// The full names of the records that have tags.
+pub(crate) fn types(model: &Model) -> BTreeSet<String> {
+    let tagged = records(model, &HashSet::new())
+        .into_iter()
+        .filter(|id| !model.get(*id).tags().is_empty());
+    tagged
+        .filter_map(|id| model.get(id).named().map(|named| named.name.full()))
+        .collect()
+}
+
 /// The model with tags added and removed. What `known` names is not this schema's to change.
 pub(crate) fn changed(
     model: &Model,

@@ -351,6 +351,7 @@ fn tags_are_read_and_changed_by_path() {
             ("a.R.f".to_owned(), set(&["PII"])),
         ])
     );
+    assert_eq!(schema.tagged_types(), set(&["a.R"]));
     let add = BTreeMap::from([
         ("a.R.f".to_owned(), set(&["EMAIL"])),
         ("S.h".to_owned(), set(&["X"])),

@@ -35,6 +35,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -244,6 +245,10 @@ impl Format for JsonSchema {
 
     fn inline_tags(&self) -> FieldTags {
         tags::inline(self.inner.root())
+    }
+
+    fn tagged_types(&self) -> BTreeSet<String> {
+        tags::types(self.inner.root())
     }
 
     fn with_tags(&self, add: &FieldTags, remove: &FieldTags) -> Result<String, SchemaError> {

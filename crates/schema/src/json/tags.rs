@@ -93,6 +93,18 @@ pub(super) fn inline(root: &Node) -> FieldTags {
     tags
 }
 
+/// The names of those entities with tags that are objects, and no property of one.
+pub(super) fn types(root: &Node) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    visit(root, |name, steps, node, is_alias| {
+        let is_property = matches!(steps, [.., Step::Member("properties"), Step::Member(_)]);
+        if !is_property && !is_alias && !tags_of(node).is_empty() {
+            types.insert(name.to_owned());
+        }
+    });
+    types
+}
+
 /// The schema with tags added and removed.
 ///
 /// # Errors

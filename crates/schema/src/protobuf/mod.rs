@@ -38,6 +38,7 @@ use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
 use crate::limits::{REFERENCES_MAX, SCHEMA_BYTES_MAX};
 use crate::model::{ResolvedReference, SchemaType};
+use std::collections::BTreeSet;
 
 /// As errors name this format.
 const FORMAT: &str = "Protobuf";
@@ -231,6 +232,10 @@ impl Format for ProtobufSchema {
 
     fn inline_tags(&self) -> FieldTags {
         tags::inline(self.file())
+    }
+
+    fn tagged_types(&self) -> BTreeSet<String> {
+        tags::tagged_types(self.file())
     }
 
     fn with_tags(&self, add: &FieldTags, remove: &FieldTags) -> Result<String, SchemaError> {

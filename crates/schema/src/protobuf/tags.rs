@@ -28,6 +28,30 @@ pub(crate) fn inline(file: &File) -> FieldTags {
     found
 }
 
+/// The paths of the messages and enums that have tags.
+pub(crate) fn tagged_types(file: &File) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<(String, &Type)> = file
+        .types
+        .iter()
+        .map(|each| (String::new(), each))
+        .collect();
+    while let Some((scope, each)) = open.pop() {
+        let (name, options, meta) = match each {
+            Type::Message(message) => (&message.name, &message.options, MESSAGE_META),
+            Type::Enum(each) => (&each.name, &each.options, ENUM_META),
+        };
+        let path = join(&scope, name);
+        if let Type::Message(message) = each {
+            open.extend(message.types.iter().map(|inner| (path.clone(), inner)));
+        }
+        if !tags(options, meta).is_empty() {
+            found.insert(path);
+        }
+    }
+    found
+}
+
 fn types(all: &[Type], scope: &str, found: &mut FieldTags) {
     for each in all {
         match each {

@@ -64,6 +64,7 @@ fn tags_are_found_added_and_removed() {
     let found = schema.inline_tags();
     assert_eq!(found.keys().collect::<Vec<_>>(), ["M", "M.mail", "M.ssn"]);
     assert_eq!(found["M.ssn"].len(), 2);
+    assert_eq!(schema.tagged_types(), BTreeSet::from(["M".to_owned()]));
 
     let added = schema
         .with_tags(&tags("M.N.a", &["X"]), &tags("M.ssn", &["PII"]))

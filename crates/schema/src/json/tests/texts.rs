@@ -243,6 +243,10 @@ fn tags_are_read_and_written_where_they_belong() {
         ("object.definitions.D.object.d", "D"),
     ]);
     assert_eq!(schema.inline_tags(), expected);
+    assert_eq!(
+        schema.tagged_types().into_iter().collect::<Vec<_>>(),
+        ["object"]
+    );
 
     let all: Vec<(&str, &str)> = expected.keys().map(|path| (path.as_str(), "NEW")).collect();
     let changed = schema.with_tags(&tags(&all), &expected).unwrap();

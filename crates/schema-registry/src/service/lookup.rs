@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::{Metadata, ParseOptions, ParsedSchema};
+use schema::{Metadata, ParseOptions, ParsedSchema, SchemaType};
 use uuid::Uuid;
 
 use super::{Found, NewSchema, Registry, merge};
@@ -352,10 +352,13 @@ impl Registry {
         }
         let context = subject::context_of(subject);
         let references = self.pinned(context, &new.references);
+        // Only Avro's texts may be less than the letter (names, defaults); what is no JSON Schema and what the compiler
+        // refuses was never let in by Confluent's parsers either.
         let validate_new = is_new
-            && config
-                .validate_new_schemas
-                .unwrap_or(self.config().validate_new_schemas);
+            && (new.schema_type != SchemaType::Avro
+                || config
+                    .validate_new_schemas
+                    .unwrap_or(self.config().validate_new_schemas));
         let options = ParseOptions { validate_new };
         let parsed = self.parse(context, new.schema_type, &new.text, &references, options)?;
         let text = if normalize || config.normalize == Some(true) {

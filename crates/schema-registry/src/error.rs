@@ -88,6 +88,59 @@ pub enum RegistryError {
     /// A context with subjects is not deleted.
     #[error("The specified context '{context}' is not empty.")]
     ContextNotEmpty { context: String },
+    /// The resource has no such association.
+    #[error("Association for '{resource}' not found.")]
+    AssociationNotFound { resource: String },
+    /// The resource uses another subject, or this one otherwise.
+    #[error("An association of type '{association_type}' already exists for resource '{resource}'")]
+    AssociationForResourceExists {
+        association_type: String,
+        resource: String,
+    },
+    /// The subject is to be a resource's alone, and is not free.
+    #[error("An association already exists for subject '{subject}'")]
+    AssociationForSubjectExists { subject: String },
+    /// The subject is another resource's alone.
+    #[error("A strong association already exists for subject '{subject}'")]
+    StrongAssociationExists { subject: String },
+    /// An association without a schema, with a subject without one.
+    #[error("No active (non-deleted) version exists for subject '{subject}'")]
+    NoActiveSubjectVersion { subject: String },
+    /// It may not be changed.
+    #[error("The association of type  '{association_type}' is frozen for subject '{subject}'")]
+    AssociationFrozen {
+        association_type: String,
+        subject: String,
+    },
+    /// What is said of an association cannot be.
+    #[error(
+        "The association specified an invalid value for property: '{property}', reason: {reason}"
+    )]
+    InvalidAssociation { property: String, reason: String },
+    /// No exporter of that name.
+    #[error("Exporter '{name}' not found.")]
+    ExporterNotFound { name: String },
+    /// None, or one that cannot be in a path.
+    #[error("Missing or invalid exporter name: {reason}")]
+    InvalidExporterName { reason: String },
+    /// Without it, nothing can be exported.
+    #[error("Missing or invalid exporter config: {reason}")]
+    InvalidExporterConfig { reason: String },
+    /// What is no name and no prefix of subjects.
+    #[error("Invalid exporter subjects: {reason}")]
+    InvalidExporterSubjects { reason: String },
+    /// There is one of that name.
+    #[error("Exporter '{name}' already exists.")]
+    ExporterExists { name: String },
+    /// It does not rest.
+    #[error("Exporter '{name}' is already running.")]
+    ExporterRunning { name: String },
+    /// It has to rest for that.
+    #[error("Exporter '{name}' is not paused: pause it first.")]
+    ExporterNotPaused { name: String },
+    /// As many as there may be.
+    #[error("There are {max} exporters already.")]
+    TooManyExporters { max: usize },
     /// A body that is not what the operation takes.
     #[error("{message}")]
     Unreadable { message: String },
@@ -130,6 +183,21 @@ impl RegistryError {
             Self::TooLarge => 42209,
             Self::InvalidRuleSet { .. } => 42210,
             Self::ContextNotEmpty { .. } => 42211,
+            Self::AssociationNotFound { .. } => 40410,
+            Self::AssociationForResourceExists { .. } => 40903,
+            Self::AssociationForSubjectExists { .. } => 40904,
+            Self::StrongAssociationExists { .. } => 40905,
+            Self::NoActiveSubjectVersion { .. } => 40907,
+            Self::AssociationFrozen { .. } => 40908,
+            Self::InvalidAssociation { .. } => 42212,
+            Self::ExporterNotFound { .. } => 40450,
+            Self::InvalidExporterName { .. } => 40950,
+            Self::InvalidExporterConfig { .. } => 40951,
+            Self::InvalidExporterSubjects { .. } => 40952,
+            Self::ExporterExists { .. } => 40960,
+            Self::ExporterRunning { .. } => 40961,
+            Self::ExporterNotPaused { .. } => 40963,
+            Self::TooManyExporters { .. } => 40964,
             Self::Unreadable { .. } => 400,
             Self::Store { .. } => 50001,
             Self::Timeout => 50002,

@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::RegistryConfig;
 use crate::election::Elector;
 use crate::election::protocol::Identity;
+use crate::exporter::Manager;
 use crate::http::{App, router};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
 use crate::log::{KafkaLog, Reader};
+use crate::metrics;
 use crate::outgoing;
 use crate::service::{Leadership, Registry};
 use crate::state::State;
@@ -95,6 +97,7 @@ impl Instance {
     /// # Cancel safety
     /// Not cancel safe: what was started ends only when its parts are dropped.
     pub async fn start(config: RegistryConfig) -> Result<Self, StartError> {
+        metrics::describe();
         let deadline = Instant::now() + config.init_timeout;
         let admin = connect(&config, deadline).await?;
         topic::ensure(&admin, &config)
@@ -129,6 +132,12 @@ impl Instance {
             watched,
         ));
         let client = outgoing::client().map_err(StartError::Client)?;
+        let exporters = Manager::new(
+            Arc::clone(&registry),
+            client.clone(),
+            &cluster_id,
+            reader.progress(),
+        );
         let app = Arc::new(App {
             registry: Arc::clone(&registry),
             client,
@@ -144,6 +153,7 @@ impl Instance {
         let elector = Elector::new(admin, config.group_id, identity, log, leadership);
         tasks.spawn(elector.run(stop.clone()));
         tasks.spawn(serve(listener, app, stop.clone()));
+        tasks.spawn(exporters.run(stop.clone()));
         tracing::info!(%address, topic = config.topic, "the schema registry serves");
         Ok(Self {
             registry,

@@ -11,6 +11,7 @@
 //! - [`service`] holds the operations: questions to the state, and plans of what to write.
 //! - [`log`] reads the topic and writes to it; [`election`] says which of several instances does.
 //! - [`http`] is the REST API. [`config`] has Confluent's names of settings.
+//! - [`exporter`] mirrors subjects to other registries.
 //! - [`instance`] puts these together and takes them down.
 //!
 //! **Invariants:** an answer to a change means that the change is committed in the topic, and that this instance has
@@ -25,9 +26,11 @@
 pub mod config;
 pub mod election;
 pub mod error;
+pub mod exporter;
 pub mod http;
 pub mod instance;
 pub mod log;
+mod metrics;
 mod outgoing;
 pub mod service;
 pub mod state;

@@ -52,10 +52,14 @@ pub(super) fn install() -> Outcome<Exporter> {
 }
 
 impl Exporter {
-    /// Exports the storage's counters and the clients' metrics too, and keeps the recorder small from now on.
+    /// Exports the storage's counters and the clients' metrics too.
     pub(super) fn watch(&self, storage: Arc<StorageMetrics>, clients: Arc<ClientMetrics>) {
         self.storage.get_or_init(|| storage);
         self.clients.get_or_init(|| clients);
+    }
+
+    /// Keeps the recorder small from now on, whether anybody scrapes or not.
+    pub(super) fn keep_small(&self) {
         if self.upkeep.swap(true, Ordering::Relaxed) {
             return;
         }

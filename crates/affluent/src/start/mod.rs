@@ -90,6 +90,7 @@ async fn run_roles(
     loggers: Arc<dyn LogLevels>,
 ) -> Outcome<Ending> {
     let mut signals = Signals::listen()?;
+    exporter.keep_small();
     ready::remove_stale(options.ready_file.as_deref())?;
     let is_new = greeting::is_new(&options.data_dir);
     let broker = match options.roles.contains(&Role::Broker) {

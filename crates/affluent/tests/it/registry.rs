@@ -59,6 +59,23 @@ fn the_registry_is_beside_the_broker_and_outlives_it() {
         (200, &json!(1), &json!(1))
     );
     assert_eq!(register(&registry, "B").1["id"], 2);
+    let expected = [
+        "kafka_schema_registry_master_slave_role 1\n",
+        "kafka_schema_registry_node_count 1\n",
+        "kafka_schema_registry_registered_count 2\n",
+        "kafka_schema_registry_schemas_created{schema_type=\"avro\"} 2\n",
+        "affluent_schema_registry_schemas{schema_type=\"json\"} 0\n",
+        "affluent_schema_registry_requests_total{method=\"POST\",route=\"/subjects/{subject}/versions\",status=\"200\"} 2\n",
+        "affluent_schema_registry_request_duration_seconds_count{method=\"PUT\",route=\"/config\"} 1\n",
+    ];
+    wait_for("the registry's metrics", LIMIT, || {
+        let (_, metrics) = server.get("/metrics");
+        Ok(expected
+            .iter()
+            .all(|line| metrics.contains(line))
+            .then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", server.get("/metrics").1));
 
     let server = server.restart();
     let registry = address(&server);
@@ -124,6 +141,10 @@ struct Instance {
 
 impl Instance {
     fn start(directory: &Path, bootstrap: &str, port: u16) -> Instance {
+        Instance::start_with(directory, bootstrap, port, &[])
+    }
+
+    fn start_with(directory: &Path, bootstrap: &str, port: u16, settings: &[&str]) -> Instance {
         let mut command = affluent();
         command
             .args([
@@ -136,6 +157,9 @@ impl Instance {
             .args(["--bootstrap-server", bootstrap, "--override"])
             .arg(format!("schema.registry.listeners=http://127.0.0.1:{port}"))
             .current_dir(directory);
+        for setting in settings {
+            command.args(["--override", setting]);
+        }
         let log = directory.join(format!("registry-{port}.log"));
         let mut process = Process::spawn("registry", &mut command, &log).unwrap();
         let address = format!("127.0.0.1:{port}");
@@ -224,6 +248,198 @@ fn no_id_is_given_twice_while_instances_are_killed() {
             .unwrap();
         }
     }
+}
+
+/// A registry beside a broker, and another that it exports to.
+struct Mirrored {
+    near: Server,
+    far: Instance,
+    _directory: tempfile::TempDir,
+}
+
+impl Mirrored {
+    fn start() -> Mirrored {
+        let listener = "schema.registry.listeners=http://127.0.0.1:0";
+        let flags = ["--roles", "broker,schema-registry", "--override", listener];
+        let near = Server::start_with(&flags, &[]);
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port().unwrap();
+        let settings = ["kafkastore.topic=_far", "schema.registry.group.id=far"];
+        let far = Instance::start_with(directory.path(), near.bootstrap(), port, &settings);
+        Mirrored {
+            near,
+            far,
+            _directory: directory,
+        }
+    }
+
+    fn near(&self) -> String {
+        let services = self.near.ready()["services"].as_array().unwrap();
+        services[0]["address"].as_str().unwrap().to_owned()
+    }
+
+    /// An order to the registry near, which has to be done.
+    fn order(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let (status, answer) = request(&self.near(), method, path, body).unwrap();
+        assert!(status < 300, "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// Waits until the registry far answers as expected.
+    fn wait_far(&self, path: &str, expected: &Value) {
+        let mut last = Value::Null;
+        let found = wait_for("what was exported", LIMIT, || {
+            last = request(&self.far.address, "GET", path, None).map_or(Value::Null, |(_, it)| it);
+            Ok((last == *expected).then_some(()))
+        });
+        let status = self.order("GET", "/exporters/e/status", None);
+        assert!(
+            found.is_ok(),
+            "{path}: {last} in place of {expected}; {status}"
+        );
+    }
+
+    fn wait_state(&self, state: &str) -> Value {
+        wait_for("a state of the exporter", LIMIT, || {
+            let status = self.order("GET", "/exporters/e/status", None);
+            Ok((status["state"] == state).then_some(status))
+        })
+        .unwrap()
+    }
+}
+
+fn evolving(fields: usize) -> Value {
+    let field = |n| json!({"name": format!("f{n}"), "type": "int", "default": 0});
+    let fields: Vec<Value> = (0..fields).map(field).collect();
+    json!({"schema": json!({"type": "record", "name": "R", "fields": fields}).to_string()})
+}
+
+#[test]
+fn subjects_are_mirrored_with_ids_versions_references_deletes_and_configs() {
+    let both = Mirrored::start();
+    let versions = "/subjects/orders-value/versions";
+    both.order("POST", versions, Some(&evolving(1)));
+    both.order("POST", versions, Some(&evolving(2)));
+    both.order("POST", "/subjects/left-out/versions", Some(&record("L")));
+    both.order(
+        "POST",
+        "/subjects/:.c:in-context/versions",
+        Some(&record("C")),
+    );
+    let referring = json!({
+        "schema": r#"{"type":"record","name":"O","fields":[{"name":"r","type":"R"}]}"#,
+        "references": [{"name": "R", "subject": "orders-value", "version": 2}],
+    });
+    both.order("POST", "/subjects/orders-ref/versions", Some(&referring));
+    let full = json!({"compatibility": "FULL"});
+    both.order("PUT", "/config/orders-value", Some(&full));
+    let url = format!("http://{}", both.far.address);
+    let exporter = json!({
+        "name": "e",
+        "contextType": "CUSTOM",
+        "context": "far",
+        "subjects": ["orders-*", ":.c:*"],
+        "config": {"schema.registry.url": url},
+    });
+    both.order("POST", "/exporters", Some(&exporter));
+
+    both.wait_far("/subjects/:.far:orders-value/versions", &json!([1, 2]));
+    both.wait_far("/subjects/:.far:orders-ref/versions", &json!([1]));
+    both.wait_far("/subjects/:.far.c:in-context/versions", &json!([1]));
+    let near = both.order("GET", "/subjects/orders-ref/versions/1", None);
+    let path = "/subjects/:.far:orders-ref/versions/1";
+    let (_, found) = request(&both.far.address, "GET", path, None).unwrap();
+    for field in ["id", "version", "schema", "guid", "references"] {
+        assert_eq!(near[field], found[field], "{field}: {found}");
+    }
+    let left_out = "/subjects/:.far:left-out/versions";
+    let (status, _) = request(&both.far.address, "GET", left_out, None).unwrap();
+    assert_eq!(status, 404);
+    let level = |path: &str| {
+        let (_, config) = request(&both.far.address, "GET", path, None).unwrap();
+        config["compatibilityLevel"].clone()
+    };
+    let config = "/config/:.far:orders-value";
+    wait_for("the config", LIMIT, || {
+        Ok((level(config) == "FULL").then_some(()))
+    })
+    .unwrap();
+    // What is registered over there now would not know which ids are free.
+    let own = request(&both.far.address, "POST", left_out, Some(&record("X"))).unwrap();
+    assert_eq!((own.0, &own.1["error_code"]), (422, &json!(42205)));
+
+    // It goes on: new versions, deleted ones, a config that is taken away.
+    both.order("POST", versions, Some(&evolving(3)));
+    both.wait_far("/subjects/:.far:orders-value/versions", &json!([1, 2, 3]));
+    both.order("DELETE", &format!("{versions}/1"), None);
+    both.wait_far("/subjects/:.far:orders-value/versions", &json!([2, 3]));
+    both.order("DELETE", "/subjects/orders-ref", None);
+    both.wait_far(
+        "/subjects?subjectPrefix=:.far:",
+        &json!([":.far:orders-value"]),
+    );
+    both.order("DELETE", "/config/orders-value", None);
+    wait_for("the config to go", LIMIT, || {
+        let (status, _) = request(&both.far.address, "GET", config, None).unwrap();
+        Ok((status == 404).then_some(()))
+    })
+    .unwrap();
+    let status = both.wait_state("RUNNING");
+    assert!(status["offset"].as_i64().unwrap() > 0, "{status}");
+}
+
+#[test]
+fn an_exporter_rests_fails_recovers_and_remembers_over_a_restart() {
+    let mut both = Mirrored::start();
+    let exporter = json!({
+        "name": "e",
+        "contextType": "NONE",
+        "subjectRenameFormat": "dc_${subject}",
+        "config": {"schema.registry.url": format!("http://{}", both.far.address)},
+    });
+    both.order("POST", "/exporters", Some(&exporter));
+    both.order("POST", "/subjects/s/versions", Some(&evolving(1)));
+    both.wait_far("/subjects/dc_s/versions", &json!([1]));
+    both.order("PUT", "/exporters/e/pause", None);
+    both.wait_state("PAUSED");
+    both.order("POST", "/subjects/s/versions", Some(&evolving(2)));
+    // Nobody listens there.
+    let nowhere =
+        json!({"schema.registry.url": format!("http://127.0.0.1:{}", free_port().unwrap())});
+    both.order("PUT", "/exporters/e/config", Some(&nowhere));
+    both.order("PUT", "/exporters/e/resume", None);
+    let failed = both.wait_state("ERROR");
+    let trace = failed["trace"].as_str().unwrap();
+    assert!(trace.contains("got no answer"), "{trace}");
+    let before = failed["offset"].as_i64().unwrap();
+    assert_eq!(
+        both.order("GET", "/subjects/s/versions", None),
+        json!([1, 2])
+    );
+
+    both.near = both.near.restart();
+    both.far.process.kill().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port().unwrap();
+    let settings = ["kafkastore.topic=_far", "schema.registry.group.id=far"];
+    both.far = Instance::start_with(directory.path(), both.near.bootstrap(), port, &settings);
+    let again = both.wait_state("ERROR");
+    assert_eq!(again["offset"].as_i64(), Some(before));
+    both.order("PUT", "/exporters/e/pause", None);
+    let there = json!({"schema.registry.url": format!("http://{}", both.far.address)});
+    both.order("PUT", "/exporters/e/config", Some(&there));
+    both.order("PUT", "/exporters/e/resume", None);
+    both.wait_far("/subjects/dc_s/versions", &json!([1, 2]));
+    let status = both.wait_state("RUNNING");
+    assert_eq!(status["trace"], Value::Null);
+    // From the beginning once more: all of it is there already.
+    both.order("PUT", "/exporters/e/pause", None);
+    both.order("PUT", "/exporters/e/reset", None);
+    both.order("PUT", "/exporters/e/resume", None);
+    both.wait_state("RUNNING");
+    both.wait_far("/subjects/dc_s/versions", &json!([1, 2]));
+    both.order("DELETE", "/exporters/e", None);
+    assert_eq!(both.order("GET", "/exporters", None), json!([]));
 }
 
 /// Tells the workers to stop when dropped.

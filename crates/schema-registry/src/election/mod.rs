@@ -28,6 +28,7 @@ use wire::messages::{
 };
 
 use crate::log::KafkaLog;
+use crate::metrics;
 use crate::service::Leadership;
 use protocol::{Assignment, Identity};
 
@@ -130,6 +131,7 @@ impl Elector {
         self.member_id.clone_from(&joined.member_id);
         let is_group_leader = joined.leader == joined.member_id;
         let assignments = if is_group_leader {
+            metrics::nodes(joined.members.len());
             assign(&joined)
         } else {
             Vec::new()
@@ -198,6 +200,7 @@ impl Elector {
 
     fn follow(&mut self, leadership: Leadership) {
         let is_here = leadership == Leadership::Here;
+        metrics::leads(is_here);
         self.identity.leader = is_here;
         if is_here {
             self.log.lead();

@@ -87,6 +87,16 @@ impl Call {
         self.segments.iter().map(String::as_str).collect()
     }
 
+    /// The same, for the table of paths.
+    pub(super) fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
+    /// The context before the path.
+    pub(super) fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
     /// The request's target as it came, for whoever forwards it.
     pub(super) fn path_and_query(&self) -> &str {
         &self.path_and_query

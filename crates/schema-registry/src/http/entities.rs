@@ -9,6 +9,7 @@ use schema::{
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
+use super::associations::AssociationEntity;
 use crate::error::RegistryError;
 use crate::service::config::ConfigChange;
 use crate::service::register::RegisterOptions;
@@ -38,6 +39,8 @@ pub(super) struct SchemaEntity<'a> {
     pub(super) schema_tags: Vec<SchemaTags>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) aliases: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) associations: Vec<AssociationEntity<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_id: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,7 @@ impl<'a> SchemaEntity<'a> {
             schema: &body.text,
             schema_tags: Vec::new(),
             aliases: None,
+            associations: Vec::new(),
             max_id: None,
             ts: None,
             deleted: None,
@@ -108,19 +112,26 @@ struct SchemaPart {
 }
 
 impl SchemaTags {
-    /// Those of `all` that have one of the `wanted` tags, or all of them for `*`.
-    pub(super) fn wanted(all: FieldTags, wanted: &[&str]) -> Vec<Self> {
+    /// Those of `all` that have one of the `wanted` tags, or all of them for `*`; `types` says which are no fields.
+    pub(super) fn wanted(all: FieldTags, types: &BTreeSet<String>, wanted: &[&str]) -> Vec<Self> {
         let matches = |tags: &BTreeSet<String>| {
             wanted.contains(&"*") || wanted.iter().any(|tag| tags.contains(*tag))
         };
         all.into_iter()
             .filter(|(_, tags)| matches(tags))
-            .map(|(entity_path, tags)| Self {
-                schema_entity: SchemaPart {
-                    entity_path,
-                    entity_type: Some("sr_field".to_owned()),
-                },
-                tags: tags.into_iter().collect(),
+            .map(|(entity_path, tags)| {
+                let kind = if types.contains(&entity_path) {
+                    "sr_record"
+                } else {
+                    "sr_field"
+                };
+                Self {
+                    schema_entity: SchemaPart {
+                        entity_path,
+                        entity_type: Some(kind.to_owned()),
+                    },
+                    tags: tags.into_iter().collect(),
+                }
             })
             .collect()
     }

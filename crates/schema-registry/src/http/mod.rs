@@ -9,13 +9,16 @@
 //!
 //! Questions are answered by any instance. Orders are the leader's; the others forward them ([`forward`]).
 
+mod associations;
 mod call;
 mod compatibility;
 mod config;
 mod contexts;
 mod entities;
+mod exporters;
 mod forward;
 mod mode;
+mod paths;
 mod reply;
 mod schemas;
 mod server;
@@ -23,6 +26,7 @@ mod subjects;
 mod versions;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -30,6 +34,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+use crate::metrics;
 use crate::service::Registry;
 pub(crate) use call::Call;
 pub(crate) use reply::{HttpError, Reply};
@@ -51,18 +56,44 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn serve(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    let began = Instant::now();
     let is_head = request.method() == Method::HEAD;
-    let accept = match reply::negotiate(request.headers()) {
-        Ok(accept) => accept,
-        Err(error) => return error.into_response(reply::DEFAULT_TYPE, is_head),
+    let method = method_name(request.method());
+    let mut route_name = paths::NONE;
+    let response = match reply::negotiate(request.headers()) {
+        Err(error) => error.into_response(reply::DEFAULT_TYPE, is_head),
+        Ok(accept) => {
+            let answer = match Call::read(request).await {
+                Ok(call) => {
+                    route_name = paths::template_of(call.segments());
+                    route(&app, &call).await
+                }
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(reply) => reply.into_response(accept, is_head),
+                Err(error) => error.into_response(accept, is_head),
+            }
+        }
     };
-    let answer = match Call::read(request).await {
-        Ok(call) => route(&app, &call).await,
-        Err(error) => Err(error),
-    };
-    match answer {
-        Ok(reply) => reply.into_response(accept, is_head),
-        Err(error) => error.into_response(accept, is_head),
+    metrics::answered(
+        method,
+        route_name,
+        response.status().as_u16(),
+        began.elapsed(),
+    );
+    response
+}
+
+/// The method as a label of metrics; their number is bounded.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        _ => "other",
     }
 }
 
@@ -117,6 +148,13 @@ async fn route(app: &App, call: &Call) -> Result<Reply, HttpError> {
         ["contexts", context] => {
             methods!(call, DELETE => contexts::delete(app, call, context).await)
         }
+        ["associations", rest @ ..] => associations_routes(app, call, rest).await,
+        ["associations:batch" | "associations:batchMutate"] => {
+            methods!(call, POST => associations::mutate(app, call).await)
+        }
+        ["associations:batchGet"] => methods!(call, POST => associations::get_batch(app, call)),
+        ["exporters", rest @ ..] => exporters_routes(app, call, rest).await,
+        ["clusterconfig"] => methods!(call, GET => server::cluster_config()),
         ["v1", "metadata", "id"] => methods!(call, GET => server::id(app)),
         ["v1", "metadata", "version"] => methods!(call, GET => server::version()),
         ["v1", "metadata", "deployment"] => methods!(call, GET => server::deployment()),
@@ -165,6 +203,47 @@ async fn subjects_routes(app: &App, call: &Call, rest: &[&str]) -> Result<Reply,
         [subject, "versions", version, "tags"] => {
             methods!(call, POST => versions::tags(app, call, subject, version).await)
         }
+        _ => Err(HttpError::not_found()),
+    }
+}
+
+async fn associations_routes(app: &App, call: &Call, rest: &[&str]) -> Result<Reply, HttpError> {
+    match rest {
+        [] => methods!(call, POST => associations::create(app, call).await),
+        ["subjects", subject] => {
+            methods!(call, GET => associations::of_subject(app, call, subject))
+        }
+        ["resources", id] => methods!(call,
+            GET => associations::of_resource(app, call, id),
+            PUT => associations::upsert(app, call, id).await,
+            DELETE => associations::delete(app, call, id).await,
+        ),
+        ["resources", namespace, name] => {
+            methods!(call, GET => associations::of_name(app, call, namespace, name))
+        }
+        _ => Err(HttpError::not_found()),
+    }
+}
+
+async fn exporters_routes(app: &App, call: &Call, rest: &[&str]) -> Result<Reply, HttpError> {
+    match rest {
+        [] => methods!(call,
+            GET => exporters::list(app),
+            POST => exporters::create(app, call).await,
+        ),
+        [name] => methods!(call,
+            GET => exporters::get(app, name),
+            PUT => exporters::update(app, call, name).await,
+            DELETE => exporters::delete(app, call, name).await,
+        ),
+        [name, "config"] => methods!(call,
+            GET => exporters::get_config(app, name),
+            PUT => exporters::put_config(app, call, name).await,
+        ),
+        [name, "status"] => methods!(call, GET => exporters::status(app, name)),
+        [name, "pause"] => methods!(call, PUT => exporters::pause(app, call, name).await),
+        [name, "resume"] => methods!(call, PUT => exporters::resume(app, call, name).await),
+        [name, "reset"] => methods!(call, PUT => exporters::reset(app, call, name).await),
         _ => Err(HttpError::not_found()),
     }
 }

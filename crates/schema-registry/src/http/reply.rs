@@ -68,6 +68,11 @@ impl Reply {
         Self::bytes(StatusCode::NO_CONTENT, Bytes::new())
     }
 
+    /// The same with another status.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     pub(super) fn bytes(status: StatusCode, body: Bytes) -> Self {
         Self { status, body }
     }

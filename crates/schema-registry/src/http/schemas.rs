@@ -1,15 +1,16 @@
 //! `/schemas`: by id, by GUID, and all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::associations::{self, AssociationEntity};
 use super::entities::{ContextId, SchemaEntity, SchemaTags, SubjectVersion};
 use super::{App, Call, HttpError, Reply};
 use crate::error::RegistryError;
 use crate::service::{Found, Registry};
-use crate::state::{IdEntry, Lookup, SchemaBody};
+use crate::state::{Association, AssociationFilter, IdEntry, Lookup, SchemaBody};
 use crate::subject;
 
 fn number(id: &str) -> Result<i32, HttpError> {
@@ -57,11 +58,14 @@ pub(super) async fn found_tags(
         return Ok(Vec::new());
     }
     let body = Arc::clone(body);
-    let tags = app
+    let (tags, types) = app
         .registry
-        .aside(move |registry| Ok(registry.parsed(&context, &body)?.inline_tags()))
+        .aside(move |registry| {
+            let parsed = registry.parsed(&context, &body)?;
+            Ok((parsed.inline_tags(), parsed.tagged_types()))
+        })
         .await?;
-    Ok(SchemaTags::wanted(tags, &wanted))
+    Ok(SchemaTags::wanted(tags, &types, &wanted))
 }
 
 /// `GET /schemas/ids/{id}`
@@ -167,9 +171,10 @@ pub(super) fn types() -> Result<Reply, HttpError> {
     Reply::json(&names)
 }
 
-/// `GET /schemas?subjectPrefix=&deleted=&latestOnly=&ruleType=&aliases=`
+/// `GET /schemas?subjectPrefix=&deleted=&latestOnly=&ruleType=&aliases=&resourceType=&associationType=&lifecycle=`
 pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
     let registry = &app.registry;
+    let used = Used::of(app, call)?;
     let page = call.page(registry.config().schema_limits)?;
     let prefix = call.subject_prefix("");
     let lookup = Lookup::of(call.flag("deleted"), call.flag("deletedOnly"));
@@ -178,7 +183,10 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
     let wanted = |found: &Found| rule_type.is_none_or(|name| has_rule(&found.body, name));
     if !call.flag("aliases") {
         let found = registry.schemas(&prefix, lookup, latest_only, page, wanted);
-        let entities: Vec<_> = found.iter().map(SchemaEntity::of).collect();
+        let entities: Vec<_> = found
+            .iter()
+            .map(|found| used.told(SchemaEntity::of(found)))
+            .collect();
         return Reply::json(&entities);
     }
     let aliases = registry.aliases(&prefix);
@@ -197,9 +205,50 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
     let entities = found.iter().map(|found| {
         let mut entity = SchemaEntity::of(found);
         entity.aliases = aliases.get(&found.subject).map(Vec::as_slice);
-        entity
+        used.told(entity)
     });
     Reply::json(&page.cut(entities))
+}
+
+/// What uses the subjects of a list, where the request asks for it.
+struct Used(BTreeMap<String, Vec<Arc<Association>>>);
+
+impl Used {
+    fn of(app: &App, call: &Call) -> Result<Self, HttpError> {
+        let given = |name: &str| call.text(name).filter(|value| !value.is_empty());
+        let lifecycle = associations::lifecycle(call)?;
+        let mut used = BTreeMap::new();
+        if given("resourceType").is_none()
+            && given("associationType").is_none()
+            && lifecycle.is_none()
+        {
+            return Ok(Self(used));
+        }
+        let filter = AssociationFilter {
+            resource_type: given("resourceType").map(str::to_owned),
+            association_types: call.all("associationType").map(str::to_owned).collect(),
+            lifecycle,
+        };
+        let state = app.registry.state();
+        for (subject, _) in state.subjects_with_prefix(&call.subject_prefix("")) {
+            let found = state.associations().of_subject(subject, &filter);
+            if !found.is_empty() {
+                used.insert(subject.to_string(), found);
+            }
+        }
+        Ok(Self(used))
+    }
+
+    /// The entity of a version with what uses its subject.
+    fn told<'a>(&'a self, mut entity: SchemaEntity<'a>) -> SchemaEntity<'a> {
+        let found = entity.subject.and_then(|subject| self.0.get(subject));
+        entity.associations = found
+            .into_iter()
+            .flatten()
+            .map(|association| AssociationEntity::of(association))
+            .collect();
+        entity
+    }
 }
 
 fn has_rule(body: &SchemaBody, rule_type: &str) -> bool {

@@ -40,3 +40,8 @@ pub(super) fn version() -> Result<Reply, HttpError> {
 pub(super) fn deployment() -> Result<Reply, HttpError> {
     Reply::json(&json!({ "attributes": [] }))
 }
+
+/// `GET /clusterconfig`: how much this registry takes. An id is a number of 32 bits; requests are not counted.
+pub(super) fn cluster_config() -> Result<Reply, HttpError> {
+    Reply::json(&json!({ "maxSchemas": i32::MAX, "maxRequestsPerSec": i32::MAX }))
+}

@@ -199,3 +199,432 @@ async fn an_order_that_was_forwarded_is_not_forwarded_again() {
     let (status, _, text) = raw(&app, request).await;
     assert!(status == 500 && text.contains("50004"), "{text}");
 }
+
+#[tokio::test]
+async fn the_router_has_the_paths_of_the_table_and_their_methods_only() {
+    let (app, _leadership) = app();
+    for (path, methods) in paths::PATHS {
+        let target = path
+            .replace("{version}", "1")
+            .replace("{id}", "1")
+            .replace(['{', '}'], "");
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
+            let (status, body) = call(&app, method, &target, json!({})).await;
+            let told = format!("{method} {path}: {status} {body}");
+            if methods.contains(&method) {
+                let unknown = status == 404 && body["error_code"] == 404;
+                assert!(status != 405 && !unknown, "{told}");
+            } else {
+                assert_eq!(status, 405, "{told}");
+            }
+        }
+    }
+}
+
+/// The operations of Confluent Platform's and Confluent Cloud's registry, but for keys and the catalog.
+const OPERATIONS: [&str; 59] = [
+    "GET /",
+    "POST /",
+    "POST /associations",
+    "GET /associations/resources/{resourceId}",
+    "PUT /associations/resources/{resourceId}",
+    "DELETE /associations/resources/{resourceId}",
+    "GET /associations/resources/{resourceNamespace}/{resourceName}",
+    "GET /associations/subjects/{subject}",
+    "POST /associations:batch",
+    "GET /clusterconfig",
+    "POST /compatibility/subjects/{subject}/versions",
+    "POST /compatibility/subjects/{subject}/versions/{version}",
+    "GET /config",
+    "PUT /config",
+    "DELETE /config",
+    "GET /config/{subject}",
+    "PUT /config/{subject}",
+    "DELETE /config/{subject}",
+    "GET /contexts",
+    "DELETE /contexts/{context}",
+    "GET /exporters",
+    "POST /exporters",
+    "GET /exporters/{name}",
+    "PUT /exporters/{name}",
+    "DELETE /exporters/{name}",
+    "GET /exporters/{name}/config",
+    "PUT /exporters/{name}/config",
+    "PUT /exporters/{name}/pause",
+    "PUT /exporters/{name}/reset",
+    "PUT /exporters/{name}/resume",
+    "GET /exporters/{name}/status",
+    "GET /mode",
+    "PUT /mode",
+    "DELETE /mode",
+    "GET /mode/{subject}",
+    "PUT /mode/{subject}",
+    "DELETE /mode/{subject}",
+    "GET /schemas",
+    "GET /schemas/guids/{guid}",
+    "GET /schemas/guids/{guid}/ids",
+    "GET /schemas/ids/{id}",
+    "GET /schemas/ids/{id}/schema",
+    "GET /schemas/ids/{id}/subjects",
+    "GET /schemas/ids/{id}/versions",
+    "GET /schemas/types",
+    "GET /subjects",
+    "POST /subjects/{subject}",
+    "DELETE /subjects/{subject}",
+    "GET /subjects/{subject}/metadata",
+    "GET /subjects/{subject}/versions",
+    "POST /subjects/{subject}/versions",
+    "GET /subjects/{subject}/versions/{version}",
+    "DELETE /subjects/{subject}/versions/{version}",
+    "GET /subjects/{subject}/versions/{version}/referencedby",
+    "GET /subjects/{subject}/versions/{version}/schema",
+    "POST /subjects/{subject}/versions/{version}/tags",
+    "GET /v1/metadata/deployment",
+    "GET /v1/metadata/id",
+    "GET /v1/metadata/version",
+];
+
+#[test]
+fn the_table_has_every_operation_of_the_specifications() {
+    let has = |operation: &str| {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let found = paths::PATHS.iter().find(|(known, _)| *known == path);
+        found.is_some_and(|(_, methods)| methods.contains(&method))
+    };
+    for operation in OPERATIONS {
+        assert!(has(operation), "{operation}");
+    }
+    // Newer names of one of them, and its counterpart for reading.
+    let count: usize = paths::PATHS.iter().map(|(_, methods)| methods.len()).sum();
+    assert_eq!(count, OPERATIONS.len() + 2);
+}
+
+/// A resource `t` in the name space `n` with one association.
+fn resource(id: &str, association: Value) -> Value {
+    json!({
+        "resourceName": format!("topic-{id}"),
+        "resourceNamespace": "n",
+        "resourceId": id,
+        "associations": [association],
+    })
+}
+
+async fn refused(app: &Arc<App>, method: &str, path: &str, body: Value) -> (u16, u64) {
+    let (status, body) = call(app, method, path, body).await;
+    (status, body["error_code"].as_u64().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_resource_is_associated_with_subjects() {
+    let (app, _leadership) = app();
+    let get = |path: &'static str| call(&app, "GET", path, Value::Null);
+    let order = json!({
+        "resourceName": "orders",
+        "resourceNamespace": "lkc-1",
+        "resourceId": "id-1",
+        "resourceType": "topic",
+        "associations": [
+            {"subject": "k", "associationType": "key", "lifecycle": "WEAK", "schema": int()},
+            {"subject": "v", "lifecycle": "STRONG", "schema": {"schema": "\"long\""}},
+        ],
+    });
+    let (status, looked) = call(&app, "POST", "/associations?dryRun=true", order.clone()).await;
+    assert_eq!((status, &looked["associations"]), (200, &Value::Null));
+    assert_eq!(get("/subjects").await.1, json!([]));
+
+    let (status, made) = call(&app, "POST", "/associations", order.clone()).await;
+    assert_eq!(status, 200, "{made}");
+    assert_eq!(made["associations"][0]["lifecycle"], "WEAK");
+    assert_eq!(made["associations"][1]["associationType"], "value");
+    assert_eq!(made["associations"][1]["schema"]["schema"], "\"long\"");
+    // The same again is no change.
+    let (status, again) = call(&app, "POST", "/associations", order).await;
+    assert_eq!((status, &again["associations"]), (200, &Value::Null));
+
+    let of_id = get("/associations/resources/id-1").await.1;
+    assert_eq!(of_id.as_array().unwrap().len(), 2);
+    assert_eq!(of_id[0]["associationType"], "key");
+    assert!(of_id[0]["createTs"].is_i64() && of_id[0]["guid"].is_string());
+    let strong = get("/associations/resources/id-1?lifecycle=STRONG").await.1;
+    assert_eq!(strong[0]["subject"], "v");
+    for path in [
+        "/associations/resources/lkc-1/orders?associationType=value",
+        "/associations/resources/-/orders?associationType=value",
+        "/associations/subjects/v",
+    ] {
+        let found = get(path).await.1;
+        assert_eq!(found[0]["guid"], strong[0]["guid"], "{path}");
+    }
+    assert_eq!(
+        get("/associations/resources/other/orders").await.1,
+        json!([])
+    );
+    let listed = get("/schemas?resourceType=topic").await.1;
+    assert_eq!(listed[1]["associations"][0]["resourceName"], "orders");
+    assert_eq!(get("/associations/subjects/v?lifecycle=BOTH").await.0, 404);
+}
+
+#[tokio::test]
+async fn associations_that_cannot_be_are_refused() {
+    let (app, _leadership) = app();
+    let path = "/associations";
+    let subjects = ["a", "b", "c"];
+    for subject in subjects {
+        let path = format!("/subjects/{subject}/versions");
+        assert_eq!(call(&app, "POST", &path, int()).await.0, 200);
+    }
+    let post = |body| refused(&app, "POST", path, body);
+    assert_eq!(post(json!({})).await, (422, 42212));
+    for (association, code) in [
+        (json!({"subject": "none"}), (409, 40907)),
+        (
+            json!({"subject": "a", "associationType": "header"}),
+            (422, 42212),
+        ),
+        (json!({"subject": "a", "lifecycle": "LOOSE"}), (422, 42212)),
+        (
+            json!({"subject": "a", "lifecycle": "WEAK", "frozen": true}),
+            (422, 42212),
+        ),
+        (
+            json!({"subject": "a", "lifecycle": "STRONG", "frozen": true}),
+            (422, 42212),
+        ),
+        (json!({"lifecycle": "WEAK"}), (422, 42212)),
+        (
+            json!({"subject": "a", "schema": {"schema": "\"string\""}}),
+            (409, 409),
+        ),
+    ] {
+        assert_eq!(
+            post(resource("1", association.clone())).await,
+            code,
+            "{association}"
+        );
+    }
+    let weak = |subject| json!({"subject": subject, "lifecycle": "WEAK"});
+    let strong = |subject| json!({"subject": subject, "lifecycle": "STRONG"});
+    assert_eq!(post(resource("1", weak("a"))).await.0, 200);
+    assert_eq!(post(resource("1", strong("a"))).await, (409, 40903));
+    assert_eq!(post(resource("1", weak("b"))).await, (409, 40903));
+    assert_eq!(post(resource("2", weak("a"))).await.0, 200);
+    assert_eq!(post(resource("3", strong("a"))).await, (409, 40904));
+    assert_eq!(post(resource("4", strong("b"))).await.0, 200);
+    assert_eq!(post(resource("5", weak("b"))).await, (409, 40905));
+    let of = "/associations/resources/1";
+    for id in ["1", "9"] {
+        let other = resource(id, weak("c"));
+        assert_eq!(refused(&app, "PUT", of, other).await, (422, 42212));
+    }
+    // Weak becomes strong once nobody else uses the subject.
+    let stronger = resource("1", strong("a"));
+    assert_eq!(
+        refused(&app, "PUT", of, stronger.clone()).await,
+        (409, 40904)
+    );
+    let other = "/associations/resources/2";
+    assert_eq!(call(&app, "DELETE", other, Value::Null).await.0, 204);
+    assert_eq!(
+        refused(&app, "DELETE", other, Value::Null).await,
+        (404, 40410)
+    );
+    let (status, changed) = call(&app, "PUT", of, stronger).await;
+    assert_eq!(
+        (status, &changed["associations"][0]["lifecycle"]),
+        (200, &json!("STRONG"))
+    );
+}
+
+#[tokio::test]
+async fn a_frozen_association_goes_with_its_subject_only() {
+    let (app, _leadership) = app();
+    let frozen = json!({"lifecycle": "STRONG", "frozen": true, "schema": int()});
+    let (status, made) = call(&app, "POST", "/associations", resource("1", frozen)).await;
+    assert_eq!(
+        (status, &made["associations"][0]["subject"]),
+        (200, &json!(":.n:topic-1-value"))
+    );
+    let of = "/associations/resources/1";
+    let thawed = resource("1", json!({"lifecycle": "STRONG", "frozen": false}));
+    assert_eq!(refused(&app, "PUT", of, thawed).await, (422, 42212));
+    assert_eq!(refused(&app, "DELETE", of, Value::Null).await, (409, 40908));
+    let dry = format!("{of}?cascadeLifecycle=true&dryRun=true");
+    assert_eq!(call(&app, "DELETE", &dry, Value::Null).await.0, 204);
+    let all = format!("{of}?cascadeLifecycle=true");
+    assert_eq!(call(&app, "DELETE", &all, Value::Null).await.0, 204);
+    let subjects = call(&app, "GET", "/subjects?deleted=true", Value::Null)
+        .await
+        .1;
+    assert_eq!(subjects, json!([]));
+    assert_eq!(call(&app, "GET", of, Value::Null).await.1, json!([]));
+}
+
+#[tokio::test]
+async fn a_batch_tells_of_each_resource_what_became_of_it() {
+    let (app, _leadership) = app();
+    assert_eq!(
+        call(&app, "POST", "/subjects/s/versions", int()).await.0,
+        200
+    );
+    let create = |id, subject| {
+        resource(
+            id,
+            json!({"opType": "CREATE", "subject": subject, "associationType": "value"}),
+        )
+    };
+    let requests = json!({"requests": [create("1", "s"), create("2", "none"), create("3", "s")]});
+    let (status, answer) = call(&app, "POST", "/associations:batch", requests).await;
+    assert_eq!(status, 207, "{answer}");
+    let results = &answer["results"];
+    assert_eq!(results[0]["result"]["associations"][0]["subject"], "s");
+    assert_eq!(results[1]["error"]["error_code"], 40907);
+    assert_eq!(results[2]["result"]["resourceId"], "3");
+
+    let mut remove = create("3", "s");
+    remove["associations"] = json!([{"opType": "DELETE", "associationType": "value"}]);
+    let mut upsert = create("1", "s");
+    upsert["associations"][0]["opType"] = json!("UPSERT");
+    let (_, answer) = call(
+        &app,
+        "POST",
+        "/associations:batchMutate",
+        json!({"requests": [remove, upsert]}),
+    )
+    .await;
+    assert_eq!(answer["results"][0]["result"]["associations"], Value::Null);
+    assert_eq!(answer["results"][1]["error"], Value::Null, "{answer}");
+    let ask = json!({"requests": [{"resourceId": "1"}, {"resourceName": "topic-3"}, {}]});
+    let path = "/associations:batchGet?includeSchemas=true";
+    let (status, answer) = call(&app, "POST", path, ask).await;
+    let results = &answer["results"];
+    assert_eq!(status, 207);
+    assert_eq!(
+        results[0]["result"]["associations"][0]["schema"]["version"],
+        1
+    );
+    assert_eq!(results[1]["result"]["associations"], Value::Null);
+    assert_eq!(results[2]["error"]["error_code"], 42212);
+    let empty = json!({"requests": []});
+    assert_eq!(
+        refused(&app, "POST", "/associations:batch", empty).await,
+        (422, 42212)
+    );
+}
+
+#[tokio::test]
+async fn an_exporter_is_ordered_changed_and_ended() {
+    let (app, _leadership) = app();
+    let get = |path: &'static str| call(&app, "GET", path, Value::Null);
+    let put = |path: &'static str, body| call(&app, "PUT", path, body);
+    let config = json!({"schema.registry.url": "http://far:8081", "basic.auth.user.info": "u:p"});
+    let order = json!({"name": "e", "contextType": "CUSTOM", "context": "far", "subjects": ["a*"], "config": config});
+    for (field, value, code) in [
+        ("name", json!(""), 40950),
+        ("name", json!("a/b"), 40950),
+        ("config", json!({}), 40951),
+        ("contextType", json!("SIDEWAYS"), 40951),
+        ("context", json!(""), 40951),
+        ("subjects", json!(["a*b"]), 40952),
+    ] {
+        let mut bad = order.clone();
+        bad[field] = value;
+        assert_eq!(
+            refused(&app, "POST", "/exporters", bad).await,
+            (409, code),
+            "{field}"
+        );
+    }
+    let made = call(&app, "POST", "/exporters", order.clone()).await;
+    assert_eq!(made, (200, json!({"name": "e"})));
+    assert_eq!(
+        refused(&app, "POST", "/exporters", order).await,
+        (409, 40960)
+    );
+    assert_eq!(get("/exporters").await.1, json!(["e"]));
+    let shown = get("/exporters/e").await.1;
+    assert_eq!(
+        (&shown["context"], &shown["contextType"]),
+        (&json!("far"), &json!("CUSTOM"))
+    );
+    assert_eq!(shown["config"]["basic.auth.user.info"], "[hidden]");
+    assert_eq!(get("/exporters/e/status").await.1["state"], "STARTING");
+
+    let change = json!({"subjects": ["b"]});
+    assert_eq!(
+        refused(&app, "PUT", "/exporters/e", change.clone()).await,
+        (409, 40963)
+    );
+    assert_eq!(
+        refused(&app, "PUT", "/exporters/e/reset", json!({})).await,
+        (409, 40963)
+    );
+    assert_eq!(
+        refused(&app, "PUT", "/exporters/e/resume", json!({})).await,
+        (409, 40961)
+    );
+    assert_eq!(put("/exporters/e/pause", Value::Null).await.0, 200);
+    assert_eq!(get("/exporters/e/status").await.1["state"], "PAUSED");
+    assert_eq!(put("/exporters/e", change).await.0, 200);
+    // What was shown can be sent back: the secret is still the one that nobody was shown.
+    let config = get("/exporters/e/config").await.1;
+    assert_eq!(
+        put("/exporters/e/config", json!({"config": config}))
+            .await
+            .0,
+        200
+    );
+    let kept = app.registry.exporter("e").unwrap().value;
+    assert_eq!(kept.config["basic.auth.user.info"], "u:p");
+    assert_eq!(kept.subjects, ["b"]);
+    assert_eq!(put("/exporters/e/reset", Value::Null).await.0, 200);
+    assert_eq!(put("/exporters/e/resume", Value::Null).await.0, 200);
+    assert_eq!(
+        call(&app, "DELETE", "/exporters/e", Value::Null).await.0,
+        204
+    );
+    for path in ["/exporters/e", "/exporters/e/status", "/exporters/e/config"] {
+        assert_eq!(refused(&app, "GET", path, Value::Null).await, (404, 40450));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_schema_is_refused_whatever_its_format() {
+    let (app, _leadership) = app();
+    for (schema_type, text) in [
+        ("JSON", r#"{"type":"bad-object"}"#),
+        (
+            "PROTOBUF",
+            "syntax = \"proto3\"; message M { int32 a = 1; int32 b = 1; }",
+        ),
+        ("AVRO", r#"{"type":"bad-object"}"#),
+    ] {
+        let body = json!({"schema": text, "schemaType": schema_type});
+        let found = refused(&app, "POST", "/subjects/s/versions", body).await;
+        assert_eq!(found, (422, 42201), "{schema_type}");
+    }
+}
+
+#[tokio::test]
+async fn tags_are_told_with_the_kind_of_what_has_them() {
+    let (app, _leadership) = app();
+    let text = r#"{"type":"record","name":"R","fields":[{"name":"f","type":"string","confluent:tags":["PII"]}],"confluent:tags":["PII"]}"#;
+    let body = json!({"schema": text});
+    assert_eq!(
+        call(&app, "POST", "/subjects/s/versions", body).await.0,
+        200
+    );
+    let found = call(&app, "GET", "/schemas/ids/1?findTags=PII", Value::Null)
+        .await
+        .1;
+    let kind = |path: &str| {
+        let tags = found["schemaTags"].as_array().unwrap();
+        let entity = tags
+            .iter()
+            .find(|tag| tag["schemaEntity"]["entityPath"] == path);
+        entity.unwrap()["schemaEntity"]["entityType"].clone()
+    };
+    assert_eq!(
+        (kind("R"), kind("R.f")),
+        (json!("sr_record"), json!("sr_field"))
+    );
+}

@@ -19,6 +19,7 @@ use client::data::{
 use tokio::sync::watch;
 
 use crate::config::RegistryConfig;
+use crate::metrics::SchemaMetrics;
 use crate::state::State;
 
 /// How often the thread looks whether it is to end.
@@ -114,8 +115,14 @@ impl Reader {
         let thread = std::thread::Builder::new()
             .name("schemas-reader".to_owned())
             .spawn(move || {
+                let mut metrics = SchemaMetrics::new();
                 while !stopped.load(Ordering::Acquire) {
                     step(&consumer, &state, &progress, end);
+                    let counts = {
+                        let state = state.read().unwrap_or_else(PoisonError::into_inner);
+                        state.counts()
+                    };
+                    metrics.tell(counts);
                 }
             })
             .map_err(ReaderError::Thread)?;
@@ -157,7 +164,7 @@ fn step(
             let offset = message.offset();
             if let Some(key) = message.key() {
                 let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = state.apply_raw(key, message.payload(), timestamp_ms) {
+                if let Err(error) = state.apply_at(offset, key, message.payload(), timestamp_ms) {
                     tracing::warn!(offset, error = %ErrorChain(&error), "a record is passed over");
                 }
             } else {

@@ -8,10 +8,12 @@
 //! **Invariant:** the state's lock is held for look-ups only, never while a schema is parsed or compared: a reader that
 //! waits behind a writer would hold up every look-up of an id.
 
+pub mod associations;
 pub mod compatibility;
 pub mod config;
 pub mod contexts;
 pub mod delete;
+pub mod exporters;
 pub mod listing;
 pub mod lookup;
 pub mod merge;
@@ -180,6 +182,12 @@ impl Registry {
     #[must_use]
     pub fn leadership(&self) -> Leadership {
         self.leadership.borrow().clone()
+    }
+
+    /// Who writes, to be watched.
+    #[must_use]
+    pub fn watch_leadership(&self) -> tokio::sync::watch::Receiver<Leadership> {
+        self.leadership.clone()
     }
 
     /// Who writes, once somebody does; `Unknown` when nobody was elected within `limit`.

@@ -12,17 +12,27 @@
 //!
 //! **Not here:** parsing of schemas. A hundred thousand of them are loaded as texts, and parsed when somebody asks.
 
+pub mod associations;
+pub mod changes;
 pub mod config;
+pub mod counts;
+pub mod exporters;
 pub mod records;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use schema::guid::guid;
 use schema::{Metadata, RuleSet, SchemaReference, SchemaType};
 use uuid::Uuid;
 
+pub use associations::{Association, AssociationFilter, Associations};
+pub use changes::Change;
+use changes::Changes;
 pub use config::{Config, Mode};
+pub use counts::SchemaCounts;
+pub use exporters::{Exporter, Exporters};
 use records::{DeleteSubjectValue, NoopValue};
 pub use records::{Key, Record, SchemaValue, Value};
 
@@ -76,6 +86,8 @@ pub struct Version {
     pub deleted: bool,
     /// When its record was written, in milliseconds since 1970.
     pub timestamp_ms: i64,
+    /// The offset of the record that made or deleted it.
+    pub offset: i64,
     /// The schema.
     pub body: Arc<SchemaBody>,
 }
@@ -123,15 +135,23 @@ impl ContextIndex {
 pub type Subjects<'a> = Box<dyn Iterator<Item = (&'a Arc<str>, &'a BTreeMap<i32, Version>)> + 'a>;
 
 /// What all records together say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     subjects: BTreeMap<Arc<str>, BTreeMap<i32, Version>>,
     indexes: HashMap<String, ContextIndex>,
     contexts: BTreeSet<String>,
     configs: BTreeMap<Option<String>, Config>,
     modes: BTreeMap<Option<String>, Mode>,
+    associations: Associations,
+    exporters: Exporters,
+    changes: Changes,
+    counts: SchemaCounts,
+    /// The offset of the record that is being applied, or was last.
+    offset: i64,
     /// Keys that stand in the topic with other bytes than ours.
     spellings: HashMap<Key, BTreeSet<Vec<u8>>>,
+    /// Kinds of keys that nobody here knows, each told once.
+    unknown_kinds: BTreeSet<String>,
 }
 
 /// Which versions count.
@@ -167,8 +187,27 @@ impl Lookup {
     }
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            subjects: BTreeMap::default(),
+            indexes: HashMap::default(),
+            contexts: BTreeSet::default(),
+            configs: BTreeMap::default(),
+            modes: BTreeMap::default(),
+            associations: Associations::default(),
+            exporters: Exporters::default(),
+            changes: Changes::default(),
+            counts: SchemaCounts::default(),
+            offset: -1,
+            spellings: HashMap::default(),
+            unknown_kinds: BTreeSet::default(),
+        }
+    }
+}
+
 impl State {
-    /// Takes a record as the topic has it. `None` when its kind is unknown.
+    /// Takes the record that the topic has after the last one. One of a kind that is not known is passed over.
     ///
     /// # Errors
     /// The record cannot be read; the state is as before.
@@ -178,7 +217,23 @@ impl State {
         value: Option<&[u8]>,
         timestamp_ms: i64,
     ) -> Result<(), records::UnreadableRecord> {
+        self.apply_at(self.offset.saturating_add(1), key, value, timestamp_ms)
+    }
+
+    /// Takes the record at an offset of the topic.
+    ///
+    /// # Errors
+    /// As [`State::apply_raw`].
+    pub fn apply_at(
+        &mut self,
+        offset: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp_ms: i64,
+    ) -> Result<(), records::UnreadableRecord> {
+        self.offset = offset;
         let Some(record) = Record::decode(key, value)? else {
+            self.tell_unknown(key);
             return Ok(());
         };
         if record.key.encode() != key {
@@ -191,6 +246,18 @@ impl State {
         }
         self.apply(record, timestamp_ms);
         Ok(())
+    }
+
+    fn tell_unknown(&mut self, key: &[u8]) {
+        const KINDS_MAX: usize = 64;
+        let kind = records::kind_of(key);
+        if self.unknown_kinds.len() < KINDS_MAX && !self.unknown_kinds.contains(&kind) {
+            tracing::warn!(
+                kind,
+                "the topic has records of a kind that this registry does not know; they stay as they are"
+            );
+            self.unknown_kinds.insert(kind);
+        }
     }
 
     /// The bytes, other than ours, under which the topic holds this key. Compaction keeps what is under them, so
@@ -211,9 +278,11 @@ impl State {
             }
             (Key::Schema { subject, version }, None) => self.remove_version(&subject, version),
             (Key::Config(of), Some(Value::Config(config))) => {
+                self.config_changed(of.as_deref());
                 self.configs.insert(of, *config);
             }
             (Key::Config(of), None) => {
+                self.config_changed(of.as_deref());
                 self.configs.remove(&of);
             }
             (Key::Mode(of), Some(Value::Mode(value))) => {
@@ -232,6 +301,18 @@ impl State {
             (Key::Context(context), None) => {
                 self.contexts.remove(&context);
             }
+            (Key::Association(key), Some(Value::Association(value))) => {
+                self.associations.put(*key, *value, timestamp_ms);
+            }
+            (Key::Association(key), None) => self.associations.remove(&key),
+            (Key::Exporter(name), Some(Value::Exporter(value))) => {
+                self.exporters.put(name, *value, self.offset);
+            }
+            (Key::Exporter(name), None) => self.exporters.remove(&name),
+            (Key::ExporterState(name), Some(Value::ExporterState(progress))) => {
+                self.exporters.put_progress(name, progress);
+            }
+            (Key::ExporterState(name), None) => self.exporters.remove_progress(&name),
             (Key::Noop, Some(Value::Noop(NoopValue { max_ids }))) => {
                 for (context, max_id) in max_ids {
                     let index = self.indexes.entry(context).or_default();
@@ -239,6 +320,13 @@ impl State {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn config_changed(&mut self, of: Option<&str>) {
+        if let Some(of) = of {
+            let change = Change::Config(Arc::from(of));
+            self.changes.mark(self.offset, change);
         }
     }
 
@@ -278,7 +366,10 @@ impl State {
         };
         index.max_id = index.max_id.max(value.id);
         self.contexts_seen(subject);
-        self.remove_version(subject, version);
+        let was_live = self
+            .version(subject, version)
+            .map(|version| !version.deleted);
+        self.forget_version(subject, version);
         let name: Arc<str> = match self.subjects.get_key_value(subject) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(subject),
@@ -287,8 +378,12 @@ impl State {
             id: value.id,
             deleted: value.deleted,
             timestamp_ms,
+            offset: self.offset,
             body: Arc::clone(&body),
         };
+        self.counts.put(schema_type, value.deleted, was_live);
+        self.changes
+            .version(self.offset, Arc::clone(&name), version);
         let index = self.index_mut(subject);
         index.by_guid.insert(body.guid, value.id);
         let id_entry = index.by_id.entry(value.id).or_insert_with(|| IdEntry {
@@ -320,6 +415,16 @@ impl State {
     }
 
     fn remove_version(&mut self, subject: &str, version: i32) {
+        let removed = self.version(subject, version);
+        if let Some((schema_type, deleted)) =
+            removed.map(|removed| (removed.body.schema_type, removed.deleted))
+        {
+            self.counts.remove(schema_type, deleted);
+        }
+        self.forget_version(subject, version);
+    }
+
+    fn forget_version(&mut self, subject: &str, version: i32) {
         let Some(versions) = self.subjects.get_mut(subject) else {
             return;
         };
@@ -328,7 +433,9 @@ impl State {
         };
         if versions.is_empty() {
             self.subjects.remove(subject);
+            self.changes.unmark(&Change::Deleted(Arc::from(subject)));
         }
+        self.changes.forget_version(removed.offset);
         if !removed.deleted {
             self.refer(subject, &removed.body, removed.id, false);
         }
@@ -386,8 +493,11 @@ impl State {
             }
         }
         for (body, id) in dead {
+            self.counts.delete(body.schema_type);
             self.refer(subject, &body, id, false);
         }
+        let change = Change::Deleted(Arc::from(subject));
+        self.changes.mark(self.offset, change);
     }
 
     fn clear(&mut self, prefix: Option<&str>) {
@@ -448,10 +558,7 @@ impl State {
             ),
             None => Box::new(
                 self.subjects
-                    .range::<str, _>((
-                        std::ops::Bound::Included(prefix),
-                        std::ops::Bound::Unbounded,
-                    ))
+                    .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
                     .take_while(move |(subject, _)| subject.starts_with(prefix)),
             ),
         }
@@ -523,6 +630,35 @@ impl State {
     #[must_use]
     pub fn mode_of(&self, of: Option<&str>) -> Option<Mode> {
         self.modes.get(&of.map(str::to_owned)).copied()
+    }
+
+    /// What resources use.
+    #[must_use]
+    pub fn associations(&self) -> &Associations {
+        &self.associations
+    }
+
+    /// What is mirrored, and where to.
+    #[must_use]
+    pub fn exporters(&self) -> &Exporters {
+        &self.exporters
+    }
+
+    /// How many schemas there are, by type.
+    #[must_use]
+    pub fn counts(&self) -> SchemaCounts {
+        self.counts
+    }
+
+    /// The offset of the last record.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// Changes after an offset, oldest first.
+    pub fn changes_after(&self, offset: i64) -> impl Iterator<Item = (i64, &Change)> {
+        self.changes.after(offset)
     }
 
     /// All configs.

@@ -11,10 +11,15 @@
 //! {"keytype":"DELETE_SUBJECT","subject":"s","magic":0}
 //! {"keytype":"CLEAR_SUBJECT","subject":"s","magic":0}
 //! {"keytype":"CONTEXT","tenant":"default","context":".c","magic":0}
+//! {"keytype":"ASSOC","tenant":"default","resourceName":"t","resourceNamespace":"lkc-1","resourceType":"topic",
+//!  "associationType":"value","subject":"s","magic":0}
+//! {"keytype":"EXPORTER","name":"e","magic":0}              ours
+//! {"keytype":"EXPORTER_STATE","name":"e","magic":0}        ours
 //! ```
 //!
 //! Fields in another order, as older registries wrote them, are read all the same; see [`super::State`] for how such
-//! keys are got rid of. Values are read field by field, and fields nobody knows are left alone.
+//! keys are got rid of. Values are read field by field, and fields nobody knows are left alone. A record of a kind that
+//! nobody here knows stays in the topic as it is: nothing is ever written under its key.
 //!
 //! A `NOOP` of ours has a value, `{"maxIds":{".":57}}`: the highest id ever given in each context. A `NOOP` is written
 //! by every new leader, so the numbers outlive the compaction of the schemas that had them.
@@ -24,7 +29,10 @@
 use std::collections::BTreeMap;
 
 use schema::{Metadata, RuleSet, SchemaReference};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::associations::{AssociationKey, AssociationValue};
+use super::exporters::{ExporterProgress, ExporterValue};
 
 /// The key of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +56,12 @@ pub enum Key {
     ClearSubject(Option<String>),
     /// A context exists.
     Context(String),
+    /// A resource uses a subject.
+    Association(Box<AssociationKey>),
+    /// An exporter of that name was ordered.
+    Exporter(String),
+    /// How far the exporter of that name has come.
+    ExporterState(String),
 }
 
 /// The value of a `SCHEMA` record.
@@ -67,7 +81,11 @@ pub struct SchemaValue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_type: Option<String>,
     /// What the schema refers to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub references: Vec<SchemaReference>,
     /// Tags and properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,8 +96,15 @@ pub struct SchemaValue {
     /// The text.
     pub schema: String,
     /// Soft deleted.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub deleted: bool,
+}
+
+/// `null` as if there was nothing.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The value of a `MODE` record.
@@ -144,6 +169,12 @@ pub enum Value {
     ClearSubject(ClearSubjectValue),
     /// Of a `CONTEXT` key.
     Context(ContextValue),
+    /// Of an `ASSOC` key.
+    Association(Box<AssociationValue>),
+    /// Of an `EXPORTER` key.
+    Exporter(Box<ExporterValue>),
+    /// Of an `EXPORTER_STATE` key.
+    ExporterState(ExporterProgress),
 }
 
 /// One record; without a value it is a tombstone.
@@ -165,7 +196,7 @@ pub struct UnreadableRecord {
     source: serde_json::Error,
 }
 
-const TENANT: &str = "default";
+pub(crate) const TENANT: &str = "default";
 
 #[derive(Serialize)]
 struct KeyOut<'a> {
@@ -178,13 +209,34 @@ struct KeyOut<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum KeyBody<'a> {
-    Version { subject: &'a str, version: i32 },
-    Subject { subject: Option<&'a str> },
-    Context { tenant: &'a str, context: &'a str },
+    Version {
+        subject: &'a str,
+        version: i32,
+    },
+    Subject {
+        subject: Option<&'a str>,
+    },
+    Context {
+        tenant: &'a str,
+        context: &'a str,
+    },
+    #[serde(rename_all = "camelCase")]
+    Association {
+        tenant: &'a str,
+        resource_name: &'a str,
+        resource_namespace: &'a str,
+        resource_type: &'a str,
+        association_type: &'a str,
+        subject: &'a str,
+    },
+    Name {
+        name: &'a str,
+    },
     Nothing {},
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct KeyIn {
     keytype: KeyType,
     #[serde(default)]
@@ -193,6 +245,16 @@ struct KeyIn {
     version: Option<i32>,
     #[serde(default)]
     context: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    resource_name: Option<String>,
+    #[serde(default)]
+    resource_namespace: Option<String>,
+    #[serde(default)]
+    resource_type: Option<String>,
+    #[serde(default)]
+    association_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -205,6 +267,9 @@ enum KeyType {
     DeleteSubject,
     ClearSubject,
     Context,
+    Assoc,
+    Exporter,
+    ExporterState,
     #[serde(other)]
     Other,
 }
@@ -250,6 +315,20 @@ impl Key {
                 0,
             ),
             Self::Noop => ("NOOP", KeyBody::Nothing {}, 0),
+            Self::Association(key) => (
+                "ASSOC",
+                KeyBody::Association {
+                    tenant: TENANT,
+                    resource_name: &key.resource_name,
+                    resource_namespace: &key.resource_namespace,
+                    resource_type: &key.resource_type,
+                    association_type: &key.association_type,
+                    subject: &key.subject,
+                },
+                0,
+            ),
+            Self::Exporter(name) => ("EXPORTER", KeyBody::Name { name }, 0),
+            Self::ExporterState(name) => ("EXPORTER_STATE", KeyBody::Name { name }, 0),
         };
         let out = KeyOut {
             keytype,
@@ -263,12 +342,12 @@ impl Key {
     fn decode(bytes: &[u8]) -> Result<Option<Self>, serde_json::Error> {
         use serde::de::Error;
         let key: KeyIn = serde_json::from_slice(bytes)?;
-        let subject = |subject: Option<String>| {
-            subject.ok_or_else(|| serde_json::Error::missing_field("subject"))
+        let given = |name: &'static str, field: Option<String>| {
+            field.ok_or_else(|| serde_json::Error::missing_field(name))
         };
         Ok(Some(match key.keytype {
             KeyType::Schema => Self::Schema {
-                subject: subject(key.subject)?,
+                subject: given("subject", key.subject)?,
                 version: key
                     .version
                     .ok_or_else(|| serde_json::Error::missing_field("version"))?,
@@ -276,12 +355,18 @@ impl Key {
             KeyType::Config => Self::Config(key.subject),
             KeyType::Mode => Self::Mode(key.subject),
             KeyType::Noop => Self::Noop,
-            KeyType::DeleteSubject => Self::DeleteSubject(subject(key.subject)?),
+            KeyType::DeleteSubject => Self::DeleteSubject(given("subject", key.subject)?),
             KeyType::ClearSubject => Self::ClearSubject(key.subject),
-            KeyType::Context => Self::Context(
-                key.context
-                    .ok_or_else(|| serde_json::Error::missing_field("context"))?,
-            ),
+            KeyType::Context => Self::Context(given("context", key.context)?),
+            KeyType::Assoc => Self::Association(Box::new(AssociationKey {
+                resource_name: given("resourceName", key.resource_name)?,
+                resource_namespace: given("resourceNamespace", key.resource_namespace)?,
+                resource_type: given("resourceType", key.resource_type)?,
+                association_type: given("associationType", key.association_type)?,
+                subject: given("subject", key.subject)?,
+            })),
+            KeyType::Exporter => Self::Exporter(given("name", key.name)?),
+            KeyType::ExporterState => Self::ExporterState(given("name", key.name)?),
             KeyType::Other => return Ok(None),
         }))
     }
@@ -323,6 +408,9 @@ impl Record {
             Value::DeleteSubject(value) => serde_json::to_vec(value),
             Value::ClearSubject(value) => serde_json::to_vec(value),
             Value::Context(value) => serde_json::to_vec(value),
+            Value::Association(value) => serde_json::to_vec(value),
+            Value::Exporter(value) => serde_json::to_vec(value),
+            Value::ExporterState(value) => serde_json::to_vec(value),
         };
         Some(encoded.expect("a value has string keys only"))
     }
@@ -348,10 +436,26 @@ impl Record {
             Key::DeleteSubject(_) => serde_json::from_slice(bytes).map(Value::DeleteSubject),
             Key::ClearSubject(_) => serde_json::from_slice(bytes).map(Value::ClearSubject),
             Key::Context(_) => serde_json::from_slice(bytes).map(Value::Context),
+            Key::Association(_) => serde_json::from_slice(bytes).map(Value::Association),
+            Key::Exporter(_) => serde_json::from_slice(bytes).map(Value::Exporter),
+            Key::ExporterState(_) => serde_json::from_slice(bytes).map(Value::ExporterState),
         };
         let value = value.map_err(unreadable("value"))?;
         Ok(Some(Self::new(key, value)))
     }
+}
+
+/// What the key of a record calls its kind, to tell of one that is not known.
+#[must_use]
+pub(super) fn kind_of(key: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Kind {
+        keytype: String,
+    }
+    const CHARS_MAX: usize = 64;
+    serde_json::from_slice::<Kind>(key)
+        .map(|kind| kind.keytype.chars().take(CHARS_MAX).collect())
+        .unwrap_or_default()
 }
 
 fn unreadable(part: &'static str) -> impl Fn(serde_json::Error) -> UnreadableRecord {
@@ -417,6 +521,24 @@ mod tests {
             (
                 Key::Context(".c".to_owned()),
                 r#"{"keytype":"CONTEXT","tenant":"default","context":".c","magic":0}"#,
+            ),
+            (
+                Key::Association(Box::new(AssociationKey {
+                    resource_name: "t".to_owned(),
+                    resource_namespace: "lkc-1".to_owned(),
+                    resource_type: "topic".to_owned(),
+                    association_type: "value".to_owned(),
+                    subject: "s".to_owned(),
+                })),
+                r#"{"keytype":"ASSOC","tenant":"default","resourceName":"t","resourceNamespace":"lkc-1","resourceType":"topic","associationType":"value","subject":"s","magic":0}"#,
+            ),
+            (
+                Key::Exporter("e".to_owned()),
+                r#"{"keytype":"EXPORTER","name":"e","magic":0}"#,
+            ),
+            (
+                Key::ExporterState("e".to_owned()),
+                r#"{"keytype":"EXPORTER_STATE","name":"e","magic":0}"#,
             ),
         ];
         for (value, text) in cases {

@@ -202,3 +202,180 @@ fn a_mode_of_everybody_can_be_stronger() {
     state.apply(Record::tombstone(Key::Mode(None)), 1);
     assert_eq!(state.mode_in_scope(Some("b")), Mode::ReadWrite);
 }
+
+/// What Confluent's registries of several releases have written, key and value as they stand in the topic.
+const TAKEN_OVER: &[(&str, Option<&str>)] = &[
+    (r#"{"keytype":"NOOP","magic":0}"#, None),
+    // 5.x: no md5, no type, fields of the key in another order.
+    (
+        r#"{"subject":"old","version":1,"magic":1,"keytype":"SCHEMA"}"#,
+        Some(r#"{"subject":"old","version":1,"id":1,"schema":"\"int\"","deleted":false}"#),
+    ),
+    // 7.x: references, type.
+    (
+        r#"{"keytype":"SCHEMA","subject":"json","version":1,"magic":1}"#,
+        Some(
+            r#"{"subject":"json","version":1,"id":2,"schemaType":"JSON","references":null,"schema":"{}","deleted":false,"offset":7,"ts":1700000000000}"#,
+        ),
+    ),
+    // 8.x: digest, metadata, rules, tags.
+    (
+        r#"{"keytype":"SCHEMA","subject":":.c:new","version":2,"magic":1}"#,
+        Some(
+            r#"{"subject":":.c:new","version":2,"id":9,"md5":"CV1xzxJVa51eMwrVdbPfXQ==","references":[{"name":"n","subject":"old","version":1}],"metadata":{"tags":null,"properties":{"owner":"me"},"sensitive":["owner"]},"ruleSet":{"migrationRules":null,"domainRules":[{"name":"r","kind":"CONDITION","mode":"WRITE","type":"CEL","expr":"true","disabled":false}]},"schema":"\"string\"","schemaTags":[],"deleted":false}"#,
+        ),
+    ),
+    (
+        r#"{"keytype":"CONFIG","subject":null,"magic":0}"#,
+        Some(r#"{"compatibilityLevel":"FULL"}"#),
+    ),
+    (
+        r#"{"keytype":"CONFIG","subject":"old","magic":0}"#,
+        Some(
+            r#"{"subject":"old","alias":"json","normalize":true,"validateFields":null,"compatibilityLevel":"NONE","compatibilityGroup":"app","overrideMetadata":{"properties":{"a":"b"}},"validateNames":true}"#,
+        ),
+    ),
+    (
+        r#"{"keytype":"MODE","subject":"old","magic":0}"#,
+        Some(r#"{"mode":"IMPORT"}"#),
+    ),
+    (
+        r#"{"keytype":"MODE","subject":null,"magic":0}"#,
+        Some(r#"{"subject":null,"mode":"READWRITE"}"#),
+    ),
+    (
+        r#"{"keytype":"CONTEXT","tenant":"default","context":".empty","magic":0}"#,
+        Some(r#"{"tenant":"default","context":".empty"}"#),
+    ),
+    (
+        r#"{"keytype":"DELETE_SUBJECT","subject":"json","magic":0}"#,
+        Some(r#"{"subject":"json","version":1}"#),
+    ),
+    (
+        r#"{"keytype":"CLEAR_SUBJECT","subject":":.gone:","magic":0}"#,
+        Some(r#"{"subject":":.gone:"}"#),
+    ),
+    (
+        r#"{"keytype":"ASSOC","tenant":"default","resourceName":"t","resourceNamespace":"lkc-1","resourceType":"topic","associationType":"value","subject":"old","magic":0}"#,
+        Some(
+            r#"{"subject":"old","guid":"95d071cf-1255-6b9d-5e33-0ad575b3df5d","tenant":"default","resourceName":"t","resourceNamespace":"lkc-1","resourceId":"id","resourceType":"topic","associationType":"value","lifecycle":"STRONG","frozen":false}"#,
+        ),
+    ),
+    // What only later releases, or other products, know.
+    (
+        r#"{"keytype":"CATALOG","name":"x","magic":3}"#,
+        Some(r#"{"anything":[1]}"#),
+    ),
+    (
+        r#"{"keytype":"ENCODER","tenant":"default","magic":0}"#,
+        None,
+    ),
+];
+
+#[test]
+fn a_topic_of_confluents_is_taken_over() {
+    let mut state = State::default();
+    for (key, value) in TAKEN_OVER {
+        let applied = state.apply_raw(key.as_bytes(), value.map(str::as_bytes), 5);
+        assert!(applied.is_ok(), "{key}: {applied:?}");
+    }
+    assert_eq!(state.latest("old").unwrap().1.id, 1);
+    let json = state.version("json", 1).unwrap();
+    assert!(json.deleted && json.body.schema_type == SchemaType::Json);
+    let new = state.version(":.c:new", 2).unwrap();
+    let metadata = new.body.metadata.as_ref().unwrap();
+    assert_eq!(metadata.properties.as_ref().unwrap()["owner"], "me");
+    assert_eq!(
+        new.body
+            .rule_set
+            .as_ref()
+            .unwrap()
+            .domain_rules
+            .as_ref()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(state.contexts().collect::<Vec<_>>(), [".c", ".empty"]);
+    let config = state.config_in_scope(Some("old"));
+    assert_eq!(config.compatibility_group.as_deref(), Some("app"));
+    assert_eq!(config.alias.as_deref(), Some("json"));
+    let everybody = state.config_of(None).unwrap().compatibility_level;
+    assert_eq!(everybody, Some(schema::CompatibilityLevel::Full));
+    assert_eq!(state.mode_of(Some("old")), Some(Mode::Import));
+    let associations = state.associations();
+    let found = associations.of_name("-", "t", &AssociationFilter::default());
+    assert_eq!((found.len(), found[0].created_ms), (1, 5));
+    assert_eq!((state.next_id("."), state.next_id(".c")), (3, 10));
+}
+
+#[test]
+fn a_record_that_is_taken_over_is_written_as_it_was() {
+    for (key, value) in TAKEN_OVER {
+        let Some(record) = Record::decode(key.as_bytes(), value.map(str::as_bytes)).unwrap() else {
+            assert!(key.contains("CATALOG") || key.contains("ENCODER"), "{key}");
+            continue;
+        };
+        // The same key, as far as JSON goes, and a value that says all that we read of it.
+        let written: serde_json::Value = serde_json::from_slice(&record.key.encode()).unwrap();
+        assert_eq!(
+            written,
+            serde_json::from_str::<serde_json::Value>(key).unwrap()
+        );
+        let again = Record::decode(&record.key.encode(), record.encode_value().as_deref());
+        assert_eq!(again.unwrap(), Some(record));
+    }
+}
+
+#[test]
+fn changes_are_told_once_where_they_were_made_last() {
+    let mut state = State::default();
+    let mut apply = |record: Record| {
+        let (key, value) = (record.key.encode(), record.encode_value());
+        state.apply_raw(&key, value.as_deref(), 1).unwrap();
+        let told = state.changes_after(-1);
+        told.map(|(offset, change)| (offset, change.clone()))
+            .collect::<Vec<_>>()
+    };
+    let version = |subject: &str, number| Change::Version(Arc::from(subject), number);
+    let config = |value: Option<Config>| Record {
+        key: Key::Config(Some("a".to_owned())),
+        value: value.map(|value| Value::Config(Box::new(value))),
+    };
+    apply(schema("a", 1, 1, "\"int\"", false));
+    apply(config(Some(Config::default())));
+    apply(schema("a", 2, 2, "\"long\"", false));
+    let told = apply(schema("a", 1, 1, "\"int\"", true));
+    let of_config = Change::Config(Arc::from("a"));
+    assert_eq!(
+        told,
+        [
+            (1, of_config.clone()),
+            (2, version("a", 2)),
+            (3, version("a", 1))
+        ]
+    );
+    let told = apply(config(None));
+    assert_eq!(
+        told,
+        [
+            (2, version("a", 2)),
+            (3, version("a", 1)),
+            (4, of_config.clone())
+        ]
+    );
+    let told = apply(Record::new(
+        Key::DeleteSubject("a".to_owned()),
+        Value::DeleteSubject(DeleteSubjectValue {
+            subject: "a".to_owned(),
+            version: 2,
+        }),
+    ));
+    assert_eq!(told.last(), Some(&(5, Change::Deleted(Arc::from("a")))));
+    apply(Record::tombstone(key("a", 1)));
+    let told = apply(Record::tombstone(key("a", 2)));
+    assert_eq!(told, [(4, of_config)]);
+    let counts = state.counts().by_type()[0].1;
+    assert_eq!((counts.created, counts.deleted, counts.live), (2, 2, 0));
+    assert_eq!(state.offset(), 7);
+}

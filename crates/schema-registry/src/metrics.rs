@@ -1,0 +1,134 @@
+//! What the registry counts, for `/metrics`: Confluent's names where its registry has one (`MetricsContainer`, as JMX
+//! exporters show them to Prometheus), its own for requests.
+//!
+//! | metric | what |
+//! |---|---|
+//! | `kafka_schema_registry_master_slave_role` | 1 where this instance writes |
+//! | `kafka_schema_registry_node_count` | instances, as the group's leader counts them |
+//! | `kafka_schema_registry_registered_count`, `.._deleted_count` | versions made and deleted |
+//! | `kafka_schema_registry_schemas_created`, `.._schemas_deleted` | the same by `schema_type` |
+//! | `kafka_schema_registry_api_success_count`, `.._api_failure_count` | requests by how they went |
+//! | `affluent_schema_registry_schemas` | versions that are there and not soft deleted, by `schema_type` |
+//! | `affluent_schema_registry_requests_total` | requests by `method`, `route`, `status` |
+//! | `affluent_schema_registry_request_duration_seconds` | how long they took, by `method`, `route` |
+
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+};
+use metrics::{Unit, histogram};
+
+use crate::state::SchemaCounts;
+
+const ROLE: &str = "kafka_schema_registry_master_slave_role";
+const NODES: &str = "kafka_schema_registry_node_count";
+const REGISTERED: &str = "kafka_schema_registry_registered_count";
+const DELETED: &str = "kafka_schema_registry_deleted_count";
+const CREATED_BY_TYPE: &str = "kafka_schema_registry_schemas_created";
+const DELETED_BY_TYPE: &str = "kafka_schema_registry_schemas_deleted";
+const SUCCESSES: &str = "kafka_schema_registry_api_success_count";
+const FAILURES: &str = "kafka_schema_registry_api_failure_count";
+const SCHEMAS: &str = "affluent_schema_registry_schemas";
+const REQUESTS: &str = "affluent_schema_registry_requests_total";
+const DURATION: &str = "affluent_schema_registry_request_duration_seconds";
+
+/// Tells what the metrics are, and shows those that are known before anything happens.
+pub(crate) fn describe() {
+    describe_gauge!(ROLE, "Whether this instance writes to the registry's topic");
+    describe_gauge!(
+        NODES,
+        "Instances of the registry, as the leader of their group counts them"
+    );
+    describe_counter!(REGISTERED, "Versions that were registered");
+    describe_counter!(DELETED, "Versions that were deleted");
+    describe_counter!(CREATED_BY_TYPE, "Versions that were registered, by type");
+    describe_counter!(DELETED_BY_TYPE, "Versions that were deleted, by type");
+    describe_counter!(
+        SUCCESSES,
+        "Requests that were answered with a status below 400"
+    );
+    describe_counter!(
+        FAILURES,
+        "Requests that were answered with a status from 400 on"
+    );
+    describe_gauge!(SCHEMAS, "Versions that are there and not soft deleted");
+    describe_counter!(REQUESTS, "Requests to the registry");
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "How long requests to the registry took"
+    );
+    gauge!(ROLE).set(0.0);
+    counter!(SUCCESSES).absolute(0);
+    counter!(FAILURES).absolute(0);
+}
+
+/// Whether this instance writes.
+pub(crate) fn leads(is_leader: bool) {
+    gauge!(ROLE).set(if is_leader { 1.0 } else { 0.0 });
+}
+
+/// How many instances there are.
+pub(crate) fn nodes(count: usize) {
+    gauge!(NODES).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// A request was answered.
+pub(crate) fn answered(method: &'static str, route: &'static str, status: u16, took: Duration) {
+    let outcome = if status < 400 { SUCCESSES } else { FAILURES };
+    counter!(outcome).increment(1);
+    counter!(REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
+        .increment(1);
+    histogram!(DURATION, "method" => method, "route" => route).record(took.as_secs_f64());
+}
+
+/// The counters of schemas, found once: they are told after every record.
+pub(crate) struct SchemaMetrics {
+    registered: Counter,
+    deleted: Counter,
+    by_type: [(Counter, Counter, Gauge); 3],
+    told: Option<SchemaCounts>,
+}
+
+impl std::fmt::Debug for SchemaMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SchemaMetrics").finish_non_exhaustive()
+    }
+}
+
+impl SchemaMetrics {
+    pub(crate) fn new() -> Self {
+        let by_type = SchemaCounts::default().by_type().map(|(name, _)| {
+            (
+                counter!(CREATED_BY_TYPE, "schema_type" => name),
+                counter!(DELETED_BY_TYPE, "schema_type" => name),
+                gauge!(SCHEMAS, "schema_type" => name),
+            )
+        });
+        Self {
+            registered: counter!(REGISTERED),
+            deleted: counter!(DELETED),
+            by_type,
+            told: None,
+        }
+    }
+
+    /// Tells the numbers, if they are others than before.
+    pub(crate) fn tell(&mut self, counts: SchemaCounts) {
+        if self.told == Some(counts) {
+            return;
+        }
+        self.told = Some(counts);
+        let (mut registered, mut deleted) = (0, 0);
+        for ((_, counts), (created, gone, live)) in counts.by_type().iter().zip(&self.by_type) {
+            created.absolute(counts.created);
+            gone.absolute(counts.deleted);
+            live.set(f64::from(u32::try_from(counts.live).unwrap_or(u32::MAX)));
+            registered += counts.created;
+            deleted += counts.deleted;
+        }
+        self.registered.absolute(registered);
+        self.deleted.absolute(deleted);
+    }
+}

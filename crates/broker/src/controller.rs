@@ -333,7 +333,7 @@ impl Server {
                         topic: name.to_owned(),
                         topic_id: id,
                         partition: index,
-                        config: log_config(settings),
+                        config: log_config(name, settings),
                     })
                     .map_err(|error| {
                         ApiError::new(errors::of_storage(&error), ErrorChain(&error).to_string())

@@ -10,9 +10,13 @@ use wire::record_validate::{
 use crate::config::{
     BrokerSettings, CompressionSetting, FlushPolicy, TimestampType, TopicSettings,
 };
+use crate::topics::is_internal;
 
-/// The configs of the topic's logs.
-pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
+/// The configs of a topic's logs.
+///
+/// Topics of the broker's own are never tiered, whatever their configs say (`UnifiedLog.isRemoteLogEnabled`): a coordinator reads
+/// its log from the local disk.
+pub(crate) fn log_config(topic: &str, settings: &TopicSettings) -> LogConfig {
     // The declarations keep these within an i32 above zero.
     let bytes = |value: i32| u32::try_from(value).unwrap_or_default();
     LogConfig {
@@ -40,7 +44,7 @@ pub(crate) fn log_config(settings: &TopicSettings) -> LogConfig {
         flush_messages: settings.flush_messages,
         flush_ms: settings.flush_ms,
         remote: RemoteLogConfig {
-            enabled: settings.remote.enabled,
+            enabled: settings.remote.enabled && !is_internal(topic),
             copy_disabled: settings.remote.copy_disabled,
             delete_on_disable: settings.remote.delete_on_disable,
             local_retention_ms: settings.remote.local_retention_ms,

@@ -337,7 +337,7 @@ fn open_storage(
             topic: topic.name.to_string(),
             topic_id: topic.id,
             partition,
-            config: log_config(&config),
+            config: log_config(&topic.name, &config),
         }));
     }
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

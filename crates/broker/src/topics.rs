@@ -174,7 +174,7 @@ impl Topic {
     /// Puts new configs in force for the topic and its logs.
     pub(crate) fn reconfigure(&self, settings: TopicSettings) {
         for partition in self.partitions().iter() {
-            partition.log.set_config(log_config(&settings));
+            partition.log.set_config(log_config(&self.name, &settings));
         }
         *write(&self.settings) = Arc::new(settings);
     }

@@ -125,6 +125,15 @@ impl RemoteManifest for Way {
         RemoteManifest::put(&*self.tier, segment)
     }
 
+    fn replace(
+        &self,
+        unchanged: &RemoteSegment,
+        entries: &[RemoteSegment],
+    ) -> Result<bool, RemoteError> {
+        self.alive("write", "manifest")?;
+        self.tier.replace(unchanged, entries)
+    }
+
     fn remove(&self, segment: &RemoteSegment) -> Result<(), RemoteError> {
         self.alive("write", "manifest")?;
         self.tier.remove(segment)

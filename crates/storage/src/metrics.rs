@@ -95,6 +95,7 @@ documented! {
     remote_copy_errors: "Copies to the remote store that failed",
     remote_copy_lag_segments: "Closed segments that wait to be copied to the remote store now",
     remote_copy_lag_bytes: "Bytes of closed segments that wait to be copied to the remote store now",
+    remote_compacted_segments: "Segments of the remote store that compaction replaced",
     remote_segments: "Segments in the remote store now",
     remote_bytes: "Bytes of segments in the remote store now",
     remote_deleted_segments: "Segments deleted from the remote store",

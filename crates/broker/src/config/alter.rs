@@ -417,21 +417,14 @@ fn topic_long(broker: &BrokerConfigs, overrides: &Overrides, name: &str) -> i64 
 }
 
 /// What `LogConfig.validateTopicLogConfigValues` asks of a topic with `remote.storage.enable`.
+///
+/// Differs: Apache Kafka refuses a `cleanup.policy` with `compact`, which the remote part of a log here can do.
 fn validate_tiered_topic(broker: &BrokerConfigs, changed: &Overrides) -> Result<(), AlterError> {
     let refuse = |what: &str| Err(AlterError::InvalidConfig(what.to_owned()));
     if !broker.boolean("remote.log.storage.system.enable") {
         return refuse(
             "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with \
              remote log storage.",
-        );
-    }
-    let policy = TOPIC
-        .get("cleanup.policy")
-        .and_then(|key| topic_value(broker, changed, key));
-    if !policy.is_none_or(|policy| matches!(policy.to_string().as_str(), "" | "delete")) {
-        return refuse(
-            "Remote log storage only supports topics with cleanup.policy=delete or cleanup.policy being \
-             an empty list.",
         );
     }
     let copy_disabled = changed

@@ -8,12 +8,22 @@ use super::broker_settings::Reader;
 use super::layers::BrokerConfigs;
 
 /// The keys of tiered storage that have an effect. Each field names the key it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSettings {
     /// `remote.log.index.file.cache.total.size.bytes`.
     pub index_cache_bytes: u64,
+    /// `remote.log.index.file.cache.ttl.ms`; -1 for ever.
+    pub index_cache_ttl_ms: i64,
     /// `remote.log.manager.task.interval.ms`.
     pub task_interval: Duration,
+    /// `remote.log.manager.task.retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `remote.log.manager.task.retry.backoff.max.ms`.
+    pub retry_backoff_max: Duration,
+    /// `remote.log.manager.task.retry.jitter`.
+    pub retry_jitter: f64,
+    /// `remote.log.manager.fetch.max.bytes.per.second`.
+    pub fetch_bytes_per_second: u64,
     /// `remote.log.manager.copier.thread.pool.size`.
     pub copier_threads: usize,
     /// `remote.log.manager.copy.max.bytes.per.second`.
@@ -33,7 +43,13 @@ impl RemoteLogSettings {
         let read = Reader(configs);
         RemoteLogSettings {
             index_cache_bytes: read.count("remote.log.index.file.cache.total.size.bytes") as u64,
+            index_cache_ttl_ms: read.long("remote.log.index.file.cache.ttl.ms"),
             task_interval: read.ms("remote.log.manager.task.interval.ms"),
+            retry_backoff: read.ms("remote.log.manager.task.retry.backoff.ms"),
+            retry_backoff_max: read.ms("remote.log.manager.task.retry.backoff.max.ms"),
+            retry_jitter: read.double("remote.log.manager.task.retry.jitter"),
+            fetch_bytes_per_second: read.count("remote.log.manager.fetch.max.bytes.per.second")
+                as u64,
             copier_threads: read.count("remote.log.manager.copier.thread.pool.size"),
             copy_bytes_per_second: read.count("remote.log.manager.copy.max.bytes.per.second")
                 as u64,

@@ -541,11 +541,7 @@ fn tiered_topics_are_checked_as_in_kafka() {
         |texts: &[&str]| answer(alter::topic(&broker, &on, Change::Incremental(&ops(texts))));
     for (texts, expected) in [
         (
-            &["cleanup.policy=compact"][..],
-            "40: Remote log storage only supports topics with cleanup.policy=delete or cleanup.policy being an empty list.",
-        ),
-        (
-            &["local.retention.ms=11"],
+            &["local.retention.ms=11"][..],
             "40: Invalid value 11 for configuration local.retention.ms: Value must not be more than retention.ms property value: 10",
         ),
         (

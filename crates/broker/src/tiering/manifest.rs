@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use metastore::{MetaStore, MetaStoreError, Op};
+use metastore::{Compare, MetaStore, MetaStoreError, Op};
 use storage::tier::{RemoteError, RemoteManifest, RemoteSegment};
 
 const PREFIX: &str = "affluent-remote/";
@@ -68,6 +68,25 @@ impl RemoteManifest for StoredManifest {
         let put = Op::put(key.as_bytes(), segment.encode());
         let done = self.store.txn(&[], &[put]);
         done.map(drop).map_err(failed("write", &key))
+    }
+
+    fn replace(
+        &self,
+        unchanged: &RemoteSegment,
+        entries: &[RemoteSegment],
+    ) -> Result<bool, RemoteError> {
+        let name = key(unchanged);
+        let compare = Compare::Value {
+            key: name.clone().into_bytes(),
+            is: unchanged.encode(),
+        };
+        let puts: Vec<Op> = entries
+            .iter()
+            .map(|entry| Op::put(key(entry).into_bytes(), entry.encode()))
+            .collect();
+        let done = self.store.txn(&[compare], &puts);
+        done.map(|outcome| outcome.succeeded)
+            .map_err(failed("replace", &name))
     }
 
     fn remove(&self, segment: &RemoteSegment) -> Result<(), RemoteError> {

@@ -8,6 +8,7 @@ mod manifest;
 use std::sync::Arc;
 
 use metastore::Metadata;
+use storage::tier::RemoteStore;
 use storage::{TierConfig, TierOptions};
 use tier::{ObjectTier, OpenError, StoreOptions, StoreUrl};
 
@@ -19,6 +20,12 @@ pub(crate) fn tier_config(settings: &BrokerSettings) -> TierConfig {
     let remote = &settings.remote_log;
     TierConfig {
         task_interval_ms: u64::try_from(remote.task_interval.as_millis()).unwrap_or(u64::MAX),
+        retry_backoff_ms: u64::try_from(remote.retry_backoff.as_millis()).unwrap_or(u64::MAX),
+        retry_backoff_max_ms: u64::try_from(remote.retry_backoff_max.as_millis())
+            .unwrap_or(u64::MAX),
+        retry_jitter: remote.retry_jitter,
+        index_cache_ttl_ms: remote.index_cache_ttl_ms,
+        fetch_bytes_per_second: remote.fetch_bytes_per_second,
         copier_threads: remote.copier_threads,
         reader_threads: remote.reader_threads,
         reader_pending_max: remote.reader_pending_max,
@@ -39,21 +46,27 @@ pub(crate) fn open(
     let Some(store) = RemoteStoreSettings::resolve(configs) else {
         return Ok(None);
     };
-    let url = StoreUrl::parse(store.url.as_deref().unwrap_or_default())?;
-    let options = StoreOptions {
-        endpoint: store.endpoint,
-        region: store.region,
-        access_key: store.access_key,
-        secret_key: store.secret_key.map(|secret| secret.expose().to_owned()),
-        path_style: store.path_style,
-    };
-    let opened = ObjectTier::open(&url, &options)?;
+    let (opened, url) = open_store(store)?;
     tracing::info!(%url, "closed segments of tiered topics are copied to the remote store");
     let cluster_id = metadata.image().cluster_id().unwrap_or_default().to_owned();
     Ok(Some(TierOptions {
-        store: Arc::new(opened),
+        store: opened,
         manifest: Arc::new(StoredManifest::new(Arc::clone(metadata.store()))),
         root: cluster_id,
         config: tier_config(settings),
     }))
+}
+
+fn open_store(
+    settings: RemoteStoreSettings,
+) -> Result<(Arc<dyn RemoteStore>, StoreUrl), OpenError> {
+    let url = StoreUrl::parse(settings.url.as_deref().unwrap_or_default())?;
+    let options = StoreOptions {
+        endpoint: settings.endpoint,
+        region: settings.region,
+        access_key: settings.access_key,
+        secret_key: settings.secret_key.map(|secret| secret.expose().to_owned()),
+        path_style: settings.path_style,
+    };
+    Ok((Arc::new(ObjectTier::open(&url, &options)?), url))
 }

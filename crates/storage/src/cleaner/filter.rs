@@ -43,6 +43,11 @@ pub(crate) struct Filter<'a> {
     /// Where the round ends: the offset up to which segments are cleanable.
     pub(crate) round_end: i64,
     pub(crate) last_records: &'a HashMap<i64, LastRecord>,
+    /// Whether the walk began at the log's first record, so that no older value of a key and nothing of a transaction lies before
+    /// it. Else tombstones and markers stay, and none gets a delete horizon.
+    pub(crate) whole: bool,
+    /// Whether anything is not as it was.
+    pub(crate) changed: bool,
     /// Records looked at, kept, and without a key.
     pub(crate) counts: [u64; 3],
 }
@@ -100,12 +105,15 @@ impl Filter<'_> {
             return self.empty(header, &verdict, out);
         }
         self.counts[1] += kept.len() as u64;
-        let stamp = (tombstones || verdict.stale_marker) && !header.attributes.has_delete_horizon();
+        let stamp = self.whole
+            && (tombstones || verdict.stale_marker)
+            && !header.attributes.has_delete_horizon();
         let whole = i32::try_from(kept.len()) == Ok(header.record_count);
         if whole && !stamp {
             out.extend_from_slice(batch);
             return Ok(Some(*header));
         }
+        self.changed = true;
         let horizon = stamp.then(|| self.now_ms.saturating_add(self.delete_retention_ms));
         Ok(Some(build(header, &kept, horizon, out)?))
     }
@@ -139,11 +147,12 @@ impl Filter<'_> {
 
     /// The header alone, if it has to stay.
     fn empty(
-        &self,
+        &mut self,
         header: &BatchHeader,
         verdict: &Verdict,
         out: &mut Vec<u8>,
     ) -> Result<Option<BatchHeader>, FilterError> {
+        self.changed |= !verdict.keep_empty || header.record_count > 0;
         if !verdict.keep_empty {
             return Ok(None);
         }
@@ -151,7 +160,7 @@ impl Filter<'_> {
     }
 
     fn past_horizon(&self, header: &BatchHeader) -> bool {
-        header.attributes.has_delete_horizon() && header.base_timestamp <= self.now_ms
+        self.whole && header.attributes.has_delete_horizon() && header.base_timestamp <= self.now_ms
     }
 
     /// `Cleaner.shouldRetainRecord`.

@@ -69,6 +69,8 @@ fn filter(
         delete_retention_ms: DAY,
         round_end: 1_000,
         last_records: &last_records,
+        whole: true,
+        changed: false,
         counts: [0; 3],
     };
     let header = verify_crc(batch).unwrap();
@@ -77,6 +79,11 @@ fn filter(
         .apply(batch, &header, transactions, &mut out)
         .unwrap();
     assert_eq!(kept.is_some(), !out.is_empty());
+    assert_eq!(
+        filter.changed,
+        out != batch,
+        "it says whether it changed anything"
+    );
     kept.map(|kept| {
         assert_eq!(verify_crc(&out), Ok(kept));
         assert_eq!(kept.base_offset, header.base_offset);
@@ -84,6 +91,42 @@ fn filter(
         assert_eq!(kept.base_sequence, header.base_sequence);
         out
     })
+}
+
+#[test]
+fn behind_others_tombstones_and_markers_stay_as_they_are() {
+    let known = map(&[(b"a", 3)]);
+    let last_records = HashMap::new();
+    let batches = [
+        batch(at(3), &[(b"a", None)]),
+        marker(4, 7, 1),
+        // Past the horizon of an earlier pass.
+        filter(
+            &batch(at(3), &[(b"a", None)]),
+            &known,
+            NOW,
+            &[],
+            &mut CleanedTransactions::default(),
+        )
+        .unwrap(),
+    ];
+    for batch in batches {
+        let mut filter = Filter {
+            map: &known,
+            now_ms: NOW + 2 * DAY,
+            delete_retention_ms: DAY,
+            round_end: 1_000,
+            last_records: &last_records,
+            whole: false,
+            changed: false,
+            counts: [0; 3],
+        };
+        let header = verify_crc(&batch).unwrap();
+        let mut out = Vec::new();
+        let walk = &mut CleanedTransactions::after_others(vec![]);
+        filter.apply(&batch, &header, walk, &mut out).unwrap();
+        assert_eq!((out == batch, filter.changed), (true, false));
+    }
 }
 
 fn plain(batch: &[u8], map: &OffsetMap, now_ms: i64) -> Option<Vec<u8>> {

@@ -11,6 +11,10 @@
 //!      read and written again       read twice
 //! ```
 //!
+//! In a log with a remote part (`crate::tier`) passes over the local part alone go on as here, but drop nothing that an older remote
+//! record may need, and now and then one is over the whole log: remote segments are read there, written again aside, uploaded, and
+//! swapped in the manifest.
+//!
 //! - [`select`] decides what is worth a pass, [`filter`] what of a batch stays, [`transactions`] what was aborted and
 //!   which markers are still needed. None of them does I/O.
 //! - [`pass`] reads and writes; [`swap`] puts a written group in the place of the segments it was made of.
@@ -28,6 +32,7 @@
 //! Differs: keys are told apart by a keyed 128-bit SipHash instead of MD5. Two keys that collide count as one there and
 //! here, but here nobody can make up such keys.
 
+pub(crate) mod batches;
 pub(crate) mod filter;
 pub(crate) mod offset_map;
 pub(crate) mod output;
@@ -96,12 +101,16 @@ pub struct CleanReport {
     pub topic: String,
     /// The partition.
     pub partition: PartitionIndex,
+    /// Whether it was over all of the log; without a remote part every pass is.
+    pub whole: bool,
     /// Where the dirty part began.
     pub first_dirty_offset: Offset,
     /// Where it begins now.
     pub next_dirty_offset: Offset,
     /// Segments read and written again.
     pub segments_before: u64,
+    /// How many of them were remote.
+    pub remote_segments_before: u64,
     /// Segments written.
     pub segments_after: u64,
     /// Bytes of the segments read.
@@ -145,6 +154,8 @@ pub(crate) enum CleanError {
         action: &'static str,
         source: io::Error,
     },
+    /// The remote store or its manifest did not do what it was asked; what was replaced stays. Try again later.
+    Remote { source: io::Error },
     /// The storage has failed, here or elsewhere.
     Storage(crate::error::StorageError),
 }
@@ -154,12 +165,17 @@ impl CleanError {
         move |source| CleanError::Io { action, source }
     }
 
+    pub(crate) fn remote(source: io::Error) -> CleanError {
+        CleanError::Remote { source }
+    }
+
     /// For the operator's log.
     pub(crate) fn reason(&self) -> Arc<str> {
         match self {
             CleanError::Aborted => "it changed meanwhile".into(),
             CleanError::Corrupt { reason } => reason.as_str().into(),
             CleanError::Io { action, source } => format!("cannot {action}: {source}").into(),
+            CleanError::Remote { source } => base::ErrorChain(source).to_string().into(),
             CleanError::Storage(error) => base::ErrorChain(error).to_string().into(),
         }
     }

@@ -1,15 +1,18 @@
 //! One pass over one log: its dirty part into a map, then every segment up to the map's end written again.
+//!
+//! In a log with a remote part there are two kinds. A pass over the *local* part leaves the remote one as it is; since older values
+//! of a key may lie there, it drops no tombstone and no marker, and none gets a delete horizon. A pass over the *whole* log begins
+//! with the remote segments.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::sync::Arc;
 
 use base::Offset;
 use bytes::Bytes;
-use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
+use wire::record_batch::BatchHeader;
 use wire::record_data::raw_records;
 
+use crate::cleaner::batches::Batches;
 use crate::cleaner::filter::{Filter, LastRecord, records_of};
 use crate::cleaner::offset_map::OffsetMap;
 use crate::cleaner::output::{Cleaned, Output, discard};
@@ -19,18 +22,17 @@ use crate::cleaner::transactions::CleanedTransactions;
 use crate::cleaner::{CleanError, CleanReport, CleanerConfig};
 use crate::config::LogConfig;
 use crate::fault::IoOp;
-use crate::io::{LockExt, read_full_at};
+use crate::io::LockExt;
 use crate::log::index::{SegmentReader, SegmentView};
 use crate::log::producer::AbortedTxn;
 use crate::log::{LogState, PartitionLog, marker_of};
-use crate::store::SegmentPart;
+use crate::tier::reader::RemoteReader;
+use crate::tier::{REPLACED_MAX, RemoteSegment};
 
 /// A pass in progress.
 pub(crate) struct Pass<'a> {
     pub(crate) log: &'a Arc<PartitionLog>,
-    pub(crate) cleanable: Cleanable,
-    /// Every segment below the first that may not be cleaned.
-    pub(crate) segments: Vec<SegmentView>,
+    pub(crate) scope: &'a Scope,
     pub(crate) config: Arc<LogConfig>,
     pub(crate) cleaner: &'a CleanerConfig,
     pub(crate) now_ms: i64,
@@ -38,58 +40,152 @@ pub(crate) struct Pass<'a> {
     pub(crate) pace: &'a dyn Fn(u64) -> Result<(), CleanError>,
 }
 
+/// How far a log was cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// By any pass.
+    pub(crate) local: i64,
+    /// By one over the whole log.
+    pub(crate) whole: i64,
+}
+
+/// What a pass is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) cleanable: Cleanable,
+    /// The remote segments, which lie before the local ones; none in a pass over the local part alone.
+    pub(crate) remote: Vec<Arc<RemoteSegment>>,
+    /// Every local segment below the first that may not be cleaned; in a log with a remote part, none that is remote as well.
+    pub(crate) local: Vec<SegmentView>,
+    /// Whether this is all of the log.
+    pub(crate) whole: bool,
+    /// How far the log was cleaned before.
+    pub(crate) done: Done,
+}
+
 /// Puts a written group in the place of the segments it was made of.
-pub(crate) type Swap<'a> = dyn Fn(&[SegmentView], &Cleaned) -> Result<(), CleanError> + 'a;
+pub(crate) type Swap<'a, T> = dyn Fn(&[T], &Cleaned) -> Result<(), CleanError> + 'a;
+
+/// The swaps of both parts.
+pub(crate) struct Swaps<'a> {
+    /// Local segments.
+    pub(crate) local: &'a Swap<'a, SegmentView>,
+    /// Remote ones.
+    pub(crate) remote: &'a Swap<'a, Arc<RemoteSegment>>,
+}
+
+/// A segment, wherever it is.
+#[derive(Clone, Copy)]
+struct Piece<'a> {
+    view: &'a SegmentView,
+    remote: Option<&'a RemoteSegment>,
+}
 
 impl Pass<'_> {
     /// Does all of it (`Cleaner.doClean`). The log's first dirty offset is durable when this returns.
-    pub(crate) fn run(&self, swap: &Swap<'_>) -> Result<CleanReport, CleanError> {
+    pub(crate) fn run(&self, swaps: &Swaps<'_>) -> Result<CleanReport, CleanError> {
         let mut report = CleanReport {
             topic: self.log.topic().to_owned(),
             partition: self.log.partition(),
-            first_dirty_offset: Offset(self.cleanable.first_dirty),
+            first_dirty_offset: Offset(self.scope.cleanable.first_dirty),
+            whole: self.scope.whole,
             ..CleanReport::default()
         };
-        let map = self.build_map(&mut report)?;
+        let aborted = self.aborted()?;
+        let map = self.build_map(&aborted, &mut report)?;
         let end = map.latest_offset() + 1;
         report.map_keys = map.len() as u64;
         report.map_utilization = map.utilization();
         report.next_dirty_offset = Offset(end);
-        let count = self.segments.partition_point(|segment| segment.base < end);
-        let segments = self.segments.get(..count).unwrap_or_default();
-        let round_end = self.cleanable.first_uncleanable;
-        let first = segments.first().map_or(end, |segment| segment.base);
+        let pieces = self.pieces(end);
+        let first = pieces.first().map_or(end, |piece| piece.view.base);
         // The last segment is written again whole, also behind the map's end.
-        let last = segments.last().map_or(end, |segment| segment.next_offset);
-        let mut transactions = CleanedTransactions::new(self.aborted_between(first, last));
-        self.note_progress(self.cleanable.first_dirty, round_end.max(last))?;
-        for group in group(segments, &self.config, round_end) {
-            let cleaned = self.clean_group(group, &map, &mut transactions, &mut report)?;
-            if let Err(error) = swap(group, &cleaned) {
+        let last = pieces.last().map_or(end, |piece| piece.view.next_offset);
+        let changed_to = self.scope.cleanable.first_uncleanable.max(last);
+        let mut transactions = self.transactions(&aborted, first, last);
+        self.note_progress(self.scope.done, changed_to)?;
+        self.clean_remote(end, &map, &mut transactions, swaps, &mut report)?;
+        let count = self.scope.local.partition_point(|view| view.base < end);
+        let local = self.scope.local.get(..count).unwrap_or_default();
+        for group in group(local, &self.config, self.scope.cleanable.first_uncleanable) {
+            let pieces: Vec<Piece<'_>> = group.iter().map(Piece::local).collect();
+            let (cleaned, _) = self.clean_group(&pieces, &map, &mut transactions, &mut report)?;
+            if let Err(error) = (swaps.local)(group, &cleaned) {
                 // After the commit the files are what a restart goes on with.
                 if !matches!(error, CleanError::Storage(_)) {
                     discard(self.log, cleaned.view.base);
                 }
                 return Err(error);
             }
-            report.segments_before += group.len() as u64;
-            report.segments_after += 1;
-            report.bytes_before += group.iter().map(|segment| segment.size).sum::<u64>();
-            report.bytes_after += cleaned.view.size;
+            report.count(&pieces, &cleaned);
         }
-        self.note_progress(end, round_end.max(last))?;
+        let done = Done {
+            local: self.scope.done.local.max(end),
+            whole: if self.scope.whole {
+                end
+            } else {
+                self.scope.done.whole
+            },
+        };
+        self.note_progress(done, changed_to)?;
         Ok(report)
     }
 
-    fn note_progress(&self, first_dirty: i64, changed_to: i64) -> Result<(), CleanError> {
+    /// The remote segments below `end`, in groups as local ones.
+    fn clean_remote(
+        &self,
+        end: i64,
+        map: &OffsetMap,
+        transactions: &mut CleanedTransactions,
+        swaps: &Swaps<'_>,
+        report: &mut CleanReport,
+    ) -> Result<(), CleanError> {
+        let all = &self.scope.remote;
+        let count = all.partition_point(|segment| segment.view.base < end);
+        let round_end = match (all.get(count), all.last()) {
+            (Some(next), _) => next.view.base,
+            (None, Some(last)) => last.view.next_offset,
+            (None, None) => return Ok(()),
+        };
+        let mut rest = all.get(..count).unwrap_or_default();
+        let views: Vec<SegmentView> = rest.iter().map(|segment| segment.view).collect();
+        let groups = group(&views, &self.config, round_end);
+        for views in groups.iter().flat_map(|group| group.chunks(REPLACED_MAX)) {
+            let (group, after) = rest.split_at(views.len());
+            rest = after;
+            let pieces: Vec<Piece<'_>> = group.iter().map(Piece::remote).collect();
+            let (cleaned, changed) = self.clean_group(&pieces, map, transactions, report)?;
+            // What would be the same object again is not worth one.
+            let swapped = if changed || group.len() > 1 {
+                report.count(&pieces, &cleaned);
+                (swaps.remote)(group, &cleaned)
+            } else {
+                Ok(())
+            };
+            discard(self.log, cleaned.view.base);
+            swapped?;
+        }
+        Ok(())
+    }
+
+    /// The segments that begin below an offset.
+    fn pieces(&self, end: i64) -> Vec<Piece<'_>> {
+        let remote = self.scope.remote.iter().map(Piece::remote);
+        let local = self.scope.local.iter().map(Piece::local);
+        let all = remote.chain(local);
+        all.take_while(|piece| piece.view.base < end).collect()
+    }
+
+    fn note_progress(&self, done: Done, changed_to: i64) -> Result<(), CleanError> {
         // Under the lock that a deletion takes: the directory is still this log's.
         let _io = self.log.io.locked();
         if self.log.state() != LogState::Online {
             return Err(CleanError::Aborted);
         }
         let progress = Progress {
-            first_dirty,
-            changed_to: changed_to.max(first_dirty),
+            first_dirty: done.local,
+            changed_to: changed_to.max(done.local),
+            whole_first_dirty: done.whole,
         };
         let dir = self.log.dir();
         progress::write(&dir, progress).map_err(CleanError::io("note the progress"))?;
@@ -98,33 +194,64 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The aborted transactions with a batch in a range.
-    fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTxn> {
+    /// The aborted transactions of the segments the pass is over.
+    fn aborted(&self) -> Result<Vec<AbortedTxn>, CleanError> {
+        let remote_end = self
+            .scope
+            .remote
+            .last()
+            .map_or(i64::MIN, |one| one.view.next_offset);
+        let mut all = Vec::new();
+        for segment in &self.scope.remote {
+            let Some(tier) = &self.log.context.tier else {
+                return Err(CleanError::Aborted);
+            };
+            let reader = RemoteReader::new(tier, segment, None);
+            all.extend(reader.aborted().map_err(CleanError::remote)?);
+        }
         let state = self.log.state.locked();
+        let local = state.aborted.iter();
+        all.extend(local.filter(|txn| txn.last_offset.0 >= remote_end));
+        Ok(all)
+    }
+
+    /// A walk over a range.
+    fn transactions(&self, aborted: &[AbortedTxn], from: i64, to: i64) -> CleanedTransactions {
         let within = |txn: &&AbortedTxn| txn.last_offset.0 >= from && txn.first_offset.0 < to;
-        state.aborted.iter().filter(within).copied().collect()
+        let aborted = aborted.iter().filter(within).copied().collect();
+        if self.scope.whole {
+            CleanedTransactions::new(aborted)
+        } else {
+            CleanedTransactions::after_others(aborted)
+        }
     }
 
     /// `Cleaner.buildOffsetMap`.
-    fn build_map(&self, report: &mut CleanReport) -> Result<OffsetMap, CleanError> {
+    fn build_map(
+        &self,
+        aborted: &[AbortedTxn],
+        report: &mut CleanReport,
+    ) -> Result<OffsetMap, CleanError> {
         let Cleanable {
             first_dirty: start,
             first_uncleanable: end,
             ..
-        } = self.cleanable;
+        } = self.scope.cleanable;
         let records = u64::try_from(end - start).unwrap_or(0);
         let mut map = OffsetMap::new(self.cleaner.map_bytes(), self.cleaner.load_factor, records);
         // A log that begins behind an empty first part has nothing there to look at.
         map.advance(start - 1);
-        let mut transactions = CleanedTransactions::new(self.aborted_between(start, end));
-        let from = self
-            .segments
-            .partition_point(|segment| segment.base <= start)
+        let mut transactions = self.transactions(aborted, start, end);
+        let pieces = self.pieces(i64::MAX);
+        let from = pieces
+            .partition_point(|piece| piece.view.base <= start)
             .saturating_sub(1);
-        let dirty = self.segments.get(from..).unwrap_or_default();
-        for (index, segment) in dirty.iter().enumerate() {
-            let mut batches = Batches::open(self.log, segment, self.cleaner.buffer_bytes())?;
-            batches.position = self.place(segment, start);
+        let dirty = pieces.get(from..).unwrap_or_default();
+        for (index, piece) in dirty.iter().enumerate() {
+            let mut batches = self.open(piece)?;
+            if piece.remote.is_none() {
+                batches.position = self.place(piece.view, start);
+            }
             while let Some((header, batch)) = batches.next()? {
                 let size = header.size_in_bytes() as u64;
                 report.map_bytes_read += size;
@@ -136,7 +263,7 @@ impl Pass<'_> {
                 }
                 (self.pace)(size)?;
             }
-            let next = dirty.get(index + 1).map_or(end, |segment| segment.base);
+            let next = dirty.get(index + 1).map_or(end, |piece| piece.view.base);
             map.advance(next - 1);
         }
         Ok(map)
@@ -156,35 +283,45 @@ impl Pass<'_> {
         }
     }
 
-    /// `Cleaner.cleanSegments`, up to the swap.
+    fn open<'a>(&self, piece: &Piece<'a>) -> Result<Batches<'a>, CleanError> {
+        let window_bytes = self.cleaner.buffer_bytes();
+        match piece.remote {
+            Some(segment) => Batches::open_remote(self.log, segment, window_bytes),
+            None => Batches::open(self.log, piece.view, window_bytes),
+        }
+    }
+
+    /// `Cleaner.cleanSegments`, up to the swap. Returns as well whether anything is not as it was.
     fn clean_group(
         &self,
-        group: &[SegmentView],
+        group: &[Piece<'_>],
         map: &OffsetMap,
         transactions: &mut CleanedTransactions,
         report: &mut CleanReport,
-    ) -> Result<Cleaned, CleanError> {
+    ) -> Result<(Cleaned, bool), CleanError> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             return Err(CleanError::Aborted);
         };
         let buffer_bytes = self.cleaner.buffer_bytes();
-        let (base, modified_ms) = (first.base, last.modified_ms);
+        let (base, modified_ms) = (first.view.base, last.view.modified_ms);
         let mut output = Output::create(self.log, base, modified_ms, &self.config, buffer_bytes)?;
         let last_records = self.last_records();
         let mut filter = Filter {
             map,
             now_ms: self.now_ms,
             delete_retention_ms: self.config.delete_retention_ms,
-            round_end: self.cleanable.first_uncleanable,
+            round_end: self.scope.cleanable.first_uncleanable,
             last_records: &last_records,
+            whole: self.scope.whole,
+            changed: false,
             counts: [0; 3],
         };
-        for segment in group {
-            let mut batches = Batches::open(self.log, segment, buffer_bytes)?;
+        for piece in group {
+            let mut batches = self.open(piece)?;
             while let Some((header, batch)) = batches.next()? {
                 let kept = filter
                     .apply(batch, &header, transactions, output.buffer())
-                    .map_err(|error| corrupt(segment, header.base_offset, &error))?;
+                    .map_err(|error| corrupt(piece.view, header.base_offset, &error))?;
                 let mut moved = header.size_in_bytes() as u64;
                 if let Some(kept) = kept {
                     output.took(&kept)?;
@@ -197,7 +334,8 @@ impl Pass<'_> {
         report.records_before += before;
         report.records_after += after;
         report.records_without_key += without_key;
-        output.finish(transactions.take_kept())
+        let changed = filter.changed;
+        Ok((output.finish(transactions.take_kept())?, changed))
     }
 
     /// `UnifiedLog.lastRecordsOfActiveProducers`.
@@ -213,6 +351,31 @@ impl Pass<'_> {
                 (*id, last)
             })
             .collect()
+    }
+}
+
+impl<'a> Piece<'a> {
+    fn local(view: &'a SegmentView) -> Piece<'a> {
+        Piece { view, remote: None }
+    }
+
+    fn remote(segment: &'a Arc<RemoteSegment>) -> Piece<'a> {
+        Piece {
+            view: &segment.view,
+            remote: Some(segment),
+        }
+    }
+}
+
+impl CleanReport {
+    /// A group was written again.
+    fn count(&mut self, group: &[Piece<'_>], cleaned: &Cleaned) {
+        self.segments_before += group.len() as u64;
+        self.segments_after += 1;
+        self.bytes_before += group.iter().map(|piece| piece.view.size).sum::<u64>();
+        self.bytes_after += cleaned.view.size;
+        self.remote_segments_before +=
+            group.iter().filter(|one| one.remote.is_some()).count() as u64;
     }
 }
 
@@ -262,93 +425,5 @@ fn corrupt(segment: &SegmentView, offset: i64, error: &dyn std::fmt::Display) ->
             "segment {:020}.log, the batch at offset {offset}: {error}",
             segment.base
         ),
-    }
-}
-
-/// The batches of a segment, through a window; each one's CRC is checked.
-struct Batches<'a> {
-    segment: &'a SegmentView,
-    file: File,
-    position: u64,
-    window: Vec<u8>,
-    window_at: u64,
-    window_bytes: usize,
-}
-
-impl<'a> Batches<'a> {
-    fn open(
-        log: &PartitionLog,
-        segment: &'a SegmentView,
-        window_bytes: usize,
-    ) -> Result<Batches<'a>, CleanError> {
-        // A handle of its own, read in order; those of the store are meant for readers anywhere.
-        let store = &log.context.store;
-        let path = store.path(&log.name, segment.base, SegmentPart::Log);
-        let file = match File::open(path) {
-            Ok(file) => file,
-            // Retention or a deletion was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(CleanError::Aborted);
-            }
-            Err(source) => {
-                let action = "open a segment";
-                return Err(CleanError::Io { action, source });
-            }
-        };
-        Ok(Batches {
-            segment,
-            file,
-            position: 0,
-            window: Vec::new(),
-            window_at: 0,
-            window_bytes,
-        })
-    }
-
-    /// Makes the window hold `length` bytes at the position, if the segment does.
-    fn fill(&mut self, length: usize) -> Result<(), CleanError> {
-        let end = self.window_at + self.window.len() as u64;
-        if self.position >= self.window_at && self.position + length as u64 <= end {
-            return Ok(());
-        }
-        let left = usize::try_from(self.segment.size - self.position).unwrap_or(usize::MAX);
-        self.window
-            .resize(length.max(self.window_bytes).min(left), 0);
-        let read = read_full_at(&self.file, &mut self.window, self.position)
-            .map_err(CleanError::io("read a segment"))?;
-        self.window.truncate(read);
-        self.window_at = self.position;
-        Ok(())
-    }
-
-    fn at(&self) -> &[u8] {
-        let from = usize::try_from(self.position - self.window_at).unwrap_or(usize::MAX);
-        self.window.get(from..).unwrap_or_default()
-    }
-
-    /// The next batch; `None` at the segment's end.
-    fn next(&mut self) -> Result<Option<(BatchHeader, &[u8])>, CleanError> {
-        if self.position >= self.segment.size {
-            return Ok(None);
-        }
-        let place = |position: u64, error: &dyn std::fmt::Display| CleanError::Corrupt {
-            reason: format!(
-                "segment {:020}.log at byte {position}: {error}",
-                self.segment.base
-            ),
-        };
-        let at = self.position;
-        self.fill(BATCH_HEADER_LEN)?;
-        let header = BatchHeader::parse(self.at()).map_err(|error| place(at, &error))?;
-        let size = header.size_in_bytes();
-        if at + size as u64 > self.segment.size || header.last_offset_delta < 0 {
-            return Err(place(at, &"a batch that does not fit"));
-        }
-        self.fill(size)?;
-        verify_crc(self.at()).map_err(|error| place(at, &error))?;
-        let from = usize::try_from(at - self.window_at).unwrap_or(usize::MAX);
-        self.position += size as u64;
-        let batch = self.window.get(from..from.saturating_add(size));
-        Ok(Some((header, batch.unwrap_or_default())))
     }
 }

@@ -1,12 +1,15 @@
 //! How far a log was cleaned: the file `cleaner-offset-checkpoint` in its directory.
 //!
 //! ```text
-//! 0                 version
+//! 1                 version
 //! <offset>          the first dirty offset: what lies below was part of a pass that was completed
 //! <offset>          up to here a pass may have changed the log, completed or not
+//! <offset>          the first offset that is dirty for the whole log: what lies below was part of a completed pass that began at
+//!                   the log's first record, remote segments included
 //! ```
-//! Losing it costs one pass over the whole log, unless the checkpoint is lost with it: then gaps count as losses. The second offset is written before a pass changes
-//! anything: it tells a reader of all the files that a gap between offsets is not a loss.
+//! Losing it costs one pass over the whole log, unless the checkpoint is lost with it: then gaps count as losses. The second offset is
+//! written before a pass changes anything: it tells a reader of all the files that a gap between offsets is not a loss. Version 0 has
+//! no third offset.
 //!
 //! Differs: Kafka keeps one such file for all logs of a directory and has to remove a deleted topic's lines from it. Here the
 //! file goes with its log.
@@ -23,20 +26,27 @@ const FILE: &str = "cleaner-offset-checkpoint";
 pub(crate) struct Progress {
     pub(crate) first_dirty: i64,
     pub(crate) changed_to: i64,
+    pub(crate) whole_first_dirty: i64,
 }
 
 /// Reads the file of the log in `dir`; `None` when it was never cleaned or the file is damaged.
 pub(crate) fn read(dir: &Path) -> Option<Progress> {
     let text = std::fs::read_to_string(path(dir)).ok()?;
     let mut lines = text.lines();
-    if lines.next()? != "0" {
-        return None;
-    }
+    let version = lines.next()?;
+    let first_dirty = lines.next()?.parse().ok()?;
     let progress = Progress {
-        first_dirty: lines.next()?.parse().ok()?,
+        first_dirty,
         changed_to: lines.next()?.parse().ok()?,
+        whole_first_dirty: match version {
+            // Written when every pass was over the whole log.
+            "0" => first_dirty,
+            "1" => lines.next()?.parse().ok()?,
+            _ => return None,
+        },
     };
-    let sound = (0..=progress.changed_to).contains(&progress.first_dirty);
+    let sound = (0..=progress.changed_to).contains(&progress.first_dirty)
+        && (0..=progress.first_dirty).contains(&progress.whole_first_dirty);
     (sound && lines.next().is_none()).then_some(progress)
 }
 
@@ -47,7 +57,12 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 
 /// Replaces the file, durably.
 pub(crate) fn write(dir: &Path, progress: Progress) -> io::Result<()> {
-    let text = format!("0\n{}\n{}\n", progress.first_dirty, progress.changed_to);
+    let Progress {
+        first_dirty,
+        changed_to,
+        whole_first_dirty,
+    } = progress;
+    let text = format!("1\n{first_dirty}\n{changed_to}\n{whole_first_dirty}\n");
     write_atomic(&path(dir), text.as_bytes(), true)
 }
 
@@ -62,20 +77,31 @@ mod tests {
         let progress = Progress {
             first_dirty: 77,
             changed_to: 80,
+            whole_first_dirty: 40,
         };
         write(dir.path(), progress).unwrap();
         assert_eq!(read(dir.path()), Some(progress));
+        let put = |text: &str| std::fs::write(dir.path().join(FILE), text).unwrap();
+        put("0\n77\n80\n");
+        let earlier = Progress {
+            whole_first_dirty: 77,
+            ..progress
+        };
+        assert_eq!(read(dir.path()), Some(earlier));
         for bad in [
             "",
             "0\n",
             "0\n7\n",
+            "2\n77\n80\n40\n",
             "1\n77\n80\n",
+            "1\n77\n80\n78\n",
+            "1\n77\n80\n40\n1\n",
             "0\n-4\n5\n",
             "0\n7x\n8\n",
             "0\n9\n8\n",
             "0\n7\n8\n9\n",
         ] {
-            std::fs::write(dir.path().join(FILE), bad).unwrap();
+            put(bad);
             assert_eq!(read(dir.path()), None, "{bad:?}");
         }
     }

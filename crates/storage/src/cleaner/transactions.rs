@@ -26,6 +26,8 @@ pub(crate) struct CleanedTransactions {
     committed: HashSet<i64>,
     /// Aborted transactions whose marker was passed and of which something is left.
     kept: Vec<AbortedTxn>,
+    /// Whether something of each aborted transaction may lie before the walk.
+    after_others: bool,
 }
 
 impl CleanedTransactions {
@@ -38,11 +40,20 @@ impl CleanedTransactions {
         }
     }
 
+    /// For a walk that does not begin at the log's first record: what was aborted may have left something before it, so readers
+    /// have to know of it whatever the walk meets.
+    pub(crate) fn after_others(aborted: Vec<AbortedTxn>) -> CleanedTransactions {
+        CleanedTransactions {
+            after_others: true,
+            ..CleanedTransactions::new(aborted)
+        }
+    }
+
     fn reach(&mut self, offset: i64) {
         while let Some(txn) = self.ahead.pop_front_if(|txn| txn.first_offset.0 <= offset) {
             self.aborted.entry(txn.producer_id.0).or_insert(Aborted {
                 txn,
-                observed: false,
+                observed: self.after_others,
             });
         }
     }
@@ -161,6 +172,13 @@ mod tests {
             "nothing was met"
         );
         assert_eq!(walk.take_kept(), vec![]);
+    }
+
+    #[test]
+    fn behind_others_every_aborted_transaction_is_kept() {
+        let mut walk = CleanedTransactions::after_others(vec![txn(1, 2, 6)]);
+        assert!(!walk.on_control(&header(1, 6, true), marker(false)));
+        assert_eq!(walk.take_kept(), vec![txn(1, 2, 6)]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use wire::record_data::records;
 use crate::error::ReadError;
 use crate::io::LockExt;
 use crate::log::index::{SegmentError, SegmentReader, SegmentView};
-use crate::log::{PartitionLog, ReadLimit, TailBatch};
+use crate::log::{PartitionLog, ReadLimit, RemoteList, TailBatch};
 use crate::tier::RemoteSegment;
 
 /// The most one batch may decompress to here; one that holds more finds no offset.
@@ -62,10 +62,10 @@ impl PartitionLog {
         deadline: Option<Instant>,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         loop {
-            let local = self.local_log_start_offset();
-            let found = self.search_whole(timestamp_ms, limit, deadline);
-            // What local retention took meanwhile was looked for in neither part.
-            if self.local_log_start_offset() == local {
+            let (local, list) = (self.local_log_start_offset(), self.remote_list());
+            let found = self.search_whole(&list, timestamp_ms, limit, deadline);
+            // What local retention took meanwhile was looked for in neither part, and what was replaced in vain.
+            if self.local_log_start_offset() == local && self.remote_list().is(&list) {
                 return found;
             }
         }
@@ -73,17 +73,18 @@ impl PartitionLog {
 
     fn search_whole(
         &self,
+        list: &RemoteList,
         timestamp_ms: i64,
         limit: ReadLimit,
         deadline: Option<Instant>,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let log_start = self.log_start_offset().0;
-        let older = self.only_remote();
+        let older = self.only_remote(list);
         for segment in older
             .iter()
             .filter(|segment| segment.view.largest_timestamp() >= timestamp_ms)
         {
-            let found = self.with_remote(segment, deadline, |reader| {
+            let found = self.with_remote(list, segment, deadline, |reader| {
                 first_at(reader, timestamp_ms, log_start)
             })?;
             if let Some((offset, timestamp)) = found {
@@ -149,8 +150,22 @@ impl PartitionLog {
         &self,
         deadline: Option<Instant>,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        loop {
+            let list = self.remote_list();
+            let found = self.search_whole_max(&list, deadline);
+            if self.remote_list().is(&list) {
+                return found;
+            }
+        }
+    }
+
+    fn search_whole_max(
+        &self,
+        list: &RemoteList,
+        deadline: Option<Instant>,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let mut older: Option<Arc<RemoteSegment>> = None;
-        for segment in self.only_remote() {
+        for segment in self.only_remote(list) {
             let beaten = older.as_ref().map_or(-1, |older| older.view.max_timestamp);
             if segment.view.max_timestamp > beaten {
                 older = Some(segment);
@@ -161,7 +176,7 @@ impl PartitionLog {
         let (None, Some(older)) = (local, older) else {
             return Ok(local);
         };
-        let batch = self.with_remote(&older, deadline, |reader| {
+        let batch = self.with_remote(list, &older, deadline, |reader| {
             let found = reader.find_offset(older.view.max_timestamp_offset)?;
             found
                 .map(|(position, _)| reader.batch_at(position))

@@ -61,6 +61,31 @@ impl RemoteList {
         Arc::make_mut(&mut self.segments).push(segment);
     }
 
+    /// Puts a segment in the place of those it was made of. Returns what nothing refers to from now on: them, or the new one when
+    /// none of them is in the list any more.
+    pub(crate) fn replace(
+        &mut self,
+        gone: &[Arc<RemoteSegment>],
+        new: Arc<RemoteSegment>,
+    ) -> Vec<Arc<RemoteSegment>> {
+        let segments = Arc::make_mut(&mut self.segments);
+        let before = segments.len();
+        segments.retain(|segment| gone.iter().all(|one| one.id != segment.id));
+        let mut garbage = gone.to_vec();
+        if segments.len() == before {
+            garbage.push(new);
+        } else {
+            let at = segments.partition_point(|segment| segment.view.base < new.view.base);
+            segments.insert(at, new);
+        }
+        garbage
+    }
+
+    /// Whether the other one is this one, with nothing changed in between.
+    pub(crate) fn is(&self, other: &RemoteList) -> bool {
+        Arc::ptr_eq(&self.segments, &other.segments)
+    }
+
     /// Takes out the segments that end at or below `offset`.
     pub(crate) fn take_below(&mut self, offset: i64) -> Vec<Arc<RemoteSegment>> {
         let count = self
@@ -184,7 +209,7 @@ impl PartitionLog {
                     from = Offset(segment.view.next_offset);
                 }
                 Ok(None) => return Ok(result),
-                Err(error) => self.remote_failed(segment, error)?,
+                Err(error) => self.remote_failed(&list, segment, error)?,
             }
         }
     }
@@ -256,11 +281,16 @@ impl PartitionLog {
         Ok(aborted_between(&all, from, upper))
     }
 
-    /// What a failed read means; nothing when the segment was deleted meanwhile, and the read begins anew.
-    fn remote_failed(&self, segment: &RemoteSegment, error: SegmentError) -> Result<(), ReadError> {
-        let list = self.remote_list();
-        let there = list.all().iter().any(|one| one.id == segment.id);
-        if !there {
+    /// What a failed read means; nothing when segments were deleted or replaced since the `list`, and the read begins anew.
+    fn remote_failed(
+        &self,
+        list: &RemoteList,
+        segment: &RemoteSegment,
+        error: SegmentError,
+    ) -> Result<(), ReadError> {
+        let now = self.remote_list();
+        let there = |one: &Arc<RemoteSegment>| now.all().iter().any(|other| other.id == one.id);
+        if !list.all().iter().all(there) {
             return Ok(());
         }
         Err(match error {
@@ -281,6 +311,7 @@ impl PartitionLog {
     /// Runs a search in a remote segment.
     pub(crate) fn with_remote<T>(
         &self,
+        list: &RemoteList,
         segment: &RemoteSegment,
         deadline: Option<Instant>,
         search: impl Fn(&mut SegmentReader<'_>) -> Result<Option<T>, SegmentError>,
@@ -291,17 +322,16 @@ impl PartitionLog {
         let reader = RemoteReader::new(tier, segment, deadline);
         match self.search_remote(&reader, segment, search) {
             Ok(found) => Ok(found),
-            Err(error) => self.remote_failed(segment, error).map(|()| None),
+            Err(error) => self.remote_failed(list, segment, error).map(|()| None),
         }
     }
 
-    /// The remote segments that hold what no local one does.
-    pub(crate) fn only_remote(&self) -> Vec<Arc<RemoteSegment>> {
+    /// The remote segments of a list that hold what no local one does.
+    pub(crate) fn only_remote(&self, list: &RemoteList) -> Vec<Arc<RemoteSegment>> {
         let (local, log_start) = {
             let state = self.state.locked();
             (local_log_start(&state), self.log_start_offset().0)
         };
-        let list = self.remote_list();
         list.all()
             .iter()
             .filter(|segment| segment.view.base < local && segment.view.next_offset > log_start)
@@ -310,8 +340,17 @@ impl PartitionLog {
     }
 
     /// The local segments that are to be copied now, oldest first (`RLMCopyTask.candidateLogSegments`): closed, as `synced` by the
-    /// last checkpoint, below the last stable offset, and past the copy lag (KIP-1241).
-    pub(crate) fn copyable(&self, synced: &[SegmentView], now_ms: i64) -> Vec<SegmentView> {
+    /// last checkpoint, below the last stable offset, and past the copy lag (KIP-1241). Each ends where the next one begins: what
+    /// compaction left out between two is as remote as they are.
+    ///
+    /// With `clean` the log is compacted, and only what local retention would take is copied, as far as a pass was over it: below
+    /// that offset. Nothing is in both parts for long, and a pass over the whole log finds each offset once.
+    pub(crate) fn copyable(
+        &self,
+        synced: &[SegmentView],
+        clean: Option<i64>,
+        now_ms: i64,
+    ) -> Vec<SegmentView> {
         let mut state = self.state.locked();
         let config = Arc::clone(&state.config);
         if state.status != LogState::Online || !config.copies_to_remote() {
@@ -325,12 +364,16 @@ impl PartitionLog {
             .unwrap_or(i64::MIN)
             .max(self.log_start_offset().0);
         let mut behind: u64 = state.segments.iter().map(|segment| segment.size).sum();
-        let closed = state.segments.len().saturating_sub(1);
+        let count = match clean {
+            None => usize::MAX,
+            Some(_) => self.expired_locally(&state, now_ms),
+        };
         let mut found = Vec::new();
-        for segment in state.segments.iter().take(closed) {
+        let closed = state.segments.iter().zip(state.segments.iter().skip(1));
+        for (segment, next) in closed.take(count) {
             behind = behind.saturating_sub(segment.size);
             // It may begin below the log start, which lies in it.
-            if segment.next_offset <= from || segment.size == 0 {
+            if next.base <= from {
                 continue;
             }
             let is_synced = synced.split_last().is_some_and(|(_, closed)| {
@@ -345,10 +388,14 @@ impl PartitionLog {
                 .end()
                 .is_some_and(|end| segment.base < end);
             let waits = !past_copy_lag(segment, behind, &config, now_ms);
-            if !is_synced || overlaps || segment.next_offset > stable || waits {
+            let dirty = clean.is_some_and(|clean| segment.next_offset > clean);
+            if !is_synced || overlaps || segment.next_offset > stable || waits || dirty {
                 break;
             }
-            found.push(*segment);
+            found.push(SegmentView {
+                next_offset: next.base,
+                ..*segment
+            });
         }
         found
     }

@@ -222,26 +222,38 @@ impl PartitionLog {
             Some(kept) => kept.base.max(old_start),
             None => whole.last().map_or(old_start, |last| last.next_offset),
         };
-        let below_start = local
-            .iter()
-            .take_while(|view| view.next_offset <= log_start)
-            .count();
-        let copied = local
-            .iter()
-            .take_while(|view| view.next_offset <= remote_end)
-            .count()
-            .min(local.len().saturating_sub(1));
-        let limits = config.copies_to_remote().then(|| Limits {
-            ms: config.local_retention_ms(),
-            bytes: config.local_retention_bytes(),
-        });
-        let expired = self.expired(local, limits, tail_is_empty, now_ms);
+        // What compaction left out behind a segment goes with it.
+        let end_below = |offset: i64| {
+            let ends = local.iter().enumerate().map(|(index, view)| {
+                let next = local.get(index + 1);
+                next.map_or(view.next_offset, |next| next.base)
+            });
+            ends.take_while(|end| *end <= offset).count()
+        };
+        let below_start = end_below(log_start);
+        let copied = end_below(remote_end).min(local.len().saturating_sub(1));
+        let expired = if config.cleanup_policy.compact && config.copies_to_remote() {
+            // They had expired when they were copied.
+            copied
+        } else {
+            self.expired_locally(state, now_ms)
+        };
         let mut count = below_start.max(expired.min(copied));
         if count == local.len() && gone < whole.len() {
             // The active segment goes only when all of the log has expired.
             count -= 1;
         }
         Cut { count, log_start }
+    }
+
+    /// How many local segments, from the first, the local retention takes if they are copied.
+    pub(crate) fn expired_locally(&self, state: &State, now_ms: i64) -> usize {
+        let config = &state.config;
+        let limits = config.copies_to_remote().then(|| Limits {
+            ms: config.local_retention_ms(),
+            bytes: config.local_retention_bytes(),
+        });
+        self.expired(&state.segments, limits, state.tail.is_empty(), now_ms)
     }
 
     /// How many segments, from the first, have expired (`UnifiedLog.deleteOldSegments`). Without limits only those below the log

@@ -13,11 +13,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use base::{PartitionIndex, TopicId};
+use base::{PartitionIndex, Timestamp, TopicId};
 
 use crate::cleaner::output::Cleaned;
-use crate::cleaner::pass::Pass;
-use crate::cleaner::select::{Cleanable, Facts};
+use crate::cleaner::pass::{Pass, Swaps};
+use crate::cleaner::progress::Progress;
 use crate::cleaner::swap::{self, SwapRecord};
 use crate::cleaner::throttle::Throttle;
 use crate::cleaner::{CleanError, CleanReport, CleanerConfig, CleanerReport, progress};
@@ -25,13 +25,18 @@ use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::fault::IoOp;
 use crate::io::{LockExt, is_disk_full};
-use crate::log::index::{SegmentReader, SegmentView};
+use crate::log::index::SegmentView;
 use crate::log::{LogCheckpoint, LogState, PartitionLog};
 use crate::lsn::Lsn;
+use crate::manager::cleanable::{Candidate, Known, examine};
 use crate::manager::{CheckpointFile, Inner, LogKey};
 use crate::metrics::add;
 use crate::store::{LogName, SegmentStore};
+use crate::tier::RemoteSegment;
 use crate::wal::journal::spawn;
+
+/// After a failure of the remote store a log's passes are over its local part for this long.
+const REST: Duration = Duration::from_secs(60);
 
 /// What the cleaner knows of all logs.
 #[derive(Debug)]
@@ -48,17 +53,13 @@ pub(super) struct Cleaner {
 #[derive(Debug, Default)]
 struct Logs {
     in_progress: HashSet<LogKey>,
+    /// Whose segments are being copied to the remote store as they are.
+    copying: HashSet<LogKey>,
+    /// Whose last pass failed for the remote store, and when.
+    remote_failed: HashMap<LogKey, Timestamp>,
     uncleanable: HashMap<LogKey, Arc<str>>,
-    /// First dirty offsets, as the logs' files have them.
-    cleaned: HashMap<LogKey, Option<i64>>,
-}
-
-/// A log that is worth a pass.
-struct Candidate {
-    log: Arc<PartitionLog>,
-    cleanable: Cleanable,
-    segments: Vec<SegmentView>,
-    config: Arc<LogConfig>,
+    /// What the logs' files say.
+    cleaned: HashMap<LogKey, Option<Progress>>,
 }
 
 impl Cleaner {
@@ -76,8 +77,36 @@ impl Cleaner {
         self.logs.locked().in_progress.contains(&key(log))
     }
 
+    /// Keeps passes away from a log until [`Cleaner::end_copy`]; false while there is one.
+    pub(super) fn begin_copy(&self, log: &PartitionLog) -> bool {
+        let mut logs = self.logs.locked();
+        let free = !logs.in_progress.contains(&key(log));
+        if free {
+            logs.copying.insert(key(log));
+        }
+        free
+    }
+
+    pub(super) fn end_copy(&self, log: &PartitionLog) {
+        self.logs.locked().copying.remove(&key(log));
+    }
+
+    /// Up to where a log has been part of a pass that was completed.
+    pub(super) fn first_dirty(&self, log: &PartitionLog) -> Option<i64> {
+        let mut logs = self.logs.locked();
+        let progress = logs.progress(log)?;
+        Some(progress.first_dirty)
+    }
+
     fn config(&self) -> Arc<CleanerConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Logs {
+    fn progress(&mut self, log: &PartitionLog) -> Option<Progress> {
+        let known = self.cleaned.entry(key(log));
+        *known.or_insert_with(|| progress::read(&log.dir()))
     }
 }
 
@@ -202,18 +231,21 @@ impl Inner {
         let outcome = self.clean(&candidate, paced);
         let mut logs = self.cleaner.logs.locked();
         logs.in_progress.remove(&key);
+        logs.cleaned.remove(&key);
         let metrics = &self.context.metrics;
         let outcome = match outcome {
-            Ok(report) => {
-                logs.cleaned.insert(key, Some(report.next_dirty_offset.0));
-                Ok(report)
-            }
+            Ok(report) => Ok(report),
             Err(error) => {
                 let name = &candidate.log.name;
                 let reason = error.reason();
                 // A full disk and a log that changed are other things than a log that cannot be read.
                 let again = match &error {
                     CleanError::Aborted | CleanError::Storage(_) => true,
+                    CleanError::Remote { .. } => {
+                        let now = self.context.clock.monotonic();
+                        logs.remote_failed.insert(key, now);
+                        true
+                    }
                     CleanError::Corrupt { .. } => false,
                     CleanError::Io { source, .. } => is_disk_full(source),
                 };
@@ -264,28 +296,38 @@ impl Inner {
         let known: HashSet<LogKey> = compacted.iter().map(|log| key(log)).collect();
         logs.cleaned.retain(|key, _| known.contains(key));
         logs.uncleanable.retain(|key, _| known.contains(key));
+        logs.remote_failed.retain(|key, _| known.contains(key));
+        let now = self.context.clock.monotonic();
         let (mut best, mut count, mut delay_ms): (Option<Candidate>, u64, i64) = (None, 0, 0);
         for log in compacted {
             let key = key(&log);
-            let excluded = logs.in_progress.contains(&key) || logs.uncleanable.contains_key(&key);
+            let excluded = logs.in_progress.contains(&key)
+                || logs.copying.contains(&key)
+                || logs.uncleanable.contains_key(&key);
             let Some(synced) = synced
                 .get(&key)
                 .filter(|_| !excluded && !except.contains(&key))
             else {
                 continue;
             };
-            let cleaned = *logs
-                .cleaned
-                .entry(key)
-                .or_insert_with(|| Some(progress::read(&log.dir())?.first_dirty));
-            let Some((candidate, overdue_ms)) = examine(&log, *synced, cleaned, now_ms) else {
+            let rested = logs
+                .remote_failed
+                .get(&key)
+                .is_none_or(|failed| now.since(*failed) >= REST);
+            let facts = Known {
+                checkpointed_base: *synced,
+                progress: logs.progress(&log),
+                remote_works: rested && !self.tiering.is_replacing(&key),
+                now_ms,
+            };
+            let Some((candidate, overdue_ms)) = examine(&log, facts) else {
                 continue;
             };
             delay_ms = delay_ms.max(overdue_ms);
             count += 1;
             let filthier = best
                 .as_ref()
-                .is_none_or(|best| candidate.cleanable.ratio() > best.cleanable.ratio());
+                .is_none_or(|best| candidate.ratio() > best.ratio());
             if filthier {
                 best = Some(candidate);
             }
@@ -339,15 +381,20 @@ impl Inner {
         };
         let pass = Pass {
             log,
-            cleanable: candidate.cleanable,
-            segments: candidate.segments.clone(),
+            scope: &candidate.scope,
             config: Arc::clone(&candidate.config),
             cleaner: &cleaner,
             now_ms: clock.now_ms(),
             pace: &pace,
         };
-        let swap = |group: &[SegmentView], cleaned: &Cleaned| self.swap(log, group, cleaned);
-        let mut report = pass.run(&swap)?;
+        let local = |group: &[SegmentView], cleaned: &Cleaned| self.swap(log, group, cleaned);
+        let remote = |group: &[Arc<RemoteSegment>], cleaned: &Cleaned| {
+            self.replace_remote(log, group, cleaned)
+        };
+        let mut report = pass.run(&Swaps {
+            local: &local,
+            remote: &remote,
+        })?;
         report.elapsed = clock.monotonic().since(began);
         let metrics = &self.context.metrics;
         let count = |counter, amount: u64| add(counter, usize::try_from(amount).unwrap_or(0));
@@ -363,6 +410,7 @@ impl Inner {
         );
         tracing::info!(topic = log.topic(), partition = %log.partition(),
             from = report.first_dirty_offset.0, to = report.next_dirty_offset.0,
+            whole = report.whole, remote_segments_before = report.remote_segments_before,
             segments_before = report.segments_before, segments_after = report.segments_after,
             bytes_before = report.bytes_before, bytes_after = report.bytes_after,
             records_before = report.records_before, records_after = report.records_after,
@@ -552,62 +600,4 @@ fn replaceable(log: &PartitionLog, saved: Option<&LogCheckpoint>, group: &[Segme
             .segments
             .last()
             .is_some_and(|synced| synced.base > last.base)
-}
-
-/// What of a log may be cleaned, and for how long that is overdue; `None` when it is not worth a pass.
-fn examine(
-    log: &Arc<PartitionLog>,
-    checkpointed_base: i64,
-    cleaned: Option<i64>,
-    now_ms: i64,
-) -> Option<(Candidate, i64)> {
-    let (segments, config, log_end, last_stable) = {
-        let mut state = log.state.locked();
-        if state.status != LogState::Online {
-            return None;
-        }
-        let last_stable = log.stable_offset(&mut state);
-        let config = Arc::clone(&state.config);
-        (state.segments.clone(), config, state.log_end, last_stable)
-    };
-    let facts = Facts {
-        segments: &segments,
-        config: &config,
-        log_start: log.log_start_offset().0,
-        log_end,
-        last_stable,
-        checkpointed_base,
-        cleaned,
-        now_ms,
-    };
-    let cleanable = facts.cleanable();
-    if cleanable.dirty_bytes == 0 {
-        return None;
-    }
-    let overdue_ms = if config.max_compaction_lag_ms == i64::MAX {
-        0
-    } else {
-        let dirty = facts.dirty_segments(cleanable.first_dirty);
-        facts.overdue_ms(dirty.iter().filter_map(|view| first_timestamp(log, *view)))
-    };
-    if overdue_ms == 0 && cleanable.ratio() <= config.min_cleanable_dirty_ratio {
-        return None;
-    }
-    let count = segments.partition_point(|segment| segment.base < cleanable.first_uncleanable);
-    let mut segments = segments;
-    segments.truncate(count);
-    let candidate = Candidate {
-        log: Arc::clone(log),
-        cleanable,
-        segments,
-        config,
-    };
-    Some((candidate, overdue_ms))
-}
-
-/// The largest timestamp of a segment's first batch (`LogSegment.getFirstBatchTimestamp`).
-fn first_timestamp(log: &PartitionLog, view: SegmentView) -> Option<i64> {
-    let store: &dyn SegmentStore = &*log.context.store;
-    let mut reader = SegmentReader::new(store, &log.name, view);
-    reader.header_at(0).ok()?.map(|header| header.max_timestamp)
 }

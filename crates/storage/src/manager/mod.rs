@@ -10,10 +10,12 @@
 //! ```
 
 mod checkpoint_file;
+mod cleanable;
 mod cleaning;
 mod driven;
 mod maintenance;
 mod open;
+mod replacing;
 mod tiering;
 
 use std::collections::HashMap;

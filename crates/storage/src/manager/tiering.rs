@@ -7,13 +7,14 @@
 //!
 //! ```text
 //! copy    entry Started ─▶ object .log ─▶ object .indexes ─▶ entry Finished (commit) ─▶ the log's list
+//! replace entry Started ─▶ object .log ─▶ object .indexes ─▶ entry Finished and the old ones' Deleting (commit) ─▶ the log's list
 //! delete  out of the list ─▶ entry Deleting ─▶ both objects deleted ─▶ entry removed
 //! ```
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::error::{ReadError, StorageError};
 use crate::io::LockExt;
 use crate::log::index::{OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN};
 use crate::log::{LogState, PartitionLog, RemoteList};
+use crate::manager::replacing::Replacement;
 use crate::manager::{Inner, LogKey, PartitionSpec};
 use crate::metrics::add;
 use crate::store::{SegmentPart, SegmentStore};
@@ -58,19 +60,21 @@ pub(super) struct Tiering {
     /// One round at a time.
     round: Mutex<Round>,
     throttle: Throttle,
-    stop: AtomicBool,
+    pub(super) stop: AtomicBool,
+    random: RandomState,
+    ids: AtomicU64,
+    /// Replacements of remote segments of which nobody knows yet whether they were made; at most one of each log.
+    pub(super) replacing: Mutex<HashMap<LogKey, Replacement>>,
 }
 
 #[derive(Debug, Default)]
 struct Round {
     /// When the sweep went through last.
     swept: Option<Timestamp>,
-    random: RandomState,
-    ids: u64,
 }
 
-/// A log with the segments that are copied now, and the ids they get.
-type Turn = (Arc<PartitionLog>, Vec<(SegmentView, Uuid)>);
+/// A log with the segments that are copied now.
+type Turn = (Arc<PartitionLog>, Vec<SegmentView>);
 
 /// Why a segment was not copied.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +101,7 @@ fn key(log: &PartitionLog) -> LogKey {
 
 /// The thread's body; ends with the storage.
 fn run(storage: &Weak<Inner>) {
-    let mut more = false;
+    let (mut more, mut failed) = (false, 0);
     loop {
         let Some(inner) = storage.upgrade() else {
             return;
@@ -106,10 +110,9 @@ fn run(storage: &Weak<Inner>) {
             return;
         };
         let config = tier.config();
-        let pause = if more {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(config.task_interval_ms)
+        let pause = match more {
+            true => Duration::ZERO,
+            false => inner.tiering.pause(&config, failed),
         };
         let stop = inner.stop.locked();
         let changed = || !Arc::ptr_eq(&config, &tier.config());
@@ -126,6 +129,11 @@ fn run(storage: &Weak<Inner>) {
             tracing::warn!(failures = ?report.failures, "tiered storage could not do everything");
         }
         more = report.more && report.failures.is_empty();
+        failed = if report.failures.is_empty() {
+            0
+        } else {
+            failed + 1
+        };
     }
 }
 
@@ -210,6 +218,7 @@ impl Inner {
             return report;
         };
         let mut round = self.tiering.round.locked();
+        self.settle_replacements(tier, &mut report);
         for segment in tier.take_garbage() {
             self.delete_remote(tier, segment, &mut report);
         }
@@ -230,8 +239,11 @@ impl Inner {
                 Err(error) => report.failures.push(base::ErrorChain(&error).to_string()),
             }
         }
-        self.copy_all(tier, &logs, &mut round, &mut report);
+        self.copy_all(tier, &logs, &mut report);
         tier.chunks.age();
+        if let Ok(ttl_ms) = u64::try_from(tier.config().index_cache_ttl_ms) {
+            tier.index_files.expire(Duration::from_millis(ttl_ms));
+        }
         self.measure(tier, &logs);
         report
     }
@@ -261,7 +273,10 @@ impl Inner {
             return;
         };
         drop(saved);
-        if log.state() != LogState::Online {
+        if log.state() != LogState::Online
+            || self.cleaner.is_cleaning(log)
+            || self.tiering.is_replacing(&key(log))
+        {
             return;
         }
         let gone = log.remote.locked().take_below(log_start);
@@ -315,13 +330,7 @@ impl Inner {
 
     // --- copying
 
-    fn copy_all(
-        &self,
-        tier: &Tier,
-        logs: &[Arc<PartitionLog>],
-        round: &mut Round,
-        report: &mut TierReport,
-    ) {
+    fn copy_all(&self, tier: &Tier, logs: &[Arc<PartitionLog>], report: &mut TierReport) {
         let now_ms = self.context.clock.now_ms();
         let mut waiting: Vec<Turn> = Vec::new();
         let (mut lag_segments, mut lag_bytes) = (0, 0);
@@ -331,13 +340,21 @@ impl Inner {
                 let entry = saved.get(&key(log)).filter(|entry| entry.offline.is_none());
                 entry.map(|entry| entry.segments.clone())
             };
-            let segments = log.copyable(&synced.unwrap_or_default(), now_ms);
+            // What is copied must not be rewritten meanwhile.
+            if !self.cleaner.begin_copy(log) {
+                continue;
+            }
+            let compact = log.config().cleanup_policy.compact;
+            let clean = compact.then(|| self.cleaner.first_dirty(log).unwrap_or(i64::MIN));
+            let segments = log.copyable(&synced.unwrap_or_default(), clean, now_ms);
             lag_segments += segments.len() as u64;
             lag_bytes += segments.iter().map(|view| view.size).sum::<u64>();
             report.more |= segments.len() > SEGMENTS_A_TURN;
             let turn = segments.into_iter().take(SEGMENTS_A_TURN);
-            let turn: Vec<_> = turn.map(|view| (view, round.new_id(log, view))).collect();
-            if !turn.is_empty() {
+            let turn: Vec<SegmentView> = turn.collect();
+            if turn.is_empty() {
+                self.cleaner.end_copy(log);
+            } else {
                 waiting.push((Arc::clone(log), turn));
             }
         }
@@ -358,6 +375,7 @@ impl Inner {
                         let next = waiting.locked().pop();
                         let Some((log, segments)) = next else { return };
                         let (copied, failure) = self.copy_turn(tier, &log, &segments);
+                        self.cleaner.end_copy(&log);
                         let mut report = shared.locked();
                         report.copied += copied;
                         report.failures.extend(failure);
@@ -371,14 +389,14 @@ impl Inner {
         &self,
         tier: &Tier,
         log: &PartitionLog,
-        segments: &[(SegmentView, Uuid)],
+        segments: &[SegmentView],
     ) -> (u64, Option<String>) {
         let mut copied = 0;
-        for (view, id) in segments {
+        for view in segments {
             if self.tiering.stop.load(Ordering::Acquire) || log.state() != LogState::Online {
                 break;
             }
-            let outcome = self.copy(tier, log, *view, *id);
+            let outcome = self.copy(tier, log, *view);
             if log.state() == LogState::Deleted {
                 // What was finished after the partition had been deleted would be forgotten.
                 self.discard_remote(log);
@@ -403,7 +421,7 @@ impl Inner {
         (copied, None)
     }
 
-    fn pace(&self, tier: &Tier, bytes: u64) {
+    pub(super) fn pace(&self, tier: &Tier, bytes: u64) {
         let rate = tier.config().copy_bytes_per_second as f64;
         let now = self.context.clock.monotonic();
         let pause = self.tiering.throttle.note(bytes, rate, now);
@@ -418,19 +436,13 @@ impl Inner {
     }
 
     /// Copies one segment. Returns the bytes written.
-    fn copy(
-        &self,
-        tier: &Tier,
-        log: &PartitionLog,
-        view: SegmentView,
-        id: Uuid,
-    ) -> Result<u64, CopyError> {
+    fn copy(&self, tier: &Tier, log: &PartitionLog, view: SegmentView) -> Result<u64, CopyError> {
         let (view, indexes) = self.sound_indexes(log, view)?;
         let started = RemoteSegment {
             state: RemoteState::Started,
             topic_id: log.topic_id(),
             partition: log.partition(),
-            id,
+            id: self.tiering.new_id(log, view.base),
             view,
             txn_entries: indexes.txn_entries,
             indexes_crc: crc32c::crc32c(&indexes.bytes),
@@ -487,10 +499,14 @@ impl Inner {
             return Ok((view, indexes));
         }
         let rebuilt = log.rebuild_index(view.base).map_err(CopyError::Batches)?;
-        // Unless the segment was removed or replaced meanwhile.
+        // Unless the segment was removed or replaced meanwhile. What is copied ends where the next segment begins.
         let rebuilt = rebuilt
-            .filter(|now| (now.size, now.next_offset) == (view.size, view.next_offset))
+            .filter(|now| now.size == view.size && now.next_offset <= view.next_offset)
             .ok_or(CopyError::Indexes)?;
+        let rebuilt = SegmentView {
+            next_offset: view.next_offset,
+            ..rebuilt
+        };
         let indexes = self.matching_indexes(log, &rebuilt)?;
         Ok((rebuilt, indexes.ok_or(CopyError::Indexes)?))
     }
@@ -558,11 +574,31 @@ struct Indexes {
     txn_entries: u32,
 }
 
-impl Round {
+impl Tiering {
+    /// How long after a round the next one is, `failed` rounds after the last that went well.
+    fn pause(&self, config: &TierConfig, failed: u32) -> Duration {
+        let interval = Duration::from_millis(config.task_interval_ms);
+        let Some(doublings) = failed.checked_sub(1) else {
+            return interval;
+        };
+        let factor = 1u64.checked_shl(doublings.min(62)).unwrap_or(u64::MAX);
+        let backoff_ms = config.retry_backoff_ms.saturating_mul(factor);
+        let backoff_ms = backoff_ms.min(config.retry_backoff_max_ms) as f64;
+        // Between -1 and 1.
+        let random = self.random.hash_one(failed) as f64 / u64::MAX as f64 * 2.0 - 1.0;
+        let share = 1.0 + random * config.retry_jitter.clamp(0.0, 0.5);
+        Duration::from_secs_f64(backoff_ms * share / 1_000.0).min(interval)
+    }
+
+    /// Whether there is a replacement of the log's remote segments whose outcome is not known.
+    pub(super) fn is_replacing(&self, key: &LogKey) -> bool {
+        self.replacing.locked().contains_key(key)
+    }
+
     /// An id that no segment ever had: 128 bits of a hasher that is seeded by the operating system, over what tells copies apart.
-    fn new_id(&mut self, log: &PartitionLog, view: SegmentView) -> Uuid {
-        self.ids += 1;
-        let what = (log.topic_id(), log.partition(), view.base, self.ids);
+    pub(super) fn new_id(&self, log: &PartitionLog, base: i64) -> Uuid {
+        let count = self.ids.fetch_add(1, Ordering::Relaxed);
+        let what = (log.topic_id(), log.partition(), base, count);
         let halves = [0u8, 1].map(|half| self.random.hash_one((half, &what)).to_be_bytes());
         let mut bytes = [0; 16];
         for (to, from) in bytes.iter_mut().zip(halves.as_flattened()) {
@@ -583,4 +619,37 @@ fn try_delete(tier: &Tier, segment: &RemoteSegment) -> Result<(), RemoteError> {
     tier.store.delete(&segment.log_object(&tier.root))?;
     tier.store.delete(&segment.indexes_object(&tier.root))?;
     tier.manifest.remove(segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_round_is_followed_sooner_and_then_later_and_later() {
+        let tiering = Tiering::default();
+        let config = TierConfig {
+            retry_jitter: 0.0,
+            ..TierConfig::default()
+        };
+        let pauses = [0, 1, 2, 3, 6, 7, 40, u32::MAX].map(|failed| tiering.pause(&config, failed));
+        let expected = [30_000, 500, 1_000, 2_000, 16_000, 30_000, 30_000, 30_000];
+        assert_eq!(pauses, expected.map(Duration::from_millis));
+        let jitter = TierConfig::default();
+        for failed in 1..20 {
+            let (plain, random) = (
+                tiering.pause(&config, failed),
+                tiering.pause(&jitter, failed),
+            );
+            assert!(
+                random >= plain.mul_f64(0.79) && random <= plain.mul_f64(1.21),
+                "{random:?}"
+            );
+        }
+        let often = TierConfig {
+            task_interval_ms: 50,
+            ..config
+        };
+        assert_eq!(tiering.pause(&often, 3), Duration::from_millis(50));
+    }
 }

@@ -9,13 +9,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use base::Uuid;
+use base::{Timestamp, Uuid};
 use bytes::Bytes;
 
+use crate::cleaner::throttle::Throttle;
 use crate::io::LockExt;
 use crate::metrics::{StorageMetrics, add};
 use crate::tier::{RemoteError, RemoteStore};
@@ -78,6 +79,8 @@ struct Inside {
     idle: usize,
     threads_max: usize,
     pending_max: usize,
+    /// Reads were too fast: none begins before.
+    paused_until: Option<Instant>,
     stopped: bool,
 }
 
@@ -87,6 +90,11 @@ struct Shared {
     metrics: Arc<StorageMetrics>,
     inside: Mutex<Inside>,
     work: Condvar,
+    /// Told when it stops, for those that wait because they were too fast.
+    paused: Condvar,
+    bytes_per_second: AtomicU64,
+    throttle: Throttle,
+    began: Instant,
 }
 
 /// The cache with its threads; they end when it is dropped.
@@ -99,6 +107,7 @@ impl Drop for Chunks {
     fn drop(&mut self) {
         self.shared.inside.locked().stopped = true;
         self.shared.work.notify_all();
+        self.shared.paused.notify_all();
     }
 }
 
@@ -118,6 +127,7 @@ impl Chunks {
             idle: 0,
             threads_max: threads_max.max(1),
             pending_max: pending_max.max(1),
+            paused_until: None,
             stopped: false,
         };
         Chunks {
@@ -126,6 +136,10 @@ impl Chunks {
                 metrics,
                 inside: Mutex::new(inside),
                 work: Condvar::new(),
+                paused: Condvar::new(),
+                bytes_per_second: AtomicU64::new(u64::MAX),
+                throttle: Throttle::default(),
+                began: Instant::now(),
             }),
         }
     }
@@ -134,6 +148,15 @@ impl Chunks {
         let mut inside = self.shared.inside.locked();
         inside.threads_max = threads_max.max(1);
         inside.pending_max = pending_max.max(1);
+    }
+
+    /// All reads together are no faster than this on average.
+    pub(crate) fn set_rate(&self, bytes_per_second: u64) {
+        let rate = &self.shared.bytes_per_second;
+        if rate.swap(bytes_per_second, Ordering::Relaxed) != bytes_per_second {
+            self.shared.inside.locked().paused_until = None;
+            self.shared.paused.notify_all();
+        }
     }
 
     /// Whether the piece is here or on its way.
@@ -264,10 +287,11 @@ fn run(shared: &Shared) {
         let (wanted, slot) = {
             let mut inside = shared.inside.locked();
             inside.idle += 1;
-            let mut inside = shared
+            let inside = shared
                 .work
                 .wait_while(inside, |inside| !inside.stopped && inside.queue.is_empty())
                 .unwrap_or_else(PoisonError::into_inner);
+            let mut inside = keep_to_rate(shared, inside);
             inside.idle -= 1;
             if inside.stopped || inside.threads > inside.threads_max {
                 inside.threads -= 1;
@@ -284,7 +308,31 @@ fn run(shared: &Shared) {
             }
         };
         read(shared, &wanted, &slot);
+        let rate = shared.bytes_per_second.load(Ordering::Relaxed) as f64;
+        let now = Timestamp(shared.began.elapsed());
+        let pause = shared.throttle.note(wanted.length, rate, now);
+        if !pause.is_zero() {
+            let until = Instant::now() + pause;
+            shared.inside.locked().paused_until = Some(until);
+        }
     }
+}
+
+/// Waits as long as reads were too fast. All threads do: one that paused alone would leave the rate to the others.
+fn keep_to_rate<'a>(
+    shared: &'a Shared,
+    mut inside: MutexGuard<'a, Inside>,
+) -> MutexGuard<'a, Inside> {
+    while let Some(until) = inside.paused_until.filter(|_| !inside.stopped) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            inside.paused_until = None;
+            break;
+        }
+        let waited = shared.paused.wait_timeout(inside, left);
+        inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    inside
 }
 
 fn fail(slot: &Slot) {
@@ -370,6 +418,28 @@ mod tests {
         assert!(chunks.shared.inside.locked().slots.len() <= KEPT + 1);
         chunks.get(wanted(0), None).unwrap();
         assert_eq!(tier.reads(), reads + 1);
+    }
+
+    #[test]
+    fn reads_keep_to_their_rate() {
+        let tier = Arc::new(MemoryTier::default());
+        tier.plant("o", vec![7; 400].into());
+        let chunks = chunks(&tier);
+        chunks.set_rate(250);
+        for n in 0..50 {
+            chunks.get(wanted(n), None).unwrap();
+        }
+        // Behind the period that a rate is measured over: 204 bytes were due in 0.8 s.
+        std::thread::sleep(Duration::from_millis(310));
+        let began = Instant::now();
+        for n in 50..53 {
+            chunks.get(wanted(n), None).unwrap();
+        }
+        assert!(
+            began.elapsed() > Duration::from_millis(100),
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[test]

@@ -120,6 +120,39 @@ pub fn check_manifest(manifest: &dyn RemoteManifest) {
     let mut all = manifest.entries().expect("entries succeeds");
     all.sort_by_key(|entry| (entry.topic_id, entry.view.base));
     assert_eq!(all, vec![finished.clone(), b.clone(), c.clone()]);
+    let merged = segment(1, 5);
+    manifest.put(&merged).expect("put succeeds");
+    let changes = [
+        merged.in_state(RemoteState::Finished),
+        a.in_state(RemoteState::Deleting),
+        b.in_state(RemoteState::Deleting),
+    ];
+    let replace = |unchanged: &RemoteSegment| {
+        let replaced = manifest.replace(unchanged, &changes);
+        let entries = [&merged, &a, &b].map(|one| manifest.entry(one).expect("entry succeeds"));
+        (
+            replaced.expect("replace succeeds"),
+            entries.map(|entry| entry.map(|one| one.state)),
+        )
+    };
+    let (started, done, going) = (
+        Some(RemoteState::Started),
+        Some(RemoteState::Finished),
+        Some(RemoteState::Deleting),
+    );
+    assert_eq!(
+        replace(&merged.in_state(RemoteState::Deleting)),
+        (false, [started, done, started]),
+        "an entry that is another one stops all of it"
+    );
+    assert_eq!(replace(&merged), (true, [done, going, going]));
+    assert_eq!(
+        replace(&merged),
+        (false, [done, going, going]),
+        "it is not what it was"
+    );
+    manifest.remove(&merged).expect("remove succeeds");
+    assert!(!replace(&merged).0, "nor is an entry that there is not");
     manifest.remove(&b).expect("remove succeeds");
     manifest.remove(&b).expect("removing again succeeds");
     let left = manifest.entries().expect("entries succeeds");

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use base::Uuid;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ struct Kept {
     file: Arc<File>,
     bytes: u64,
     used: u64,
+    used_at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl IndexFiles {
         let tick = inside.tick;
         let kept = inside.kept.get_mut(&id)?;
         kept.used = tick;
+        kept.used_at = Instant::now();
         Some(Arc::clone(&kept.file))
     }
 
@@ -89,6 +92,7 @@ impl IndexFiles {
             file: Arc::clone(&file),
             bytes: bytes.len() as u64,
             used: inside.tick,
+            used_at: Instant::now(),
         };
         inside.bytes += kept.bytes;
         inside.kept.insert(id, kept);
@@ -100,6 +104,17 @@ impl IndexFiles {
             self.drop_one(&mut inside, oldest);
         }
         Ok(file)
+    }
+
+    /// Drops the files that nobody used for `ttl` (`remote.log.index.file.cache.ttl.ms`).
+    pub(crate) fn expire(&self, ttl: Duration) {
+        let mut inside = self.inside.locked();
+        let kept = inside.kept.iter();
+        let unused = kept.filter(|(_, kept)| kept.used_at.elapsed() >= ttl);
+        let unused: Vec<Uuid> = unused.map(|(id, _)| *id).collect();
+        for id in unused {
+            self.drop_one(&mut inside, id);
+        }
     }
 
     /// Forgets a segment that is deleted.
@@ -148,6 +163,14 @@ mod tests {
         assert_eq!(byte, [1], "an open file outlives its name");
         files.remove(id(4));
         assert_eq!(files.bytes(), 0);
+        put(6);
+        files.expire(Duration::from_secs(3_600));
+        assert!(files.get(id(6)).is_some());
+        files.expire(Duration::ZERO);
+        assert_eq!(
+            (files.bytes(), std::fs::read_dir(&dir).unwrap().count()),
+            (0, 0)
+        );
         put(5);
         let again = IndexFiles::open(&dir, 250).unwrap();
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);

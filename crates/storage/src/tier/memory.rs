@@ -62,6 +62,20 @@ impl MemoryTier {
         self.inside.locked().objects.keys().cloned().collect()
     }
 
+    /// The same objects and entries once more, reachable and without a limit on changes.
+    #[must_use]
+    pub fn copy(&self) -> MemoryTier {
+        let inside = self.inside.locked();
+        let inside = Inside {
+            objects: inside.objects.clone(),
+            entries: inside.entries.clone(),
+            ..Inside::default()
+        };
+        MemoryTier {
+            inside: Mutex::new(inside),
+        }
+    }
+
     /// Puts an object there that nobody wrote, or replaces one.
     pub fn plant(&self, name: &str, bytes: Bytes) {
         self.inside.locked().objects.insert(name.to_owned(), bytes);
@@ -174,6 +188,26 @@ impl RemoteManifest for MemoryTier {
         self.change("write", "manifest", |inside| {
             inside.entries.insert(segment.id.0, segment.encode());
         })
+    }
+
+    fn replace(
+        &self,
+        unchanged: &RemoteSegment,
+        entries: &[RemoteSegment],
+    ) -> Result<bool, RemoteError> {
+        let there = {
+            let inside = self.reachable("manifest")?;
+            inside.entries.get(&unchanged.id.0) == Some(&unchanged.encode())
+        };
+        if !there {
+            return Ok(false);
+        }
+        self.change("write", "manifest", |inside| {
+            let entries = entries.iter();
+            let encoded = entries.map(|entry| (entry.id.0, entry.encode()));
+            inside.entries.extend(encoded);
+        })?;
+        Ok(true)
     }
 
     fn remove(&self, segment: &RemoteSegment) -> Result<(), RemoteError> {

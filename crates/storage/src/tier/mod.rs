@@ -23,8 +23,10 @@
 //!   next round deletes it. Ids are never used twice: an object whose id no entry has is garbage, whoever looks, and the sweep
 //!   removes it. The sweep lists objects first and reads the manifest then; an object that was listed had its entry by that
 //!   time, and lost it only by being deleted.
-//! - *Local files go only below what is finished; remote objects go only below the log start of the last checkpoint.* Retention,
-//!   `DeleteRecords` and switching off move the log start; nothing else deletes.
+//! - *Local files go only below what is finished; remote objects go only below the log start of the last checkpoint*, or when
+//!   another one has taken their place. Retention, `DeleteRecords` and switching off move the log start; nothing else deletes.
+//! - *Compaction replaces remote segments in one change*: the new segment's entry becomes finished and the old ones' deleting. Whoever
+//!   cannot tell whether that change was made asks for it to be impossible first, and only then takes either side for garbage.
 //!
 //! The manifest does not lie beside the objects: a store that lists late or renames in two steps could not commit a copy, and an
 //! object store's conditional PUT alone does not fence an old leader. The broker keeps it in its metadata store.
@@ -169,6 +171,17 @@ pub trait RemoteManifest: Send + Sync + fmt::Debug {
     /// When the manifest cannot be written.
     fn put(&self, segment: &RemoteSegment) -> Result<(), RemoteError>;
 
+    /// Writes all of `entries` in one change, if the entry of `unchanged` is still exactly that; false, and nothing written, when it
+    /// is not. There are at most [`REPLACED_MAX`] entries and one.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read or written.
+    fn replace(
+        &self,
+        unchanged: &RemoteSegment,
+        entries: &[RemoteSegment],
+    ) -> Result<bool, RemoteError>;
+
     /// Removes the entry of a segment; none is no error.
     ///
     /// # Errors
@@ -176,11 +189,21 @@ pub trait RemoteManifest: Send + Sync + fmt::Debug {
     fn remove(&self, segment: &RemoteSegment) -> Result<(), RemoteError>;
 }
 
+/// The most segments that one takes the place of: an entry each in one change of the manifest.
+pub const REPLACED_MAX: usize = 256;
+
 /// The settings of tiered storage, all of them changeable while it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TierConfig {
     /// `remote.log.manager.task.interval.ms`: how often logs are looked at.
     pub task_interval_ms: u64,
+    /// `remote.log.manager.task.retry.backoff.ms`: how soon after a round with a failure the next one is, if that is sooner than
+    /// the interval; twice as long after each further one.
+    pub retry_backoff_ms: u64,
+    /// `remote.log.manager.task.retry.backoff.max.ms`: the longest such wait.
+    pub retry_backoff_max_ms: u64,
+    /// `remote.log.manager.task.retry.jitter`: the share of it that is added or taken at random, 0 to 0.5.
+    pub retry_jitter: f64,
     /// `remote.log.manager.copier.thread.pool.size`: how many logs are copied or deleted from at once.
     pub copier_threads: usize,
     /// `remote.log.reader.threads`: how many reads of the store run at once.
@@ -189,6 +212,10 @@ pub struct TierConfig {
     pub reader_pending_max: usize,
     /// `remote.log.index.file.cache.total.size.bytes`.
     pub index_cache_bytes: u64,
+    /// `remote.log.index.file.cache.ttl.ms`: how long indexes that nobody uses are kept; negative for ever.
+    pub index_cache_ttl_ms: i64,
+    /// `remote.log.manager.fetch.max.bytes.per.second`.
+    pub fetch_bytes_per_second: u64,
     /// `remote.log.manager.copy.max.bytes.per.second`.
     pub copy_bytes_per_second: u64,
 }
@@ -197,10 +224,15 @@ impl Default for TierConfig {
     fn default() -> TierConfig {
         TierConfig {
             task_interval_ms: 30_000,
+            retry_backoff_ms: 500,
+            retry_backoff_max_ms: 30_000,
+            retry_jitter: 0.2,
             copier_threads: 10,
             reader_threads: 10,
             reader_pending_max: 100,
             index_cache_bytes: 1 << 30,
+            index_cache_ttl_ms: 900_000,
+            fetch_bytes_per_second: u64::MAX,
             copy_bytes_per_second: u64::MAX,
         }
     }
@@ -240,13 +272,15 @@ impl Tier {
         metrics: &Arc<StorageMetrics>,
     ) -> io::Result<Tier> {
         let config = &options.config;
+        let chunks = chunks::Chunks::new(
+            Arc::clone(&options.store),
+            Arc::clone(metrics),
+            config.reader_threads,
+            config.reader_pending_max,
+        );
+        chunks.set_rate(config.fetch_bytes_per_second);
         Ok(Tier {
-            chunks: chunks::Chunks::new(
-                Arc::clone(&options.store),
-                Arc::clone(metrics),
-                config.reader_threads,
-                config.reader_pending_max,
-            ),
+            chunks,
             index_files: index_files::IndexFiles::open(cache_dir, config.index_cache_bytes)?,
             store: Arc::clone(&options.store),
             manifest: Arc::clone(&options.manifest),
@@ -265,6 +299,7 @@ impl Tier {
         self.index_files.set_limit(config.index_cache_bytes);
         self.chunks
             .set_limits(config.reader_threads, config.reader_pending_max);
+        self.chunks.set_rate(config.fetch_bytes_per_second);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 

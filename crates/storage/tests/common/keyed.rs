@@ -7,8 +7,8 @@ use std::sync::Arc;
 use base::{ManualClock, Offset, PartitionIndex};
 use bytes::Bytes;
 use storage::{
-    AppendBatch, AppendOrigin, CleanupPolicy, LogConfig, PartitionLog, ReadLimit, Storage,
-    StorageOptions,
+    AppendBatch, AppendOrigin, CleanupPolicy, LogConfig, PartitionLog, ReadError, ReadLimit,
+    ReadResult, Storage, StorageOptions,
 };
 use wire::record_batch::{BatchHeader, Compression, verify_crc};
 use wire::record_data::{BatchOptions, RecordBatchBuilder, records};
@@ -224,14 +224,26 @@ pub(crate) fn log_of(storage: &Storage) -> Arc<PartitionLog> {
     storage.partition(topic_id(1), PartitionIndex(0)).unwrap()
 }
 
+/// Reads from wherever the offset is.
+fn read_either(
+    log: &PartitionLog,
+    offset: Offset,
+    max_bytes: usize,
+    limit: ReadLimit,
+) -> ReadResult {
+    match log.read(offset, max_bytes, limit, true) {
+        Err(ReadError::Tiered(_)) => log.read_remote(offset, max_bytes, limit, true, None),
+        other => other,
+    }
+    .unwrap()
+}
+
 /// All records of data batches: offset, key, value, timestamp. Reads little at a time.
 pub(crate) fn read_everything(log: &PartitionLog) -> Vec<(i64, u16, Option<Vec<u8>>, i64)> {
     let mut all = Vec::new();
     let mut offset = log.log_start_offset();
     loop {
-        let read = log
-            .read(offset, 900, ReadLimit::HighWatermark, true)
-            .unwrap();
+        let read = read_either(log, offset, 900, ReadLimit::HighWatermark);
         if read.records.is_empty() {
             return all;
         }
@@ -261,9 +273,7 @@ pub(crate) fn consume(log: &PartitionLog) -> BTreeMap<u16, Vec<u8>> {
     let mut table = BTreeMap::new();
     let mut offset = log.log_start_offset();
     loop {
-        let read = log
-            .read(offset, 700, ReadLimit::LastStableOffset, true)
-            .unwrap();
+        let read = read_either(log, offset, 700, ReadLimit::LastStableOffset);
         if read.records.is_empty() {
             assert_eq!(
                 offset,

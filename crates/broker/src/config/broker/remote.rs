@@ -88,7 +88,6 @@ base::config_keys! {
         LONG "remote.log.index.file.cache.ttl.ms" = "900000" [
             at_least(-1),
             internal,
-            inert("the size alone bounds the indexes on the local disk"),
         ]
             "How long an unused remote index is kept locally, in milliseconds; -1 for ever.";
         INT "remote.log.manager.thread.pool.size" = "2" [at_least(1), inert("copies have threads of their own")]
@@ -115,19 +114,17 @@ base::config_keys! {
         LONG "remote.log.manager.task.retry.backoff.ms" = "500" [
             at_least(1),
             internal,
-            inert("what failed is tried again in the next round"),
         ]
-            "How long a failed task first waits before it is tried again, in milliseconds.";
+            "How long a round of copies and deletions that failed first waits before the next one, in milliseconds; \
+             never longer than `remote.log.manager.task.interval.ms`.";
         LONG "remote.log.manager.task.retry.backoff.max.ms" = "30000" [
             at_least(1),
             internal,
-            inert("what failed is tried again in the next round"),
         ]
             "The longest such wait, in milliseconds.";
         DOUBLE "remote.log.manager.task.retry.jitter" = "0.2" [
             rule(Rule::BetweenDoubles(0.0, 0.5)),
             internal,
-            inert("what failed is tried again in the next round"),
         ]
             "The share of random time added to it.";
         INT "remote.log.reader.threads" = "10" [at_least(1), cluster_wide]
@@ -152,17 +149,16 @@ base::config_keys! {
         LONG "remote.log.manager.fetch.max.bytes.per.second" = "9223372036854775807" [
             at_least(1),
             cluster_wide,
-            inert("reads are bounded by their threads and by the quotas of clients"),
         ]
-            "Bytes read from the remote store per second.";
+            "Bytes read from the remote store per second; compaction's own reads are not counted.";
         INT "remote.log.manager.fetch.quota.window.num" = "11" [
             at_least(1),
-            inert("reads are bounded by their threads and by the quotas of clients"),
+            inert("the rate of reads is measured over a third of a second"),
         ]
             "Samples kept to measure remote reading.";
         INT "remote.log.manager.fetch.quota.window.size.seconds" = "1" [
             at_least(1),
-            inert("reads are bounded by their threads and by the quotas of clients"),
+            inert("the rate of reads is measured over a third of a second"),
         ]
             "The span of one sample of remote reading, in seconds.";
         INT "remote.fetch.max.wait.ms" = "500" [at_least(1), cluster_wide]

@@ -13,6 +13,7 @@ mod registry;
 pub mod schema_registry;
 pub mod streams;
 pub mod streams_group;
+pub mod tiered;
 
 use crate::suite::Suite;
 use librdkafka::GroupProtocol;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(connect::Connect),
         Box::new(exactly_once::ExactlyOnce),
         Box::new(schema_registry::SchemaRegistry),
+        Box::new(tiered::Tiered),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

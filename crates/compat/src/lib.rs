@@ -33,5 +33,7 @@ pub mod probe;
 pub mod process;
 mod python;
 pub mod record;
+mod rest;
+pub mod seaweedfs;
 pub mod suite;
 pub mod target;

@@ -5,8 +5,6 @@
 //! topic must hold each line once and in order, whatever was killed. A sink is at-least-once: what it writes after a
 //! kill may come twice, and no line may be missing.
 
-mod rest;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,9 +18,9 @@ use crate::cache::Cache;
 use crate::kafka::{KAFKA_VERSION, Kafka};
 use crate::probe;
 use crate::process::{self, Managed};
+use crate::rest::Rest;
 use crate::suite::{CaseResult, Session, Suite, Tier, run_case};
 use crate::target::Target;
-use rest::Rest;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const STOP_GRACE: Duration = Duration::from_secs(40);

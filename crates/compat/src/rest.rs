@@ -1,4 +1,4 @@
-//! The REST interface of a Connect worker, with as much of HTTP as it takes: one request, one answer, one connection.
+//! The REST interface of a server, with as much of HTTP as it takes: one request, one answer, one connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,30 +7,30 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Longer than a worker makes a caller wait (90 s for a request that the leader must answer).
+/// Longer than a worker of Connect makes a caller wait (90 s for a request that the leader must answer).
 const ANSWER_LIMIT: Duration = Duration::from_secs(100);
 
-/// A worker's REST interface.
+/// A server's REST interface.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rest {
-    pub(super) port: u16,
+pub(crate) struct Rest {
+    pub(crate) port: u16,
 }
 
 /// An answer: the status and the body, which is null when there is none.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
 }
 
 impl Rest {
     /// Sends a request and reads the answer, whatever its status.
     ///
     /// HTTP/1.0, so that the body ends with the connection and is not cut into chunks.
-    pub(super) fn ask(self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(crate) fn ask(self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
-            .context("could not connect to the worker")?;
+            .context("could not connect to the server")?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
@@ -47,7 +47,7 @@ impl Rest {
     }
 
     /// As [`Self::ask`], for a request that must succeed.
-    pub(super) fn ok(self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    pub(crate) fn ok(self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let answer = self.ask(method, path, body)?;
         if !(200..300).contains(&answer.status) {
             bail!("{method} {path}: status {}: {}", answer.status, answer.body);

@@ -55,3 +55,4 @@ mod transactions;
 pub use client_telemetry::ClientMetrics;
 pub use log_levels::{LogLevel, LogLevels, ROOT_LOGGER};
 pub use start::{BoundListener, Broker, BrokerOptions, StartError};
+pub use tiering::offline::{RemotePart, RemotePartError, remote_store};

@@ -5,6 +5,7 @@ mod common;
 #[path = "common/tiered.rs"]
 mod tiered;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{LeaderEpoch, Offset, PartitionIndex};
@@ -418,6 +419,77 @@ fn damaged_remote_indexes_are_noticed() {
         .log()
         .read_remote(Offset(3), 100, ReadLimit::HighWatermark, true, None);
     assert!(matches!(found, Err(ReadError::Remote(_))), "{found:?}");
+}
+
+#[test]
+fn a_check_of_the_store_finds_what_is_missing_damaged_or_nobodys() {
+    use storage::inspect::{Severity, check_manifest, check_remote};
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Tiered::new(dir.path(), &tiered());
+    log.fill(70);
+    log.tier();
+    let entries = log.memory.entries().unwrap();
+    let store = Arc::clone(&log.memory) as Arc<dyn storage::tier::RemoteStore>;
+    let check = || check_remote(&store, ROOT, &entries, &mut |_| {}).unwrap();
+    let sound = check();
+    assert_eq!(
+        (sound.worst(), sound.segments),
+        (None, entries.len() as u64)
+    );
+    assert_eq!(sound.objects, 2 * sound.segments);
+    let bytes = log
+        .log()
+        .remote_segments()
+        .iter()
+        .map(|one| one.view.size)
+        .sum::<u64>();
+    assert_eq!((sound.bytes, sound.batches > 20), (bytes, true));
+
+    let mut findings = Vec::new();
+    let mut lost = entries[0].clone();
+    lost.id = base::Uuid([9; 16]);
+    log.memory
+        .plant(&lost.log_object(ROOT), Bytes::from_static(b"x"));
+    findings.push((Severity::Info, lost.log_object(ROOT)));
+    let flipped = entries[1].log_object(ROOT);
+    let size = usize::try_from(entries[1].view.size).unwrap();
+    let mut bytes = store.get(&flipped, 0, size as u64).unwrap().to_vec();
+    bytes[size - 3] ^= 1;
+    log.memory.plant(&flipped, bytes.into());
+    findings.push((Severity::Error, flipped));
+    let missing = entries[2].log_object(ROOT);
+    store.delete(&missing).unwrap();
+    findings.push((Severity::Error, missing));
+    let indexes = entries[3].indexes_object(ROOT);
+    log.memory.plant(&indexes, Bytes::from_static(b"no"));
+    findings.push((Severity::Error, indexes));
+    let cut = entries[4].log_object(ROOT);
+    log.memory
+        .plant(&cut, store.get(&cut, 0, entries[4].view.size - 1).unwrap());
+    findings.push((Severity::Error, cut));
+    let report = check();
+    let mut found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.severity, finding.path.display().to_string()))
+        .collect();
+    found.sort();
+    findings.sort();
+    assert_eq!(found, findings, "{report:?}");
+
+    // Without the store, what the manifest says of itself.
+    assert_eq!(check_manifest(ROOT, &entries).worst(), None);
+    let mut by_base = entries.clone();
+    by_base.sort_by_key(|entry| entry.view.base);
+    by_base.remove(2);
+    by_base[3].state = storage::tier::RemoteState::Deleting;
+    let report = check_manifest(ROOT, &by_base);
+    let severities: Vec<Severity> = report.findings.iter().map(|one| one.severity).collect();
+    assert_eq!(
+        severities,
+        [Severity::Info, Severity::Error, Severity::Error],
+        "{report:?}"
+    );
 }
 
 #[test]

@@ -106,6 +106,17 @@ pub(crate) struct Settings {
     unknown_environment: Vec<String>,
 }
 
+impl SettingsArgs {
+    /// No flags but the files.
+    pub(crate) fn of_files(config: Option<PathBuf>, properties: Option<PathBuf>) -> SettingsArgs {
+        SettingsArgs {
+            config,
+            properties,
+            ..SettingsArgs::default()
+        }
+    }
+}
+
 impl Settings {
     /// Reads all sources.
     ///
@@ -224,6 +235,14 @@ impl Settings {
     /// A value that is not what its setting expects, with where it was set.
     pub(crate) fn resolve(&self) -> Outcome<StartOptions> {
         own::resolve(self)
+    }
+
+    /// Kafka's settings, for the broker, as far as they were given.
+    pub(crate) fn broker_properties(&self) -> BTreeMap<String, String> {
+        let given = self.iter().filter(|(name, ..)| !own::is_own(name));
+        given
+            .map(|(name, value, _)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     fn get(&self, name: &str) -> Option<(&str, &Source)> {

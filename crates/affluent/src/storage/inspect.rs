@@ -9,6 +9,7 @@ use cli::{Failure, Format, Outcome, Printer};
 use serde::Serialize;
 use storage::inspect::{DirectoryInfo, JournalFileInfo, PartitionInfo, SegmentInfo};
 
+use super::remote::{self, RemoteRow};
 use super::{Common, below, existing, explain};
 
 /// Flags of `storage inspect`.
@@ -29,6 +30,7 @@ struct Directory {
     journal_bytes: u64,
     journal: Vec<JournalFile>,
     partitions: Vec<Partition>,
+    remote_segments: Vec<RemoteRow>,
     other_directories: Vec<String>,
 }
 
@@ -39,6 +41,7 @@ impl Row for Directory {
         Column::number("Trimmed LSN"),
         Column::text("Journal"),
         Column::text("Partitions"),
+        Column::text("Remote Segments"),
         Column::text("Other Directories"),
     ];
 
@@ -56,6 +59,13 @@ impl Row for Directory {
             optional(self.trimmed_lsn),
             format!("{files}, {}", bytes(self.journal_bytes)),
             format!("{}, {}", self.partitions.len(), bytes(log_bytes)),
+            match self.remote_segments.len() {
+                0 => "none".to_owned(),
+                count => {
+                    let remote_bytes = self.remote_segments.iter().map(RemoteRow::bytes).sum();
+                    format!("{count}, {}", bytes(remote_bytes))
+                }
+            },
             if others.is_empty() {
                 "none".to_owned()
             } else {
@@ -212,8 +222,12 @@ pub(super) fn run(args: &InspectArgs) -> Outcome {
     let data_dir = &args.common.data_dir;
     existing(data_dir)?;
     let info = storage::inspect::inspect(data_dir).map_err(|error| explain(&error))?;
-    let mut directory = directory_of(data_dir, &info);
+    let remote = remote::rows(&remote::read(data_dir)?);
+    let mut directory = directory_of(data_dir, &info, remote);
     if let Some(topic) = &args.topic {
+        directory
+            .remote_segments
+            .retain(|segment| segment.is_of(topic));
         directory
             .partitions
             .retain(|partition| partition.topic == *topic);
@@ -243,11 +257,19 @@ fn print_partitions(printer: &mut Printer, directory: &Directory, segments: bool
             printer.line(&format!("\n {}-{}", partition.topic, partition.partition))?;
             printer.table(&partition.segments)?;
         }
+        if !directory.remote_segments.is_empty() {
+            printer.line("\n In the remote store")?;
+            printer.table(&directory.remote_segments)?;
+        }
     }
     Ok(())
 }
 
-fn directory_of(data_dir: &Path, info: &DirectoryInfo) -> Directory {
+fn directory_of(
+    data_dir: &Path,
+    info: &DirectoryInfo,
+    remote_segments: Vec<RemoteRow>,
+) -> Directory {
     let journal: Vec<JournalFile> = info
         .journal
         .iter()
@@ -268,6 +290,7 @@ fn directory_of(data_dir: &Path, info: &DirectoryInfo) -> Directory {
             .iter()
             .map(|part| Partition::of(data_dir, part))
             .collect(),
+        remote_segments,
         other_directories: info.others.clone(),
     }
 }

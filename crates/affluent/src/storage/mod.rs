@@ -2,6 +2,7 @@
 
 mod check;
 mod inspect;
+mod remote;
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,10 @@ use storage::StorageError;
 /// The commands on a data directory.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StorageCommand {
-    /// List the journal, the partitions and their segments. Reads no records.
+    /// List the journal, the partitions and their segments, remote ones included. Reads no records.
     Inspect(inspect::InspectArgs),
-    /// Read everything and check it. Exit code 1 when records are damaged.
+    /// Read everything and check it; what is in the remote store as well when the settings name one. Exit code 1 when records are
+    /// damaged or missing.
     Check(check::CheckArgs),
 }
 

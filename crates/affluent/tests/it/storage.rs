@@ -109,3 +109,86 @@ fn a_directory_in_use_or_missing_is_refused() {
         "{text}"
     );
 }
+
+#[test]
+fn the_remote_part_is_listed_and_held_against_the_store() {
+    let store = tempfile::tempdir().unwrap();
+    let properties = format!(
+        "remote.log.storage.system.enable=true\nremote.log.storage.url=file://{}\n\
+         remote.log.manager.task.interval.ms=50\njournal.checkpoint.interval.ms=100\n\
+         log.retention.check.interval.ms=50\n",
+        store.path().display()
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), properties).unwrap();
+    let file = file.path().display().to_string();
+    let mut server = Server::start_with(&["--properties", &file], &[]);
+    server
+        .run(
+            "kafka topic create stored --config remote.storage.enable=true \
+             --config internal.segment.bytes=200 --config local.retention.bytes=1",
+        )
+        .ok();
+    for n in 0..20 {
+        let line = format!("{n:060}\n");
+        server
+            .run_with_input("kafka topic produce stored", line.as_bytes())
+            .ok();
+    }
+    let logs = || -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut directories = vec![store.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => directories.push(path),
+                    false => found.push(path),
+                }
+            }
+        }
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        found.sort();
+        found
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while logs().len() < 4 {
+        assert!(std::time::Instant::now() < until, "nothing is copied");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(server.stop(), 0, "{}", server.log());
+    let directory = json(storage(&server, "inspect -o json"));
+    let remote = directory["remote_segments"].as_array().unwrap().clone();
+    assert_eq!(
+        (
+            remote[0]["topic"].as_str(),
+            remote[0]["base_offset"].as_i64()
+        ),
+        (Some("stored"), Some(0))
+    );
+    let text = storage(&server, "inspect --topic stored").ok();
+    assert!(
+        text.contains("In the remote store") && text.contains("finished"),
+        "{text}"
+    );
+
+    let text = storage(&server, "check").ok();
+    assert!(text.contains("Did not look at"), "{text}");
+    let check = format!("check -o json --properties {file}");
+    let report = json(storage(&server, &check));
+    assert_eq!(report["findings"], serde_json::json!([]), "{report}");
+    assert_eq!(
+        report["remote_objects"].as_u64(),
+        Some(2 * remote.len() as u64)
+    );
+    fs::remove_file(&logs()[0]).unwrap();
+    let run = storage(&server, &check);
+    assert_eq!(run.code, 1, "{run:?}");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!(finding["path"], remote[0]["object"]);
+    assert!(
+        finding["message"].as_str().unwrap().contains("missing"),
+        "{report}"
+    );
+}

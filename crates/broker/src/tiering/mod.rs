@@ -4,6 +4,7 @@
 //! local log start are in [`crate::fetch`].
 
 mod manifest;
+pub(crate) mod offline;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! Both only read. They refuse a directory that a broker has open, since its files change under them.
 
 mod check;
+mod remote;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use base::{PartitionIndex, TopicId};
 
 pub use check::{CheckReport, Finding, Progress, Severity, check};
+pub use remote::{RemoteCheck, check_manifest, check_remote};
 
 use crate::error::StorageError;
 use crate::io::be;

@@ -43,6 +43,8 @@ pub(crate) enum Target {
     RatioAtMost(f64),
     /// At most this value, whatever Apache Kafka does.
     AtMost(f64),
+    /// At least this value, whatever Apache Kafka does.
+    AtLeast(f64),
 }
 
 /// A quantity that a scenario measures.
@@ -239,6 +241,10 @@ fn row(entry: &Entry, targets: &[(Contender, Target)], run: usize) -> String {
             Target::AtMost(most) => (
                 format!("≤ {}", figure(most)),
                 value(*contender).map(|value| value <= most),
+            ),
+            Target::AtLeast(least) => (
+                format!("≥ {}", figure(least)),
+                value(*contender).map(|value| value >= least),
             ),
         };
         let Some(reached) = reached else { continue };

@@ -5,6 +5,7 @@ mod connections;
 mod group;
 mod lifecycle;
 mod partitions;
+mod registry;
 mod request_latency;
 mod throughput;
 mod transactions;
@@ -43,6 +44,8 @@ pub(crate) enum Scenario {
     Group,
     /// What the log cleaner costs.
     Compaction,
+    /// Reads, registrations, checks and a start of the Schema Registry.
+    Registry,
 }
 
 /// Every scenario, in the order of the table.
@@ -60,9 +63,11 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::ExactlyOnce,
     Scenario::Group,
     Scenario::Compaction,
+    Scenario::Registry,
 ];
 
 const BOTH: &[Contender] = &[Contender::Kafka, Contender::Affluent];
+const AFFLUENT: &[Contender] = &[Contender::Affluent];
 const ALL_THREE: &[Contender] = &[Contender::Kafka, Contender::Affluent, Contender::AffluentOs];
 
 /// The scenarios with these names; `all` is every one.
@@ -109,6 +114,7 @@ impl Scenario {
             Scenario::ExactlyOnce => "exactly-once",
             Scenario::Group => "group-500",
             Scenario::Compaction => "compaction",
+            Scenario::Registry => "registry",
         }
     }
 
@@ -128,6 +134,7 @@ impl Scenario {
             | Scenario::ExactlyOnce
             | Scenario::Group
             | Scenario::Compaction => BOTH,
+            Scenario::Registry => AFFLUENT,
         }
     }
 
@@ -147,6 +154,7 @@ impl Scenario {
             Scenario::ExactlyOnce => transactions::LOOP_MEASUREMENTS,
             Scenario::Group => group::MEASUREMENTS,
             Scenario::Compaction => compaction::MEASUREMENTS,
+            Scenario::Registry => registry::MEASUREMENTS,
         }
     }
 
@@ -166,6 +174,7 @@ impl Scenario {
             Scenario::ExactlyOnce => transactions::exactly_once(hall, contender),
             Scenario::Group => group::run(hall, contender),
             Scenario::Compaction => compaction::run(hall, contender),
+            Scenario::Registry => registry::run(hall, contender),
         }
     }
 }

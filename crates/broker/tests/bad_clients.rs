@@ -449,9 +449,10 @@ fn spread(address: SocketAddr, count: u32, body: impl Fn(&mut Client, u32) + Syn
     });
 }
 
-/// Groups cost what they hold, whoever makes them, and all that hold something are listed.
+/// Groups cost what they hold, whoever makes them, and all that hold something are listed, before and after a restart.
 ///
-/// `AFFLUENT_TEST_GROUPS=34000` makes three times as many, a third of each kind, and prints what one costs.
+/// `AFFLUENT_TEST_GROUPS=34000` makes three times as many, a third of each kind, and prints what one costs and how long a
+/// restart takes.
 #[test]
 fn many_groups_cost_little() {
     /// Resident bytes a group may cost, in a build without optimization and with all that the allocator keeps.
@@ -485,15 +486,26 @@ fn many_groups_cost_little() {
         grown < REST_BYTES_MAX + groups * GROUP_BYTES_MAX,
         "{groups} groups cost {grown} bytes"
     );
-    let mut client = running.connect("lists");
-    let listed = |client: &mut Client, prefix: &str| {
-        let response = client.call(5, &ListGroupsRequest::default());
+    let listed = |running: &Running, prefix: &str| {
+        let response = running
+            .connect("lists")
+            .call(5, &ListGroupsRequest::default());
         let groups = response.groups.iter();
         groups
             .filter(|group| group.group_id.starts_with(prefix))
             .count()
     };
-    assert_eq!(listed(&mut client, "offsets-"), count as usize);
-    assert_eq!(listed(&mut client, "modern-"), count as usize);
+    assert_eq!(listed(&running, "offsets-"), count as usize);
+    assert_eq!(listed(&running, "modern-"), count as usize);
+    running.stop();
+    // A restart reads them all again.
+    let begun = Instant::now();
+    let running = Running::start(directory.path(), &[]);
+    let all = || (listed(&running, "offsets-"), listed(&running, "modern-"));
+    while all() != (count as usize, count as usize) {
+        let waited = begun.elapsed();
+        assert!(waited < LIMIT, "{:?} groups after {waited:?}", all());
+    }
+    println!("{groups} groups: back after {:?}", begun.elapsed());
     running.stop();
 }

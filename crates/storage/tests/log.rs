@@ -242,6 +242,9 @@ fn duplicates_are_answered_with_the_original_offset_after_a_restart_too() {
             let again = append(storage, log, bytes);
             assert!(again.duplicate);
             assert_eq!(again.base_offset, original.base_offset);
+            // A duplicate is told by the original's time, though the topic keeps that of the producer.
+            assert_eq!(original.log_append_time_ms, -1);
+            assert!(again.log_append_time_ms >= NOW);
         }
         let gap = batch(
             1,

@@ -223,6 +223,8 @@ impl SessionCache {
 
     /// Opens a session over the partitions of a full fetch. Returns its id, or [`NO_SESSION`] when the cache
     /// is full. `random` makes the id, which must be hard to guess by accident.
+    ///
+    /// Differs: Kafka opens a session of no partitions too, which nobody has a use for.
     pub(crate) fn open(
         &self,
         partitions: Vec<FetchedPartition>,

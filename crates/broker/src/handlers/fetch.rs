@@ -11,6 +11,7 @@ use base::Uuid;
 use storage::ReadLimit;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wire::ErrorCode;
 use wire::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use wire::messages::{FetchRequest, FetchResponse};
 
@@ -373,7 +374,15 @@ impl Responses {
                 partitions: Vec::new(),
             });
         }
-        let aborted = (self.read_committed && !read.error.is_error()).then(|| {
+        // What never got to the log is answered by Kafka with an empty list, which is what its message has by itself.
+        let is_unread = matches!(
+            read.error,
+            ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::TopicAuthorizationFailed
+        );
+        let is_told = self.read_committed && !read.error.is_error();
+        let aborted = (is_told || is_unread).then(|| {
             let transactions = read.aborted_transactions.iter();
             transactions
                 .map(|aborted| AbortedTransaction {

@@ -82,11 +82,11 @@ pub(crate) async fn handle(
     }
 }
 
+/// As in Kafka, the code says it all.
 fn failed(error: &AcknowledgeError) -> ShareAcknowledgeResponse {
     debug_assert_ne!(error.code, ErrorCode::None);
     ShareAcknowledgeResponse {
         error_code: error.code.code(),
-        error_message: message(error),
         ..ShareAcknowledgeResponse::default()
     }
 }

@@ -24,9 +24,7 @@ use wire::{ErrorCode, Records};
 use crate::config::ShareGroupSettings;
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::share::acknowledging::{
-    self, Acknowledging, PartitionAcknowledgements, invalid, message,
-};
+use crate::share::acknowledging::{self, Acknowledging, PartitionAcknowledgements, message};
 use crate::share::leader::{group_settings, limits, of_code};
 use crate::share::read::{Answers, ShareRead};
 use crate::share::sessions::{FINAL_EPOCH, INITIAL_EPOCH, SessionKey, TopicIdPartition};
@@ -48,8 +46,8 @@ pub(crate) async fn handle(
         Err(error) => return failed(&error),
     };
     let is_renewal = request.is_renew_ack;
-    if is_renewal && let Err(error) = check_renewal(&request) {
-        return failed(&error);
+    if is_renewal && fetches(&request) {
+        return failed(&of_code(ErrorCode::InvalidRequest));
     }
     let epoch = request.share_session_epoch;
     let acknowledged = acknowledgements(&mut request);
@@ -79,23 +77,14 @@ pub(crate) async fn handle(
     throttled(&server, &context, response)
 }
 
-/// KIP-1222: a request that renews fetches nothing.
-fn check_renewal(request: &ShareFetchRequest) -> Result<(), AcknowledgeError> {
-    let wrong: String = [
-        ("maxBytes", request.max_bytes),
-        ("minBytes", request.min_bytes),
-        ("maxRecords", request.max_records),
-        ("maxWaitMs", request.max_wait_ms),
-    ]
-    .iter()
-    .filter(|(_, value)| *value != 0)
-    .map(|(name, _)| format!("{name} must be set to 0, "))
-    .collect();
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(invalid(&format!("{wrong}if isRenewAck is true.")))
-    }
+/// Whether the request asks for records, which one that renews must not (KIP-1222).
+fn fetches(request: &ShareFetchRequest) -> bool {
+    [
+        request.max_bytes,
+        request.min_bytes,
+        request.max_records,
+        request.max_wait_ms,
+    ] != [0; 4]
 }
 
 /// The acknowledgements that come along, by partition.
@@ -327,10 +316,10 @@ fn milliseconds(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
+/// As in Kafka, the code says it all.
 fn failed(error: &AcknowledgeError) -> ShareFetchResponse {
     ShareFetchResponse {
         error_code: error.code.code(),
-        error_message: message(error),
         ..ShareFetchResponse::default()
     }
 }

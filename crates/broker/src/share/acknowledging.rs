@@ -46,7 +46,7 @@ pub(crate) fn identify(
         return Err(of_code(ErrorCode::UnsupportedVersion));
     }
     let Some(group_id) = group_id else {
-        return Err(invalid("Invalid group id in the request."));
+        return Err(of_code(ErrorCode::InvalidRequest));
     };
     if !server.allows(context, Operation::Read, ResourceType::Group, &group_id) {
         return Err(of_code(ErrorCode::GroupAuthorizationFailed));
@@ -58,15 +58,7 @@ pub(crate) fn identify(
                 member_id: Arc::from(member_id),
             })
         }
-        _ => Err(invalid("Invalid member id in the request.")),
-    }
-}
-
-/// INVALID_REQUEST with the reason.
-pub(crate) fn invalid(message: &str) -> AcknowledgeError {
-    AcknowledgeError {
-        code: ErrorCode::InvalidRequest,
-        message: message.to_owned(),
+        _ => Err(of_code(ErrorCode::InvalidRequest)),
     }
 }
 

@@ -54,14 +54,23 @@ impl ProduceTransaction {
         };
         let transactional_id = match &request.transactional_id {
             Some(id) if may_write(server, context, id) => id.clone(),
-            _ => return ProduceTransaction::denied(ErrorCode::TransactionalIdAuthorizationFailed),
+            _ => {
+                return ProduceTransaction::denied(Denied {
+                    code: ErrorCode::TransactionalIdAuthorizationFailed,
+                    message: None,
+                });
+            }
         };
         let of_one_producer = candidates.iter().all(|candidate| {
             let header = &candidate.header;
             (header.producer_id, header.producer_epoch) == (first.producer_id, first.producer_epoch)
         });
         if !of_one_producer {
-            return ProduceTransaction::denied(ErrorCode::InvalidProducerIdMapping);
+            let message = "Transactional records contained more than one producer ID".to_owned();
+            return ProduceTransaction::denied(Denied {
+                code: ErrorCode::InvalidProducerIdMapping,
+                message: Some(message),
+            });
         }
         let operation = SupportedOperation::of_produce(context.api_version);
         let verifies = server.settings().transactions.partition_verification_enable;
@@ -88,18 +97,18 @@ impl ProduceTransaction {
         origin.cloned().unwrap_or(Ok(AppendOrigin::Client))
     }
 
-    fn denied(code: ErrorCode) -> ProduceTransaction {
+    fn denied(denied: Denied) -> ProduceTransaction {
         ProduceTransaction {
-            denied: Some(Denied {
-                code,
-                message: None,
-            }),
+            denied: Some(denied),
             ..ProduceTransaction::default()
         }
     }
 }
 
 /// The transactional batches of a request, where their partitions exist.
+///
+/// Differs: one without a producer id gets INVALID_PRODUCER_ID_MAPPING from the coordinator, which knows no such producer.
+/// Kafka appends it, and no marker can ever end what it began.
 fn candidates(
     server: &Server,
     context: &RequestContext,

@@ -71,7 +71,8 @@ pub struct Appended {
     pub base_offset: Offset,
     /// The offset of its last record.
     pub last_offset: Offset,
-    /// The time of a `LogAppendTime` batch, -1 for `CreateTime`.
+    /// The time of a `LogAppendTime` batch, -1 for `CreateTime`; of a duplicate the original's largest timestamp, whatever
+    /// its type, as `UnifiedLog.append` has it.
     pub log_append_time_ms: i64,
     /// The log's first offset.
     pub log_start_offset: Offset,
@@ -251,7 +252,7 @@ impl PartitionLog {
                 Ok(Some(Appended {
                     base_offset: Offset(original.first_offset()),
                     last_offset: Offset(original.last_offset),
-                    log_append_time_ms: append_time(&batch.header, original.timestamp),
+                    log_append_time_ms: original.timestamp,
                     log_start_offset: self.log_start_offset(),
                     lsn: original.lsn,
                     duplicate: true,
@@ -315,7 +316,7 @@ impl PartitionLog {
         let appended = Appended {
             base_offset: Offset(header.base_offset),
             last_offset: Offset(header.last_offset()),
-            log_append_time_ms: append_time(header, header.max_timestamp),
+            log_append_time_ms: append_time(header),
             log_start_offset: self.log_start_offset(),
             lsn,
             duplicate: false,
@@ -324,9 +325,9 @@ impl PartitionLog {
     }
 }
 
-fn append_time(header: &BatchHeader, timestamp: i64) -> i64 {
+fn append_time(header: &BatchHeader) -> i64 {
     if header.attributes.is_log_append_time() {
-        timestamp
+        header.max_timestamp
     } else {
         -1
     }

@@ -84,6 +84,20 @@ pub enum ValidationError {
     /// Length, magic or CRC are wrong: the bytes were damaged on the way.
     #[error("record batch is corrupt")]
     Corrupt(#[from] BatchError),
+    /// The length is below that of any format, so that not even the end is known.
+    #[error("Record size {length} is less than the minimum record overhead ({minimum})")]
+    NoLength {
+        /// The length sent.
+        length: i32,
+        /// The least that is one.
+        minimum: i32,
+    },
+    /// A format that does not exist.
+    #[error("Invalid magic found in record: {magic}")]
+    NoMagic {
+        /// The magic sent.
+        magic: i8,
+    },
     /// The producer assigned an offset.
     #[error("The baseOffset of the record batch should be 0, but it is {base_offset}")]
     BaseOffset {
@@ -180,7 +194,9 @@ impl ValidationError {
     #[must_use]
     pub fn error_code(&self) -> ErrorCode {
         match self {
-            ValidationError::Corrupt(_) => ErrorCode::CorruptMessage,
+            ValidationError::Corrupt(_)
+            | ValidationError::NoLength { .. }
+            | ValidationError::NoMagic { .. } => ErrorCode::CorruptMessage,
             ValidationError::TooLarge { .. } => ErrorCode::MessageTooLarge,
             ValidationError::ZstdTooEarly { .. } | ValidationError::UnknownCodec { .. } => {
                 ErrorCode::UnsupportedCompressionType
@@ -208,10 +224,42 @@ impl ValidationError {
     }
 
     /// The partition's `error_message` from Produce version 8 on. Kafka sends one only when records were
-    /// refused one by one; otherwise the client words the error code itself.
+    /// refused one by one and when there is no batch to look at; otherwise the client words the error code itself.
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
-        matches!(self, ValidationError::Rejected { .. }).then(|| self.to_string())
+        let has_message = matches!(
+            self,
+            ValidationError::Rejected { .. }
+                | ValidationError::NoLength { .. }
+                | ValidationError::NoMagic { .. }
+        );
+        has_message.then(|| self.to_string())
+    }
+
+    /// Whether it is for the log to refuse such a batch, and not for whoever takes the request: Kafka's answer then says
+    /// where the log starts.
+    #[must_use]
+    pub fn is_by_log(&self) -> bool {
+        match self {
+            ValidationError::NoBatch { .. }
+            | ValidationError::OldMagic { .. }
+            | ValidationError::SeveralBatches { .. }
+            | ValidationError::ZstdTooEarly { .. }
+            | ValidationError::NoLength { .. }
+            | ValidationError::NoMagic { .. }
+            | ValidationError::Corrupt(_)
+            | ValidationError::TooLarge { .. } => false,
+            ValidationError::UnknownCodec { .. }
+            | ValidationError::BaseOffset { .. }
+            | ValidationError::RecordCount { .. }
+            | ValidationError::ControlBatch
+            | ValidationError::Sequence { .. }
+            | ValidationError::Malformed { .. }
+            | ValidationError::OffsetDelta { .. }
+            | ValidationError::Decompression(_)
+            | ValidationError::Conversion(_)
+            | ValidationError::Rejected { .. } => true,
+        }
     }
 
     /// The partition's `record_errors` from Produce version 8 on.

@@ -37,7 +37,7 @@ use bytes::Bytes;
 pub use error::{RECORD_ERRORS_MAX, RecordError, ValidationError};
 
 use crate::record_batch::{
-    BATCH_HEADER_LEN, BatchError, BatchHeader, Compression, LOG_OVERHEAD, MAGIC_V2, verify_crc,
+    BATCH_HEADER_LEN, BatchHeader, Compression, LOG_OVERHEAD, MAGIC_V2, verify_crc,
 };
 
 /// A useful [`ValidationRules::decompressed_max_bytes`]: 256 times Kafka's default `max.message.bytes`.
@@ -215,14 +215,15 @@ fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ValidationError> {
     };
     let length = i32::from_be_bytes(*length);
     if length < BATCH_LENGTH_MIN {
-        return Err(BatchError::InvalidLength(length).into());
+        let minimum = BATCH_LENGTH_MIN;
+        return Err(ValidationError::NoLength { length, minimum });
     }
     let Some(magic) = bytes.get(HEADER_UP_TO_MAGIC_LEN - 1) else {
         return Ok(None);
     };
     let magic = i8::from_be_bytes([*magic]);
     if !(0..=MAGIC_V2).contains(&magic) {
-        return Err(BatchError::UnsupportedMagic(magic).into());
+        return Err(ValidationError::NoMagic { magic });
     }
     let size = LOG_OVERHEAD + length.unsigned_abs() as usize;
     Ok((size <= bytes.len()).then_some((size, magic)))

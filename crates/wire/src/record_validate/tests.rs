@@ -213,6 +213,28 @@ fn old_magic_is_an_invalid_record_and_unknown_magic_is_corrupt() {
     }
 }
 
+/// What is no batch is told in words and not looked at by the log; what a log refuses is told by the code alone.
+#[test]
+fn only_what_is_no_batch_is_told_in_words() {
+    let sent = batch(Compression::None);
+    for (at, byte, told) in [
+        (
+            11,
+            5,
+            Some("Record size 5 is less than the minimum record overhead (14)"),
+        ),
+        (16, 3, Some("Invalid magic found in record: 3")),
+        (17, sent[17] ^ 1, None),
+        (7, 9, None),
+    ] {
+        let mut bytes = sent.to_vec();
+        bytes[at] = byte;
+        let error = validate_produce(&bytes.into(), &rules()).unwrap_err();
+        assert_eq!(error.error_message().as_deref(), told);
+        assert_eq!(error.is_by_log(), at == 7, "{error}");
+    }
+}
+
 #[test]
 fn a_flipped_bit_anywhere_behind_the_magic_is_corrupt() {
     let sent = batch(Compression::None);

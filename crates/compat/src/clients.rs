@@ -18,6 +18,13 @@ pub mod tiered;
 use crate::suite::Suite;
 use librdkafka::GroupProtocol;
 
+/// Broker properties of suites that make many share groups: the first member of one hears of its partitions with its
+/// second heartbeat, which by default is due after five seconds.
+const SHARE_HEARTBEATS: [(&str, &str); 2] = [
+    ("group.share.min.heartbeat.interval.ms", "1000"),
+    ("group.share.heartbeat.interval.ms", "1000"),
+];
+
 /// All suites in the order they run: the quickest answer first.
 pub fn all() -> Vec<Box<dyn Suite>> {
     vec![

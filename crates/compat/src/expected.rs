@@ -3,6 +3,7 @@
 //! ```toml
 //! must_pass = ["metadata", "consume-from-offset"]
 //! quick = ["metadata"]              # optional: the part of must_pass for the quick tier; absent means all
+//! # or, where most of them are: slow = ["consume-from-offset"], the part that the quick tier leaves out
 //!
 //! [[exclude]]
 //! case = "transactional-produce"
@@ -49,8 +50,11 @@ pub struct Exclusion {
 pub struct Expected {
     /// Cases that must pass on Affluent.
     pub must_pass: Vec<String>,
-    /// The part of them that the quick tier runs; `None` means all.
-    pub quick: Option<Vec<String>>,
+    /// The part of them that the quick tier runs; `None` means all but the slow ones.
+    quick: Option<Vec<String>>,
+    /// The part of them that the quick tier leaves out.
+    #[serde(default)]
+    slow: Vec<String>,
     /// Cases that need not.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
@@ -89,10 +93,14 @@ impl Expected {
                 "the exclusion of {case} calls it flaky: find out which of the two is at fault"
             );
         }
-        for case in list.quick.iter().flatten() {
+        ensure!(
+            list.quick.is_none() || list.slow.is_empty(),
+            "quick says what the quick tier runs, slow what it leaves out: give one of them"
+        );
+        for case in list.quick.iter().flatten().chain(&list.slow) {
             ensure!(
                 must.contains(case.as_str()),
-                "quick names {case}, which must_pass does not"
+                "quick or slow names {case}, which must_pass does not"
             );
         }
         Ok(list)
@@ -101,6 +109,17 @@ impl Expected {
     /// The exclusion of a case, if it is excluded.
     pub fn exclusion(&self, case: &str) -> Option<&Exclusion> {
         self.exclude.iter().find(|exclusion| exclusion.case == case)
+    }
+
+    /// What the quick tier runs.
+    pub fn quick(&self) -> Vec<String> {
+        match &self.quick {
+            Some(quick) => quick.clone(),
+            None => {
+                let quick = |case: &&String| !self.slow.contains(*case);
+                self.must_pass.iter().filter(quick).cloned().collect()
+            }
+        }
     }
 
     /// Whether the case must pass.
@@ -127,6 +146,9 @@ mod tests {
         assert!(list.must_pass("a") && !list.must_pass("c"));
         assert_eq!(list.exclusion("c").unwrap().kind, ExclusionKind::LaterIssue);
         assert!(list.exclusion("a").is_none());
+        assert_eq!(list.quick(), ["a"]);
+        let list = Expected::parse("must_pass = [\"a\", \"b\"]\nslow = [\"a\"]").unwrap();
+        assert_eq!(list.quick(), ["b"]);
     }
 
     #[test]
@@ -134,6 +156,8 @@ mod tests {
         for text in [
             "must_pass = [\"a\", \"a\"]".to_owned(),
             "must_pass = [\"a\"]\nquick = [\"b\"]".to_owned(),
+            "must_pass = [\"a\"]\nslow = [\"b\"]".to_owned(),
+            "must_pass = [\"a\"]\nquick = [\"a\"]\nslow = [\"a\"]".to_owned(),
             format!(
                 "must_pass = [\"a\"]\n{}",
                 exclusion("a", "needs transactions")

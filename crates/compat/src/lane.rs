@@ -128,12 +128,7 @@ fn chosen(names: &[String]) -> Result<Vec<Box<dyn Suite>>> {
 /// A filter looks at all cases; without one the quick tier takes its part of the list.
 fn selection(request: &Request, expected: &Expected) -> Selection {
     let only = match (request.tier, &request.filter) {
-        (Tier::Quick, None) => Some(
-            expected
-                .quick
-                .clone()
-                .unwrap_or_else(|| expected.must_pass.clone()),
-        ),
+        (Tier::Quick, None) => Some(expected.quick()),
         _ => None,
     };
     Selection {

@@ -26,6 +26,8 @@ public final class ClientCases {
         cases.putAll(ConsumerCases.all());
         cases.putAll(GroupCases.all());
         cases.putAll(TransactionCases.all());
+        cases.putAll(ShareCases.all());
+        cases.putAll(ClusterCases.all());
         for (Map.Entry<String, Broker.Case> entry : cases.entrySet()) {
             if (wanted(entry.getKey(), args)) {
                 run(entry.getKey(), entry.getValue(), broker);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::SHARE_HEARTBEATS;
 use crate::cache::Cache;
 use crate::kafka::{KAFKA_VERSION, Kafka};
 use crate::process;
@@ -23,6 +24,10 @@ impl Suite for JavaClient {
 
     fn client(&self) -> String {
         format!("Apache Kafka {KAFKA_VERSION} Java client")
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, &'static str)> {
+        SHARE_HEARTBEATS.to_vec()
     }
 
     fn prepare(&self, _cache: &Cache, kafka: &Kafka, _tier: Tier) -> Result<bool> {

@@ -10,6 +10,10 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.message.ResponseHeaderData;
 import org.apache.kafka.common.protocol.ApiKeys;
@@ -21,11 +25,13 @@ import org.apache.kafka.common.requests.RequestUtils;
  * Sends one request and prints its answer, both as the JSON of Apache Kafka's own message classes.
  *
  * <p>Arguments: {@code --bootstrap-server host:port Name version json}. No client decides what to ask and what to make of
- * the answer, so what is printed is the broker's word alone.
+ * the answer, so what is printed is the broker's word alone. In the request, <code>{id:topic}</code> stands for a topic's id,
+ * and {@link Batches} says how records are written.
  */
 public final class Ask {
     private static final int TIMEOUT_MS = 30_000;
     private static final int CORRELATION_ID = 7;
+    private static final Pattern TOPIC_ID = Pattern.compile("\\{id:([^}]+)}");
 
     private Ask() {}
 
@@ -34,8 +40,10 @@ public final class Ask {
         String name = args[2];
         short version = Short.parseShort(args[3]);
         ObjectMapper mapper = new ObjectMapper();
+        JsonNode asked = mapper.readTree(withTopicIds(args[4], args[1]));
+        Batches.build(asked);
         ApiMessage request = (ApiMessage) converter(name + "Request")
-            .getMethod("read", JsonNode.class, short.class).invoke(null, mapper.readTree(args[4]), version);
+            .getMethod("read", JsonNode.class, short.class).invoke(null, asked, version);
         ApiKeys key = ApiKeys.forId(request.apiKey());
         RequestHeaderData header = new RequestHeaderData().setRequestApiKey(key.id).setRequestApiVersion(version)
             .setClientId("ask").setCorrelationId(CORRELATION_ID);
@@ -54,6 +62,22 @@ public final class Ask {
         }
         if (answer.hasRemaining()) {
             System.out.println(answer.remaining() + " bytes are left over");
+        }
+    }
+
+    private static String withTopicIds(String json, String bootstrap) throws Exception {
+        Matcher places = TOPIC_ID.matcher(json);
+        if (!places.find()) {
+            return json;
+        }
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            StringBuilder text = new StringBuilder();
+            do {
+                String topic = places.group(1);
+                String id = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).topicId().toString();
+                places.appendReplacement(text, Matcher.quoteReplacement(id));
+            } while (places.find());
+            return places.appendTail(text).toString();
         }
     }
 

@@ -33,8 +33,11 @@ pub(super) const CASES: Cases = &[
     ("said-share-groups", |tools| play(tools, "share-groups")),
     ("said-streams-groups", |tools| play(tools, "streams-groups")),
     ("said-topics", |tools| play(tools, "topics")),
+    ("said-transactions", |tools| play(tools, "transactions")),
     ("said-wire-admin", |tools| play(tools, "wire-admin")),
     ("said-wire-groups", |tools| play(tools, "wire-groups")),
+    ("said-wire-produce", |tools| play(tools, "wire-produce")),
+    ("said-wire-share", |tools| play(tools, "wire-share")),
     ("said-wire-transactions", |tools| {
         play(tools, "wire-transactions")
     }),

@@ -8,6 +8,10 @@
 //! orders-value  one
 //! ```
 //!
+//! What came from an exporter is not exported again because all contexts are: `:*:` leaves out the contexts that this
+//! exporter makes, and with `AUTO` every one that has this registry's name in it. So registries that mirror each other, or
+//! one that mirrors to itself, come to an end.
+//!
 //! A subject keeps its name unless there is a format to rename it; its context is what [`ContextType`] says: the own one
 //! with another before it (`.a` and `.b` give `.a.b`), the own one, or the default one.
 
@@ -50,10 +54,34 @@ pub fn check(subjects: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether one of the patterns means this subject, which is in normal form.
+/// Whether the exporter is for this subject, which is in normal form. `source` names this registry.
 #[must_use]
-pub fn matches(patterns: &[String], subject: &str) -> bool {
-    patterns.iter().any(|pattern| matches_one(pattern, subject))
+pub fn wants(exporter: &ExporterValue, source: &str, subject: &str) -> bool {
+    let context = subject::context_of(subject);
+    let is_mirrored = match exporter.context_type {
+        ContextType::Auto => has_part(context, source),
+        ContextType::Custom => exporter
+            .context
+            .as_deref()
+            .is_some_and(|made| made != DEFAULT_CONTEXT && is_within(context, made)),
+        ContextType::None | ContextType::Default => false,
+    };
+    exporter.subjects.iter().any(|pattern| {
+        let is_everywhere = pattern.starts_with(ALL_CONTEXTS);
+        !(is_everywhere && is_mirrored) && matches_one(pattern, subject)
+    })
+}
+
+/// Whether `context` is `outer`, or one that was put behind it.
+fn is_within(context: &str, outer: &str) -> bool {
+    context
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether a part of the name of `context`, between dots, is `part`.
+fn has_part(context: &str, part: &str) -> bool {
+    format!("{context}.").contains(&format!(".{part}."))
 }
 
 fn matches_one(pattern: &str, subject: &str) -> bool {
@@ -161,13 +189,38 @@ mod tests {
             ("orders-value", "orders-value", true),
             ("orders-value", "orders-value-2", false),
         ] {
-            let found = matches(&[pattern.to_owned()], subject);
+            let found = matches_one(pattern, subject);
             assert_eq!(found, expected, "{pattern} {subject}");
         }
         assert!(check(&["a*".to_owned(), ":*:".to_owned(), ":*:b*".to_owned()]).is_ok());
         for bad in ["", "a*b", "**", ":*:a*b", "a\u{0}"] {
             assert!(check(&[bad.to_owned()]).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_mirrored_is_not_mirrored_again_with_all_the_rest() {
+        let for_subjects = |exporter: ExporterValue, pattern: &str| ExporterValue {
+            subjects: vec![pattern.to_owned()],
+            ..exporter
+        };
+        let auto = for_subjects(exporter(ContextType::Auto, None), ":*:");
+        let custom = for_subjects(exporter(ContextType::Custom, Some(".far")), ":*:");
+        for (subject, by_auto, by_custom) in [
+            ("s", true, true),
+            (":.c:s", true, true),
+            (":.src:s", false, true),
+            (":.other.src:s", false, true),
+            (":.source:s", true, true),
+            (":.far:s", true, false),
+            (":.far.c:s", true, false),
+            (":.farther:s", true, true),
+        ] {
+            assert_eq!(wants(&auto, "src", subject), by_auto, "{subject}");
+            assert_eq!(wants(&custom, "src", subject), by_custom, "{subject}");
+        }
+        // Unless it is asked for by its name.
+        assert!(wants(&for_subjects(custom, ":.far:*"), "src", ":.far:s"));
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Worker {
     }
 
     fn wants(&self, subject: &str) -> bool {
-        naming::matches(&self.exporter.value.subjects, subject)
+        naming::wants(&self.exporter.value, &self.source, subject)
     }
 
     fn over_there(&self, of: &str) -> String {

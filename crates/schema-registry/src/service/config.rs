@@ -48,6 +48,7 @@ impl ConfigChange {
             override_metadata,
             default_rule_set,
             override_rule_set,
+            other,
         } = config.clone();
         let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
         Config {
@@ -64,6 +65,7 @@ impl ConfigChange {
             override_metadata: self.override_metadata.unwrap_or(override_metadata),
             default_rule_set: self.default_rule_set.unwrap_or(default_rule_set),
             override_rule_set: self.override_rule_set.unwrap_or(override_rule_set),
+            other,
         }
     }
 }

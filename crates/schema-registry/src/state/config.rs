@@ -3,6 +3,8 @@
 //! What a subject does not say, its context says; what that does not, the topmost one says, and then the global
 //! context. Each field is looked for by itself: a config that only names an alias leaves the level to those above.
 
+use std::collections::BTreeMap;
+
 use schema::{CompatibilityLevel, CompatibilityPolicy, Metadata, RuleSet};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +112,9 @@ pub struct Config {
     /// Rules against which a schema's give way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub override_rule_set: Option<RuleSet>,
+    /// What another release of a registry has set and this one does not know; it is kept over changes of the rest.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
 }
 
 impl Config {
@@ -140,6 +145,7 @@ impl Config {
             override_rule_set: self
                 .override_rule_set
                 .or_else(|| below.override_rule_set.clone()),
+            other: self.other,
         }
     }
 

@@ -428,7 +428,15 @@ impl Record {
         };
         let value = match &key {
             Key::Schema { .. } => serde_json::from_slice(bytes).map(Value::Schema),
-            Key::Config(_) => serde_json::from_slice(bytes).map(Value::Config),
+            Key::Config(_) => {
+                serde_json::from_slice(bytes).map(|mut config: Box<super::Config>| {
+                    // These are the record's, and no settings.
+                    for name in ["subject", "offset", "ts"] {
+                        config.other.remove(name);
+                    }
+                    Value::Config(config)
+                })
+            }
             Key::Mode(_) => serde_json::from_slice(bytes).map(Value::Mode),
             Key::Noop => Ok(Value::Noop(
                 serde_json::from_slice(bytes).unwrap_or_default(),

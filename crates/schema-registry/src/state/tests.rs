@@ -298,6 +298,7 @@ fn a_topic_of_confluents_is_taken_over() {
     );
     assert_eq!(state.contexts().collect::<Vec<_>>(), [".c", ".empty"]);
     let config = state.config_in_scope(Some("old"));
+    assert_eq!(config.other.keys().collect::<Vec<_>>(), ["validateNames"]);
     assert_eq!(config.compatibility_group.as_deref(), Some("app"));
     assert_eq!(config.alias.as_deref(), Some("json"));
     let everybody = state.config_of(None).unwrap().compatibility_level;
@@ -325,6 +326,13 @@ fn a_record_that_is_taken_over_is_written_as_it_was() {
         let again = Record::decode(&record.key.encode(), record.encode_value().as_deref());
         assert_eq!(again.unwrap(), Some(record));
     }
+    // What is not known of a config outlives a change of the rest, but not the config.
+    let record = TAKEN_OVER
+        .iter()
+        .find_map(|(_, value)| value.filter(|value| value.contains("validateNames")));
+    let config: Config = serde_json::from_str(record.unwrap()).unwrap();
+    let changed = crate::service::config::ConfigChange::default().applied_to(&config);
+    assert_eq!(changed, config);
 }
 
 #[test]

@@ -338,4 +338,81 @@ mod tests {
         );
         assert_eq!(segment(":.c:a b/ä"), "%3A.c%3Aa%20b%2F%C3%A4");
     }
+
+    /// A registry that answers with what it was sent to sign in with, or refuses.
+    async fn echo() -> String {
+        async fn answer(request: axum::extract::Request) -> axum::response::Response {
+            use axum::response::IntoResponse;
+            let signed = request.headers().get("authorization").cloned();
+            match signed.as_ref().and_then(|value| value.to_str().ok()) {
+                Some(signed) => axum::Json(serde_json::json!({ "signed": signed })).into_response(),
+                None => {
+                    let refusal = serde_json::json!({"error_code": 40101, "message": "who?"});
+                    (axum::http::StatusCode::UNAUTHORIZED, axum::Json(refusal)).into_response()
+                }
+            }
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = axum::Router::new().fallback(answer);
+        // Ends with the test's runtime.
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn requests_go_signed_to_the_first_address_that_answers() {
+        let url = echo().await;
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dead = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let both = format!("{dead},{url}/");
+        for (settings, expected) in [
+            (vec![(BASIC_USER_INFO, "u:p")], "Basic dTpw"),
+            (
+                vec![(BEARER_SOURCE, "STATIC_TOKEN"), (BEARER_TOKEN, "t")],
+                "Bearer t",
+            ),
+        ] {
+            let settings = [vec![(URL, both.as_str())], settings].concat();
+            let client = crate::outgoing::client().unwrap();
+            let destination = Destination::new(client, &config(&settings)).unwrap();
+            let answer = destination
+                .call(Method::GET, "/subjects", None)
+                .await
+                .unwrap();
+            assert_eq!(answer["signed"], expected);
+        }
+        let with_password = url.replace("http://", "http://u:secret@");
+        let settings = [(URL, with_password.as_str()), (BASIC_SOURCE, "URL")];
+        let client = crate::outgoing::client().unwrap();
+        let destination = Destination::new(client.clone(), &config(&settings)).unwrap();
+        let answer = destination
+            .call(Method::GET, "/subjects", None)
+            .await
+            .unwrap();
+        assert_eq!(answer["signed"], "Basic dTpzZWNyZXQ=");
+
+        let nobody = Destination::new(client.clone(), &config(&[(URL, &url)])).unwrap();
+        let refused = nobody
+            .call(Method::GET, "/subjects", None)
+            .await
+            .unwrap_err();
+        let told = refused.trace();
+        assert!(
+            told.contains("401") && told.contains("40101") && told.contains("who?"),
+            "{told}"
+        );
+        let gone = dead.replace("http://", "http://u:secret@");
+        let nowhere = Destination::new(client, &config(&[(URL, &gone)])).unwrap();
+        let told = nowhere
+            .call(Method::GET, "/subjects", None)
+            .await
+            .unwrap_err()
+            .trace();
+        assert!(
+            told.contains("got no answer") && !told.contains("secret"),
+            "{told}"
+        );
+    }
 }

@@ -12,13 +12,14 @@
 //! | `affluent_schema_registry_requests_total` | requests by `method`, `route`, `status` |
 //! | `affluent_schema_registry_request_duration_seconds` | how long they took, by `method`, `route` |
 
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-};
-use metrics::{Unit, histogram};
+use axum::http::Method;
+use metrics::{Counter, Gauge, Histogram, Unit};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::http::paths::{self, Route};
 use crate::state::SchemaCounts;
 
 const ROLE: &str = "kafka_schema_registry_master_slave_role";
@@ -74,13 +75,53 @@ pub(crate) fn nodes(count: usize) {
     gauge!(NODES).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
+/// Methods by which requests are counted.
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "HEAD", "other"];
+
+/// What is counted of most requests, found once for each path and method: to find a metric by its labels takes longer than
+/// to count.
+struct Handles {
+    /// Those with the status 200.
+    answered: Counter,
+    duration: Histogram,
+}
+
+/// By path, then by method.
+static HANDLES: LazyLock<Vec<[OnceLock<Handles>; METHODS.len()]>> = LazyLock::new(|| {
+    std::iter::repeat_with(<[OnceLock<Handles>; METHODS.len()]>::default)
+        .take(paths::PATHS.len() + 1)
+        .collect()
+});
+
+static SUCCEEDED: LazyLock<Counter> = LazyLock::new(|| counter!(SUCCESSES));
+static FAILED: LazyLock<Counter> = LazyLock::new(|| counter!(FAILURES));
+
 /// A request was answered.
-pub(crate) fn answered(method: &'static str, route: &'static str, status: u16, took: Duration) {
-    let outcome = if status < 400 { SUCCESSES } else { FAILURES };
-    counter!(outcome).increment(1);
-    counter!(REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
-        .increment(1);
-    histogram!(DURATION, "method" => method, "route" => route).record(took.as_secs_f64());
+pub(crate) fn answered(method: &Method, route: Route, status: u16, took: Duration) {
+    let outcome = if status < 400 { &SUCCEEDED } else { &FAILED };
+    outcome.increment(1);
+    let last = METHODS.len() - 1;
+    let known = METHODS.iter().position(|name| *name == method.as_str());
+    let at = known.unwrap_or(last);
+    let name = METHODS.get(at).copied().unwrap_or_default();
+    let Some(place) = HANDLES
+        .get(route.index())
+        .and_then(|of_route| of_route.get(at))
+    else {
+        return;
+    };
+    let handles = place.get_or_init(|| Handles {
+        answered: counter!(REQUESTS, "method" => name, "route" => route.name(), "status" => "200"),
+        duration: histogram!(DURATION, "method" => name, "route" => route.name()),
+    });
+    handles.duration.record(took.as_secs_f64());
+    if status == 200 {
+        handles.answered.increment(1);
+    } else {
+        let status = status.to_string();
+        counter!(REQUESTS, "method" => name, "route" => route.name(), "status" => status)
+            .increment(1);
+    }
 }
 
 /// The counters of schemas, found once: they are told after every record.

@@ -18,7 +18,7 @@ mod entities;
 mod exporters;
 mod forward;
 mod mode;
-mod paths;
+pub(crate) mod paths;
 mod reply;
 mod schemas;
 mod server;
@@ -37,6 +37,7 @@ use axum::response::Response;
 use crate::metrics;
 use crate::service::Registry;
 pub(crate) use call::Call;
+use paths::Route;
 pub(crate) use reply::{HttpError, Reply};
 
 /// What requests work on.
@@ -58,14 +59,14 @@ pub fn router(app: Arc<App>) -> Router {
 async fn serve(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let began = Instant::now();
     let is_head = request.method() == Method::HEAD;
-    let method = method_name(request.method());
-    let mut route_name = paths::NONE;
+    let method = request.method().clone();
+    let mut called = Route::NONE;
     let response = match reply::negotiate(request.headers()) {
         Err(error) => error.into_response(reply::DEFAULT_TYPE, is_head),
         Ok(accept) => {
             let answer = match Call::read(request).await {
                 Ok(call) => {
-                    route_name = paths::template_of(call.segments());
+                    called = Route::of(call.segments());
                     route(&app, &call).await
                 }
                 Err(error) => Err(error),
@@ -76,25 +77,8 @@ async fn serve(State(app): State<Arc<App>>, request: Request<Body>) -> Response 
             }
         }
     };
-    metrics::answered(
-        method,
-        route_name,
-        response.status().as_u16(),
-        began.elapsed(),
-    );
+    metrics::answered(&method, called, response.status().as_u16(), began.elapsed());
     response
-}
-
-/// The method as a label of metrics; their number is bounded.
-fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        _ => "other",
-    }
 }
 
 /// Which methods a path has; a wrong one is answered with 405, with those there are in `Allow`.

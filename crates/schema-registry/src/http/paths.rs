@@ -3,10 +3,10 @@
 //! The router itself ([`super::route`]) is a `match`; the tests see that both say the same.
 
 /// A path with its parameters in braces, and the methods it has.
-pub(super) type Path = (&'static str, &'static [&'static str]);
+pub(crate) type Path = (&'static str, &'static [&'static str]);
 
 /// All of them.
-pub(super) const PATHS: &[Path] = &[
+pub(crate) const PATHS: &[Path] = &[
     ("/", &["GET", "POST"]),
     ("/associations", &["POST"]),
     (
@@ -64,16 +64,29 @@ pub(super) const PATHS: &[Path] = &[
     ("/v1/metadata/version", &["GET"]),
 ];
 
-/// The label of a request whose path there is not.
-pub(super) const NONE: &str = "none";
+/// A path of the table, or none of them: the label of a request in metrics. Their number is the table's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route(usize);
 
-/// The path of the table that a request's is of, for labels of metrics: their number is bounded by the table.
-pub(super) fn template_of(segments: &[String]) -> &'static str {
-    PATHS
-        .iter()
-        .map(|(path, _)| *path)
-        .find(|path| fits(path, segments))
-        .unwrap_or(NONE)
+impl Route {
+    /// The path there is not.
+    pub(crate) const NONE: Self = Self(PATHS.len());
+
+    /// The path that a request's is of.
+    pub(super) fn of(segments: &[String]) -> Self {
+        let found = PATHS.iter().position(|(path, _)| fits(path, segments));
+        found.map_or(Self::NONE, Self)
+    }
+
+    /// Its place in the table; the length of the table for none.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+
+    /// The path with its parameters in braces.
+    pub(crate) fn name(self) -> &'static str {
+        PATHS.get(self.0).map_or("none", |(path, _)| path)
+    }
 }
 
 fn fits(path: &str, segments: &[String]) -> bool {
@@ -97,7 +110,7 @@ mod tests {
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect();
-            template_of(&segments)
+            Route::of(&segments).name()
         };
         assert_eq!(of("/"), "/");
         assert_eq!(
@@ -106,7 +119,7 @@ mod tests {
         );
         assert_eq!(of("/schemas/types"), "/schemas/types");
         assert_eq!(of("/schemas/ids/1"), "/schemas/ids/{id}");
-        assert_eq!(of("/subjects/s/other"), NONE);
-        assert_eq!(of("/nowhere"), NONE);
+        assert_eq!(of("/subjects/s/other"), "none");
+        assert_eq!(of("/nowhere"), "none");
     }
 }

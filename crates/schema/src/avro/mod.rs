@@ -31,7 +31,6 @@ mod propose;
 mod tags;
 mod value;
 
-pub use propose::{Alteration, Compatible};
 pub use value::{DataError, FieldContext, FieldType, Value};
 
 use model::{Kind, Model};

@@ -7,11 +7,10 @@
 //!
 //! **Bounds:** a pair of types is mended once; depth by [`crate::limits::DEPTH_MAX`]; a few rounds for a list of versions.
 
-use serde::Serialize;
-
 use super::AvroSchema;
 use crate::compatibility::{CompatibilityLevel, CompatibilityPolicy};
 use crate::format::{Format, ParseOptions};
+use crate::propose::{Compatible, looked_at};
 
 mod mend;
 
@@ -20,37 +19,13 @@ use mend::mend;
 /// How often the list of versions is gone through: to mend one may break another.
 const ROUNDS_MAX: usize = 3;
 
-/// One thing that was altered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Alteration {
-    /// Where, in the new schema: `com.Order.total`.
-    pub path: String,
-    /// What was done.
-    pub what: String,
-    /// What it is for.
-    pub why: String,
-}
-
-/// A schema that may follow, made of one that may not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Compatible {
-    /// The text.
-    pub schema: String,
-    /// What differs from the schema that was asked for.
-    pub alterations: Vec<Alteration>,
-}
-
 impl AvroSchema {
     /// The nearest schema to this one that may follow `previous`, oldest first, at that level. It has no alterations
     /// when this one may follow as it is; none if no way to mend it is known.
     pub fn propose(&self, previous: &[&Self], level: CompatibilityLevel) -> Option<Compatible> {
         let mut schema = self.clone();
         let mut alterations = Vec::new();
-        let looked_at = match level {
-            CompatibilityLevel::None => &[],
-            level if level.is_transitive() => previous,
-            _ => previous.last().map_or(&[][..], std::slice::from_ref),
-        };
+        let looked_at = looked_at(previous, level);
         for _ in 0..ROUNDS_MAX {
             if looked_at.iter().all(|old| may_follow(&schema, old, level)) {
                 return Some(Compatible {

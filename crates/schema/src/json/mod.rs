@@ -25,6 +25,7 @@ mod node;
 mod number;
 mod path;
 mod pattern;
+mod propose;
 mod reader;
 mod stack;
 mod tags;

@@ -5,6 +5,7 @@ mod compatibility;
 mod data;
 mod hostile;
 mod properties;
+mod propose;
 mod texts;
 
 use super::*;

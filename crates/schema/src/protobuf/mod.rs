@@ -18,9 +18,10 @@ mod descriptor;
 mod known;
 mod lexer;
 mod names;
-mod outline;
+pub(crate) mod outline;
 mod parser;
 mod print;
+mod propose;
 mod tags;
 mod validate;
 

@@ -1,9 +1,9 @@
-//! The fields of a message, as rules on fields see them.
+//! The fields of a message, as rules on fields see them; all declarations of a file, as people see them.
 
 use std::collections::BTreeSet;
 
 use super::ProtobufSchema;
-use super::ast::{FieldType, Label, Scalar};
+use super::ast::{Field, FieldType, Label, Message, Scalar, Syntax, Type};
 use super::names::{Declared, Names};
 use super::print::map_entry;
 use super::tags;
@@ -79,4 +79,126 @@ fn scalar_name(scalar: Scalar) -> &'static str {
         Scalar::String => "STRING",
         Scalar::Bytes => "BYTES",
     }
+}
+
+/// A declaration of a file with what is said of it, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declaration {
+    /// The names that lead to it, within the package.
+    pub path: Vec<String>,
+    pub traits: Vec<(&'static str, String)>,
+}
+
+impl ProtobufSchema {
+    /// Every message, field, enum, value and call, in the order of the file.
+    pub(crate) fn declarations(&self) -> Vec<Declaration> {
+        let file = self.file();
+        let syntax = match file.syntax() {
+            Syntax::Proto2 => "proto2".to_owned(),
+            Syntax::Proto3 => "proto3".to_owned(),
+            Syntax::Edition(year) => format!("edition {year}"),
+        };
+        let mut traits = vec![("syntax", syntax), ("package", file.package().to_owned())];
+        let imports: Vec<&str> = file.imports.iter().map(|each| each.path.as_str()).collect();
+        traits.push(("imports", imports.join(", ")));
+        traits.retain(|(_, value)| !value.is_empty());
+        let mut out = vec![Declaration {
+            path: Vec::new(),
+            traits,
+        }];
+        declare_types(&file.types, &[], &mut out);
+        for service in &file.services {
+            for rpc in &service.rpcs {
+                let stream = |streams| if streams { "stream " } else { "" };
+                let call = format!(
+                    "({}{}) returns ({}{})",
+                    stream(rpc.request_streams),
+                    rpc.request,
+                    stream(rpc.response_streams),
+                    rpc.response
+                );
+                out.push(Declaration {
+                    path: vec![service.name.clone(), rpc.name.clone()],
+                    traits: vec![("type", call)],
+                });
+            }
+        }
+        out
+    }
+}
+
+fn declare_types(types: &[Type], path: &[String], out: &mut Vec<Declaration>) {
+    for each in types {
+        let path = below(path, each.name());
+        match each {
+            Type::Message(message) if message.is_map_entry() => {}
+            Type::Message(message) => {
+                out.push(Declaration {
+                    path: path.clone(),
+                    traits: vec![("type", "message".to_owned())],
+                });
+                declare_fields(message, &path, out);
+                declare_types(&message.types, &path, out);
+            }
+            Type::Enum(each) => {
+                out.push(Declaration {
+                    path: path.clone(),
+                    traits: vec![("type", "enum".to_owned())],
+                });
+                for constant in &each.constants {
+                    out.push(Declaration {
+                        path: below(&path, &constant.name),
+                        traits: vec![("number", constant.number.to_string())],
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn declare_fields(message: &Message, path: &[String], out: &mut Vec<Declaration>) {
+    let mut declare = |field: &Field, oneof: Option<&str>| {
+        let label = field.label.map(|label| format!("{} ", label.name()));
+        let mut traits = vec![
+            (
+                "type",
+                format!("{}{}", label.unwrap_or_default(), field.kind),
+            ),
+            ("number", field.number.to_string()),
+        ];
+        traits.extend(oneof.map(|oneof| ("oneof", oneof.to_owned())));
+        let tags: Vec<String> = tags::field_tags(field).into_iter().collect();
+        if !tags.is_empty() {
+            traits.push(("tags", tags.join(", ")));
+        }
+        out.push(Declaration {
+            path: below(path, &field.name),
+            traits,
+        });
+    };
+    message.fields.iter().for_each(|field| declare(field, None));
+    for oneof in &message.oneofs {
+        oneof
+            .fields
+            .iter()
+            .for_each(|field| declare(field, Some(&oneof.name)));
+    }
+    for group in message.all_groups() {
+        let path = below(path, &group.body.name);
+        out.push(Declaration {
+            path: path.clone(),
+            traits: vec![
+                ("type", "group".to_owned()),
+                ("number", group.number.to_string()),
+            ],
+        });
+        declare_fields(&group.body, &path, out);
+        declare_types(&group.body.types, &path, out);
+    }
+}
+
+fn below(path: &[String], name: &str) -> Vec<String> {
+    let mut path = path.to_vec();
+    path.push(name.to_owned());
+    path
 }

@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-use super::Alteration;
 use crate::avro::compare::promotes;
 use crate::avro::model::{Field, Kind, Model, Name, Named, Primitive, Props, Record, Type, TypeId};
 use crate::avro::names::is_valid_default;
 use crate::compatibility::CompatibilityLevel;
 use crate::limits::DEPTH_MAX;
+use crate::propose::Alteration;
 
 /// Makes `model` one that may follow `old` at that level, as far as it knows how.
 pub(super) fn mend(

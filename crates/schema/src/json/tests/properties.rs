@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::compatibility::CompatibilityLevel;
 
 /// Values of a small world, so that schemas and values meet.
 fn value() -> impl Strategy<Value = Value> {
@@ -367,6 +368,25 @@ proptest! {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_proposal_passes_the_check(
+        (old, new_text) in versions(),
+        level in prop::sample::select(&CompatibilityLevel::ALL[..]),
+    ) {
+        let (old, new_schema) = (new(&old.to_string()), new(&new_text.to_string()));
+        let policy = CompatibilityPolicy::Strict;
+        let Some(proposal) = new_schema.propose(&[&old], level, policy) else {
+            return Err(TestCaseError::fail(format!("{new_schema:?} after {old:?}")));
+        };
+        let schema = new(&proposal.schema);
+        let is_fine = |schema: &JsonSchema| {
+            (!level.is_backward() || is_compatible(&old, schema, policy))
+                && (!level.is_forward() || is_compatible(schema, &old, policy))
+        };
+        prop_assert!(is_fine(&schema), "{}", proposal.schema);
+        prop_assert_eq!(proposal.alterations.is_empty(), is_fine(&new_schema));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - `affluent start` runs a broker ([`start`]); its settings come from flags, environment, TOML and Kafka's
 //!   own properties files ([`settings`]).
-//! - `affluent kafka ...` are the commands of the [`cli`] crate.
+//! - `affluent kafka ...` and `affluent schema-registry ...` are the commands of the [`cli`] crate.
 //! - `affluent storage` reads a data directory that no broker has open ([`mod@storage`]).
 //! - `affluent config` checks settings and prints the reference of every key ([`config`]).
 //!
@@ -34,6 +34,9 @@ enum Command {
     Start(Box<start::StartArgs>),
     /// Talk to a Kafka broker: topics, records, consumer groups.
     Kafka(cli::KafkaCommand),
+    /// Talk to a Schema Registry: subjects, schemas, data contracts, keys.
+    #[command(alias = "sr")]
+    SchemaRegistry(Box<cli::SchemaRegistryCommand>),
     /// Look into a data directory that no broker has open.
     #[command(subcommand)]
     Storage(storage::StorageCommand),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     match Affluent::parse().command {
         Command::Start(args) => start::run(&args),
         Command::Kafka(command) => cli::run_kafka(command),
+        Command::SchemaRegistry(command) => cli::run_schema_registry(*command),
         Command::Storage(command) => cli::finish(storage::run(&command)),
         Command::Config(command) => cli::finish(config::run(&command)),
     }

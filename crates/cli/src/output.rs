@@ -103,15 +103,33 @@ impl Printer {
     pub fn object<R: Row>(&mut self, row: &R) -> Outcome {
         match self.format {
             Format::Human => {
-                let titles = R::COLUMNS.iter().map(|column| column.title.to_owned());
-                let mut table = plain_table();
-                for (title, cell) in titles.zip(row.cells()) {
-                    table.add_row([title, cell]);
-                }
-                self.print_table(&table)
+                let titles = R::COLUMNS.iter().map(|column| column.title);
+                self.lines_of(titles.zip(row.cells()))
             }
             Format::Json | Format::Yaml => self.document(row),
         }
+    }
+
+    /// One object that may lack some of its fields: to people the fields there are, by title.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn fields(&mut self, fields: &[(&str, String)], object: &impl Serialize) -> Outcome {
+        match self.format {
+            Format::Human => {
+                let there = fields.iter().filter(|(_, text)| !text.is_empty());
+                self.lines_of(there.map(|(title, text)| (*title, text.clone())))
+            }
+            Format::Json | Format::Yaml => self.document(object),
+        }
+    }
+
+    fn lines_of<'t>(&mut self, lines: impl Iterator<Item = (&'t str, String)>) -> Outcome {
+        let mut table = plain_table();
+        for (title, text) in lines {
+            table.add_row([title.to_owned(), text]);
+        }
+        self.print_table(&table)
     }
 
     /// What was done: a sentence to people, an object to programs.

@@ -77,6 +77,21 @@ pub(super) const EDGES: &[Edge] = &[
         "client",
         "every command talks to a broker as any client does",
     ),
+    (
+        "cli",
+        "registry-client",
+        "the commands that talk to a Schema Registry",
+    ),
+    (
+        "cli",
+        "schema",
+        "differences, proposals, inference and quality rules are its",
+    ),
+    (
+        "registry-client",
+        "schema",
+        "what a registry answers, and how records name it",
+    ),
     ("schema-registry", "base", "error chain"),
     ("schema-registry", "wire", "the group protocol's messages"),
     ("schema-registry", "schema", "what schemas mean"),
@@ -130,6 +145,11 @@ pub(super) const EDGES: &[Edge] = &[
 /// What a crate's tests may use beyond that.
 pub(super) const DEV_EDGES: &[Edge] = &[
     (
+        "affluent",
+        "wire",
+        "its tests send requests that testkit has no call for",
+    ),
+    (
         "wire",
         "wire",
         "its integration tests turn on the feature that other crates' tests use",
@@ -143,11 +163,6 @@ pub(super) const DEV_EDGES: &[Edge] = &[
         "affluent",
         "testkit",
         "its tests start the binary and speak to it",
-    ),
-    (
-        "affluent",
-        "wire",
-        "its tests send requests that testkit has no call for",
     ),
 ];
 

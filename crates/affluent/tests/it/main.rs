@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod contracts;
 mod expect;
 mod groups;
 mod http;

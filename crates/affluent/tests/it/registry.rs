@@ -35,12 +35,7 @@ fn the_registry_is_beside_the_broker_and_outlives_it() {
     let listener = "schema.registry.listeners=http://127.0.0.1:0";
     let flags = ["--roles", "broker,schema-registry", "--override", listener];
     let server = Server::start_with(&flags, &[]);
-    let address = |server: &Server| {
-        let services = server.ready()["services"].as_array().unwrap();
-        let is_registry = |service: &&Value| service["role"] == "schema-registry";
-        let registry = services.iter().find(is_registry).unwrap();
-        registry["address"].as_str().unwrap().to_owned()
-    };
+    let address = |server: &Server| server.service("schema-registry");
     let registry = address(&server);
     let register = |registry: &str, name| {
         let path = "/subjects/users-value/versions";

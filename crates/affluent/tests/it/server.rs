@@ -170,6 +170,13 @@ impl Server {
         &self.ready
     }
 
+    /// Where a service beside it listens.
+    pub(crate) fn service(&self, role: &str) -> String {
+        let services = self.ready["services"].as_array().unwrap();
+        let found = services.iter().find(|service| service["role"] == role);
+        found.unwrap()["address"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn bootstrap(&self) -> &str {
         self.ready["listeners"][0]["address"].as_str().unwrap()
     }

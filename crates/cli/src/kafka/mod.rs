@@ -86,23 +86,25 @@ pub(crate) struct Located {
 }
 
 impl Context {
-    /// Finds `topic` before librdkafka is given its name: that would create it, or wait for it, without a
-    /// word.
+    /// [`locate`], with a connection of its own.
     pub(crate) fn locate(&self, topic: &str) -> Outcome<Located> {
-        self.with_admin(async |admin| {
-            let described = admin.describe_topic(topic).await?;
-            let brokers = admin.describe_cluster().await?.brokers.into_iter();
-            let addresses: Vec<String> = brokers.map(|broker| broker.address).collect();
-            Ok(Located {
-                brokers: addresses.join(","),
-                partitions: described
-                    .partitions
-                    .iter()
-                    .map(|found| found.partition)
-                    .collect(),
-            })
-        })
+        self.with_admin(async |admin| locate(admin, topic).await)
     }
+}
+
+/// Finds `topic` before librdkafka is given its name: that would create it, or wait for it, without a word.
+pub(crate) async fn locate(admin: &Admin, topic: &str) -> Outcome<Located> {
+    let described = admin.describe_topic(topic).await?;
+    let brokers = admin.describe_cluster().await?.brokers.into_iter();
+    let addresses: Vec<String> = brokers.map(|broker| broker.address).collect();
+    Ok(Located {
+        brokers: addresses.join(","),
+        partitions: described
+            .partitions
+            .iter()
+            .map(|found| found.partition)
+            .collect(),
+    })
 }
 
 /// Runs a command.

@@ -1,11 +1,10 @@
 //! `affluent kafka topic delete`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use clap::Args;
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
+use crate::confirm::confirm;
+use crate::failure::Outcome;
 use crate::kafka::Context;
 use crate::output::Format;
 
@@ -33,9 +32,17 @@ pub(super) fn run(context: &mut Context, args: &DeleteArgs) -> Outcome {
         }
         Ok(())
     })?;
-    if !args.force && !confirmed(&args.topics)? {
-        return Err(Failure::new("nothing was deleted"));
-    }
+    let quoted: Vec<String> = args
+        .topics
+        .iter()
+        .map(|topic| format!("\"{topic}\""))
+        .collect();
+    let noun = if quoted.len() == 1 { "topic" } else { "topics" };
+    let question = format!(
+        "Are you sure you want to delete {noun} {}?",
+        quoted.join(", ")
+    );
+    confirm(args.force, &question)?;
     let mut deleted = Vec::new();
     for topic in &args.topics {
         context.with_admin(async |admin| Ok(admin.delete_topic(topic).await?))?;
@@ -50,28 +57,4 @@ pub(super) fn run(context: &mut Context, args: &DeleteArgs) -> Outcome {
         Format::Human => Ok(()),
         Format::Json | Format::Yaml => context.printer.document(&deleted),
     }
-}
-
-fn confirmed(topics: &[String]) -> Outcome<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(
-            Failure::new("deleting topics needs a confirmation, and nobody can be asked")
-                .remedy("pass --force"),
-        );
-    }
-    let quoted: Vec<String> = topics.iter().map(|topic| format!("\"{topic}\"")).collect();
-    let noun = if topics.len() == 1 { "topic" } else { "topics" };
-    let mut stderr = io::stderr();
-    write!(
-        stderr,
-        "Are you sure you want to delete {noun} {}? (y/n): ",
-        quoted.join(", ")
-    )?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
 }

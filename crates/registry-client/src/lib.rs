@@ -1,0 +1,22 @@
+//! A client of a Schema Registry, this project's or Confluent's, over its REST API.
+//!
+//! - [`RegistryClient`] sends one request and gives the answer or the registry's own error; with several addresses
+//!   it asks the next one when an instance cannot be reached.
+//! - [`registered`] reads schemas with everything they refer to.
+//! - [`validator`] judges whether a record names a schema of the subject it should have: what a broker asks before
+//!   it appends.
+//!
+//! **Invariants:** an answer has a bound, a request has a time limit, the validator's cache has a size.
+//!
+//! **Not here:** what schemas mean (crate `schema`), Kafka's protocol.
+
+mod client;
+mod error;
+pub mod registered;
+pub mod validator;
+
+pub use client::{ClientOptions, RegistryClient, Request};
+pub use error::ClientError;
+pub use registered::{Registered, SubjectVersion};
+pub use reqwest::Method;
+pub use validator::{Judged, Rejection, Validator};

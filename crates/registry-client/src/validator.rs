@@ -1,0 +1,407 @@
+//! Whether records name a schema of the subject they should have (Confluent Server's `RecordSchemaValidator`).
+//!
+//! A record passes when its key or value begins with the id of a schema that the registry has under the subject that
+//! the naming strategy gives, or has that schema's GUID in its header. Null passes, as there: it is a deletion.
+//! What a record says beyond that is looked at only where the domain rules of the schema are asked for.
+//!
+//! **Bounds:** [`ANSWERS_MAX`] answers and [`CONTRACTS_MAX`] schemas are kept. A yes holds for [`YES_HOLDS`], a no for
+//! [`NO_HOLDS`]: whoever registers the missing schema does not wait, whoever writes rubbish does not ask each time.
+//!
+//! Differs from Confluent Server: there the same is kept for as long as `confluent.missing.id.cache.ttl.sec` and an LRU
+//! say; and there only the default context is known, here a GUID is looked up in it as well.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use schema::rules::{Passage, RuleFailure, Rules, Shape};
+use schema::serde::subject::{Named, RecordPart};
+use schema::serde::{Frame, SchemaId, SubjectNameStrategy};
+use schema::{ParsedSchema, RecordReader, SchemaType};
+use tokio::time::Instant;
+
+use crate::client::RegistryClient;
+use crate::error::ClientError;
+use crate::registered::Registered;
+
+/// How many answers are kept.
+pub const ANSWERS_MAX: usize = 10_000;
+/// How many schemas are kept.
+pub const CONTRACTS_MAX: usize = 1_000;
+/// How many schemas of one batch are asked for once a record of it was refused: the batch is refused then anyway.
+const SCHEMAS_ASKED_MAX: usize = 100;
+/// How long a schema is believed to be of its subject.
+pub const YES_HOLDS: Duration = Duration::from_secs(300);
+/// How long a schema is believed not to be of its subject.
+pub const NO_HOLDS: Duration = Duration::from_secs(1);
+
+/// The context whose subjects have no context in their names.
+const DEFAULT_CONTEXT: &str = ".";
+
+/// What keys or values of a topic should be.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectation<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// Keys or values.
+    pub part: RecordPart,
+    /// How their subject is named.
+    pub strategy: SubjectNameStrategy,
+    /// Whether the domain rules of the schema are run too.
+    pub rules: bool,
+}
+
+/// The key or the value of one record.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// Its place in the batch.
+    pub index: i32,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// The header that names its schema, if it has one.
+    pub header: Option<&'a [u8]>,
+}
+
+/// A record that must not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its place in the batch.
+    pub index: i32,
+    /// Why, for the log of whoever runs the broker.
+    pub reason: String,
+}
+
+/// Judges records by a registry.
+#[derive(Debug)]
+pub struct Validator {
+    client: RegistryClient,
+    answers: Cache<(SchemaId, String), Option<String>>,
+    contracts: Cache<SchemaId, Arc<Contract>>,
+}
+
+/// A schema with its rules. What an id or a GUID stands for never changes.
+#[derive(Debug)]
+struct Contract {
+    reader: RecordReader,
+    registered: Registered,
+    shape: Option<Shape>,
+}
+
+impl Validator {
+    /// A validator that asks that registry.
+    pub fn new(client: RegistryClient) -> Self {
+        Self {
+            client,
+            answers: Cache::new(ANSWERS_MAX),
+            contracts: Cache::new(CONTRACTS_MAX),
+        }
+    }
+
+    /// Those of the records that must not be taken.
+    ///
+    /// With [`Expectation::rules`] it blocks its thread, which must be one of a runtime with several.
+    ///
+    /// # Errors
+    /// The registry cannot be asked: nothing is known of the records then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn judge(
+        &self,
+        expected: &Expectation<'_>,
+        records: &[Judged<'_>],
+    ) -> Result<Vec<Rejection>, ClientError> {
+        let mut rejected = Vec::new();
+        // Most batches have records of one schema.
+        let mut known: HashMap<(SchemaId, Option<String>), Option<String>> = HashMap::new();
+        for record in records {
+            let reject = |reason: String| Rejection {
+                index: record.index,
+                reason,
+            };
+            let schema = match framed(record, SchemaType::Avro) {
+                Ok((frame, _)) => frame.schema,
+                Err(error) => {
+                    rejected.push(reject(error.to_string()));
+                    continue;
+                }
+            };
+            if known.len() >= SCHEMAS_ASKED_MAX && !rejected.is_empty() {
+                break;
+            }
+            let record_name = self.record_name(expected, record, schema).await?;
+            let key = (schema, record_name);
+            let verdict = match known.get(&key) {
+                Some(verdict) => verdict.clone(),
+                None => {
+                    let verdict = self.check(expected, key.1.as_deref(), schema).await?;
+                    known.insert(key, verdict.clone());
+                    verdict
+                }
+            };
+            rejected.extend(verdict.map(reject));
+        }
+        if expected.rules {
+            self.run_rules(records, &mut rejected).await?;
+        }
+        Ok(rejected)
+    }
+
+    /// The name of the record's type, where the subject is named after it.
+    async fn record_name(
+        &self,
+        expected: &Expectation<'_>,
+        record: &Judged<'_>,
+        schema: SchemaId,
+    ) -> Result<Option<String>, ClientError> {
+        match expected.strategy {
+            SubjectNameStrategy::TopicName | SubjectNameStrategy::AssociatedName => Ok(None),
+            SubjectNameStrategy::RecordName | SubjectNameStrategy::TopicRecordName => {
+                let contract = self.contract(schema).await?;
+                Ok(contract.and_then(|contract| contract.record_name(record)))
+            }
+        }
+    }
+
+    /// Why a schema is not one of the subject it should be of; none if it is.
+    async fn check(
+        &self,
+        expected: &Expectation<'_>,
+        record_name: Option<&str>,
+        schema: SchemaId,
+    ) -> Result<Option<String>, ClientError> {
+        let named = Named {
+            topic: expected.topic,
+            part: expected.part,
+            record: record_name,
+            associated: None,
+        };
+        let subject = match expected.strategy.subject(&named) {
+            Ok(subject) => subject,
+            Err(error) => return Ok(Some(format!("{}: {error}", shown(schema)))),
+        };
+        let key = (schema, subject);
+        if let Some(answer) = self.answers.get(&key) {
+            return Ok(answer);
+        }
+        let answer = self.ask(schema, &key.1).await?;
+        let holds = if answer.is_none() {
+            YES_HOLDS
+        } else {
+            NO_HOLDS
+        };
+        self.answers.put(key, answer.clone(), holds);
+        Ok(answer)
+    }
+
+    async fn ask(&self, schema: SchemaId, subject: &str) -> Result<Option<String>, ClientError> {
+        let Some(id) = self.id_of(schema).await? else {
+            return Ok(Some(format!("{} is unknown", shown(schema))));
+        };
+        let versions = match self.client.subjects_of_id(id).await {
+            Ok(versions) => versions,
+            Err(error) if error.is_not_found() => {
+                return Ok(Some(format!("{} is unknown", shown(schema))));
+            }
+            Err(error) => return Err(error),
+        };
+        let is_of = |subject: &str| versions.iter().any(|version| version.subject == subject);
+        if is_of(subject) {
+            return Ok(None);
+        }
+        // The subject may be an alias of another.
+        let latest = self
+            .client
+            .schema_by_version(subject, "latest", false)
+            .await;
+        let real = match latest {
+            Ok(latest) => latest.subject,
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        if real.is_some_and(|real| is_of(&real)) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{} is not of subject {subject}",
+            shown(schema)
+        )))
+    }
+
+    async fn id_of(&self, schema: SchemaId) -> Result<Option<i32>, ClientError> {
+        let guid = match schema {
+            SchemaId::Id(id) => return Ok(Some(id)),
+            SchemaId::Guid(guid) => guid.to_string(),
+        };
+        match self.client.ids_of_guid(&guid).await {
+            Ok(ids) => Ok(ids
+                .into_iter()
+                .find(|found| found.context == DEFAULT_CONTEXT)
+                .map(|found| found.id)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The schema; none if the registry does not know it.
+    async fn contract(&self, schema: SchemaId) -> Result<Option<Arc<Contract>>, ClientError> {
+        if let Some(contract) = self.contracts.get(&schema) {
+            return Ok(Some(contract));
+        }
+        let Some(id) = self.id_of(schema).await? else {
+            return Ok(None);
+        };
+        let registered = match self.client.schema_by_id(id).await {
+            Ok(registered) => registered,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let parsed = self.client.parse(&registered).await?;
+        let unusable = |source| ClientError::Schema {
+            what: registered.name(),
+            source,
+        };
+        let contract = Arc::new(Contract {
+            shape: Shape::of(&parsed, None).ok(),
+            reader: RecordReader::new(parsed).map_err(unusable)?,
+            registered,
+        });
+        self.contracts.put(schema, Arc::clone(&contract), YES_HOLDS);
+        Ok(Some(contract))
+    }
+
+    /// Runs the domain rules of writing on those that nothing was said against.
+    async fn run_rules(
+        &self,
+        records: &[Judged<'_>],
+        rejected: &mut Vec<Rejection>,
+    ) -> Result<(), ClientError> {
+        let refused: Vec<i32> = rejected.iter().map(|rejection| rejection.index).collect();
+        let mut contracts: Vec<(SchemaId, Arc<Contract>)> = Vec::new();
+        let mut todo = Vec::new();
+        for record in records
+            .iter()
+            .filter(|record| !refused.contains(&record.index))
+        {
+            let Ok((Frame { schema, .. }, _)) = framed(record, SchemaType::Avro) else {
+                continue;
+            };
+            if !contracts.iter().any(|(known, _)| *known == schema)
+                && let Some(contract) = self.contract(schema).await?
+            {
+                contracts.push((schema, contract));
+            }
+            todo.push((record, schema));
+        }
+        tokio::task::block_in_place(|| {
+            for (schema, contract) in &contracts {
+                let of_it = todo.iter().filter(|(_, other)| other == schema);
+                contract.run(of_it.map(|(record, _)| *record), rejected);
+            }
+        });
+        rejected.sort_by_key(|rejection| rejection.index);
+        Ok(())
+    }
+}
+
+impl Contract {
+    fn record_name(&self, record: &Judged<'_>) -> Option<String> {
+        match self.reader.schema() {
+            ParsedSchema::Protobuf(schema) => {
+                let (frame, _) = framed(record, SchemaType::Protobuf).ok()?;
+                schema.message_name(&frame.message_indexes)
+            }
+            other => other.name(),
+        }
+    }
+
+    fn run<'r>(
+        &self,
+        records: impl Iterator<Item = &'r Judged<'r>>,
+        rejected: &mut Vec<Rejection>,
+    ) {
+        let (Some(rule_set), Some(shape)) = (&self.registered.rule_set, &self.shape) else {
+            return;
+        };
+        let metadata = self.registered.metadata.as_ref();
+        let rules = Rules::new(rule_set, metadata, shape, Passage::Write);
+        if rules.is_empty() {
+            return;
+        }
+        for record in records {
+            let outcome = self.decoded(record).and_then(|json| {
+                let failed = |failure: RuleFailure| {
+                    format!("rule {} failed: {}", failure.rule, failure.error)
+                };
+                rules.run(json).map(drop).map_err(failed)
+            });
+            if let Err(reason) = outcome {
+                rejected.push(Rejection {
+                    index: record.index,
+                    reason,
+                });
+            }
+        }
+    }
+
+    fn decoded(&self, record: &Judged<'_>) -> Result<serde_json::Value, String> {
+        let schema_type = self.reader.schema().schema_type();
+        let (frame, payload) = framed(record, schema_type).map_err(|error| error.to_string())?;
+        self.reader
+            .to_json(&frame.message_indexes, payload)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn framed<'r>(
+    record: &Judged<'r>,
+    schema_type: SchemaType,
+) -> Result<(Frame, &'r [u8]), schema::serde::FramingError> {
+    Frame::read_dual(record.header, record.bytes, schema_type)
+}
+
+fn shown(schema: SchemaId) -> String {
+    match schema {
+        SchemaId::Id(id) => format!("schema ID {id}"),
+        SchemaId::Guid(guid) => format!("schema GUID {guid}"),
+    }
+}
+
+/// Answers that hold for a while.
+#[derive(Debug)]
+struct Cache<K, V> {
+    entries: Mutex<HashMap<K, (V, Instant)>>,
+    max: usize,
+}
+
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
+    fn new(max: usize) -> Self {
+        Self {
+            entries: Mutex::default(),
+            max,
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (value, until) = entries.get(key)?;
+        (Instant::now() < *until).then(|| value.clone())
+    }
+
+    fn put(&self, key: K, value: V, holds: Duration) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if entries.len() >= self.max {
+            entries.retain(|_, (_, until)| now < *until);
+        }
+        if entries.len() >= self.max {
+            // Asking again costs a round trip each; choosing whom to drop would cost more than that.
+            entries.clear();
+        }
+        entries.insert(key, (value, now + holds));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 //!   each file of `handlers` is one API.
 //! - `client_telemetry` asks clients for their metrics and keeps the last ones for export.
 //! - `quota` limits what users, clients and addresses may use; a connection over its limit is muted.
+//! - `record_validator` is how whoever starts the broker judges records by their schemas.
 //! - `controller` changes topics and configs; `coordination` gives coordinators their I/O, `groups` and
 //!   `transactions` are two of them; [`config`] declares every configuration key.
 //!
@@ -41,6 +42,7 @@ mod listener;
 mod log_levels;
 mod producer_ids;
 mod quota;
+mod record_validator;
 mod request;
 mod server;
 mod settings;
@@ -54,5 +56,6 @@ mod transactions;
 
 pub use client_telemetry::ClientMetrics;
 pub use log_levels::{LogLevel, LogLevels, ROOT_LOGGER};
+pub use record_validator::{RecordValidator, RefusedRecord, ValidatorUnavailable, Verdict};
 pub use start::{BoundListener, Broker, BrokerOptions, StartError};
 pub use tiering::offline::{RemotePart, RemotePartError, remote_store};

@@ -16,6 +16,7 @@ use crate::groups::Groups;
 use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
+use crate::record_validator::RecordValidator;
 use crate::request::RequestContext;
 use crate::share::leaders::ShareGroups;
 use crate::share::persister::Persister;
@@ -45,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) quotas: Arc<QuotaManager>,
     pub(crate) client_telemetry: ClientTelemetry,
     pub(crate) loggers: Option<Arc<dyn LogLevels>>,
+    pub(crate) record_validator: Option<Arc<dyn RecordValidator>>,
     pub(crate) request_metrics: Arc<RequestMetrics>,
     pub(crate) tasks: Tasks,
     /// Held over every change of topics and configs, from the check to the commit.
@@ -145,6 +147,11 @@ impl Server {
 
     pub(crate) fn client_telemetry(&self) -> &ClientTelemetry {
         &self.client_telemetry
+    }
+
+    /// Who judges records by their schemas, if anybody does.
+    pub(crate) fn record_validator(&self) -> Option<&dyn RecordValidator> {
+        self.record_validator.as_deref()
     }
 
     pub(crate) fn request_metrics(&self) -> Arc<RequestMetrics> {

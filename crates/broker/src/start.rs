@@ -24,6 +24,7 @@ use crate::listener::{BoundSocket, parse_listeners};
 use crate::log_levels::LogLevels;
 use crate::producer_ids::ProducerIds;
 use crate::quota::QuotaManager;
+use crate::record_validator::RecordValidator;
 use crate::server::Server;
 use crate::settings::{cleaner_config, log_config};
 use crate::share::leaders::ShareGroups;
@@ -50,6 +51,8 @@ pub struct BrokerOptions {
     pub clock: Arc<dyn Clock>,
     /// The loggers whose levels administrators may change; none when there are none to change.
     pub loggers: Option<Arc<dyn LogLevels>>,
+    /// Who judges the records of topics that ask for it (`confluent.value.schema.validation`); none when nobody can.
+    pub record_validator: Option<Arc<dyn RecordValidator>>,
 }
 
 /// Why a broker did not start.
@@ -294,6 +297,7 @@ fn open(options: BrokerOptions, configs: &BrokerConfigs) -> Result<Arc<Server>, 
         quotas: Arc::new(quotas),
         client_telemetry,
         loggers: options.loggers,
+        record_validator: options.record_validator,
         request_metrics: Arc::new(RequestMetrics::register()),
         tasks: Tasks::default(),
         changing: Mutex::new(()),

@@ -172,6 +172,7 @@ fn every_advertised_version_is_answered() {
             properties,
             clock: Arc::new(base::SystemClock::new()),
             loggers: None,
+            record_validator: None,
         }))
         .unwrap();
     let mut client = Client::connect(broker.listeners()[0].address);

@@ -107,6 +107,17 @@ pub(super) const EDGES: &[Edge] = &[
     ),
     ("affluent", "base", "configuration, error chain"),
     ("affluent", "broker", "a role it starts"),
+    (
+        "affluent",
+        "registry-client",
+        "the broker's record validator asks a registry",
+    ),
+    (
+        "affluent",
+        "schema",
+        "how the validator names subjects and finds ids",
+    ),
+    ("affluent", "wire", "the records that the validator judges"),
     ("affluent", "rest-proxy", "a role it starts"),
     (
         "affluent",
@@ -144,11 +155,6 @@ pub(super) const EDGES: &[Edge] = &[
 
 /// What a crate's tests may use beyond that.
 pub(super) const DEV_EDGES: &[Edge] = &[
-    (
-        "affluent",
-        "wire",
-        "its tests send requests that testkit has no call for",
-    ),
     (
         "wire",
         "wire",

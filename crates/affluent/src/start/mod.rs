@@ -15,6 +15,7 @@ mod logging;
 mod ready;
 mod services;
 mod signals;
+mod validator;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ use admin::Health;
 use greeting::{Greeting, OwnBroker};
 use services::Services;
 use signals::Signals;
+use validator::SchemaValidator;
 
 /// The exit code when the storage failed for good while the broker ran.
 const EXIT_STORAGE_FAILED: u8 = 3;
@@ -93,14 +95,16 @@ async fn run_roles(
     exporter.keep_small();
     ready::remove_stale(options.ready_file.as_deref())?;
     let is_new = greeting::is_new(&options.data_dir);
+    let validator = Arc::new(SchemaValidator::of(&options.properties)?);
     let broker = match options.roles.contains(&Role::Broker) {
-        true => Some(start_broker(settings, &options, loggers).await?),
+        true => Some(start_broker(settings, &options, loggers, validator.clone()).await?),
         false => None,
     };
     let named = options.bootstrap_servers.clone();
     let bootstrap = named.or_else(|| broker.as_ref().map(own_address));
     let bootstrap = bootstrap.unwrap_or_default();
     let mut services = Services::start(&options, &bootstrap).await?;
+    tell_of_registry(&validator, &services)?;
     let health = Health::default();
     if let Some(broker) = &broker {
         exporter.watch(broker.storage_metrics(), broker.client_metrics());
@@ -155,15 +159,27 @@ async fn start_broker(
     settings: &Settings,
     options: &StartOptions,
     loggers: Arc<dyn LogLevels>,
+    validator: Arc<SchemaValidator>,
 ) -> Outcome<Broker> {
     Broker::start(BrokerOptions {
         data_dir: options.data_dir.clone(),
         properties: options.properties.clone(),
         clock: Arc::new(SystemClock::new()),
         loggers: Some(loggers),
+        record_validator: Some(validator),
     })
     .await
     .map_err(|error| settings.blame(explain(&error)))
+}
+
+/// Where no registry is named to validate records by, the one in this process does.
+fn tell_of_registry(validator: &SchemaValidator, services: &Services) -> Outcome {
+    match services.address_of(Role::SchemaRegistry) {
+        Some(registry) if !validator.is_serving() => {
+            validator.serve(&reachable(registry).to_string())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the broker's storage fails; for ever where there is no broker.
@@ -180,14 +196,18 @@ fn own_address(broker: &Broker) -> String {
     let Some(listener) = listeners.first() else {
         return String::new();
     };
-    let mut address = listener.address;
+    reachable(listener.address).to_string()
+}
+
+/// An address that was bound, as this process reaches it.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    address.to_string()
+    address
 }
 
 async fn shut_down(broker: Broker, mut signals: Signals, ending: Ending) -> Outcome<Ending> {

@@ -98,6 +98,13 @@ impl Services {
         Ok(())
     }
 
+    /// Where the service of that role listens; none if it does not run.
+    pub(super) fn address_of(&self, role: Role) -> Option<SocketAddr> {
+        let mut all = self.addresses.iter();
+        all.find(|(known, _)| *known == role)
+            .map(|(_, address)| *address)
+    }
+
     /// Where each service listens.
     pub(super) fn addresses(&self) -> &[(Role, SocketAddr)] {
         &self.addresses

@@ -21,3 +21,4 @@ mod start;
 mod storage;
 mod topics;
 mod transactions;
+mod validation;

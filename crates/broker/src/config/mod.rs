@@ -25,6 +25,7 @@ mod group;
 mod layers;
 mod remote_settings;
 mod rules;
+mod schema_validation;
 mod settings;
 mod share_settings;
 mod streams_group_settings;
@@ -47,6 +48,7 @@ pub use describe::{
 };
 pub use layers::{BrokerConfigs, Loaded};
 pub use remote_settings::{RemoteLogSettings, RemoteStoreSettings};
+pub use schema_validation::SchemaValidation;
 pub use settings::{CompressionSetting, FlushPolicy, RemoteSettings, TimestampType, TopicSettings};
 pub use share_settings::{Bounded, ShareAutoOffsetReset, ShareGroupSettings, ShareSettings};
 pub use streams_group_settings::StreamsGroupSettings;

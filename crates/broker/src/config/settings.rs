@@ -3,6 +3,7 @@
 use base::config::{ConfigError, ConfigKey, ConfigValue};
 
 use super::layers::BrokerConfigs;
+use super::schema_validation::SchemaValidation;
 use super::{Overrides, TOPIC};
 
 /// How a topic's batches are stored (`compression.type` and its levels).
@@ -118,6 +119,8 @@ pub struct TopicSettings {
     pub unclean_leader_election_enabled: bool,
     /// Tiered storage.
     pub remote: RemoteSettings,
+    /// `confluent.key.schema.validation`, `confluent.value.schema.validation` and the keys beside them.
+    pub schema_validation: Option<SchemaValidation>,
 }
 
 /// The effective value of one key of a topic: its override, else the first server key that has a value, else
@@ -218,6 +221,26 @@ impl Reader<'_> {
         })
     }
 
+    fn schema_validation(&self) -> Result<Option<SchemaValidation>, ConfigError> {
+        let strategy = |asked: &str, strategy: &str| match self.boolean(asked)? {
+            true => Ok(Some(self.value(strategy)?.to_string())),
+            false => Ok(None),
+        };
+        let asked = SchemaValidation {
+            key_strategy: strategy(
+                "confluent.key.schema.validation",
+                "confluent.key.subject.name.strategy",
+            )?,
+            value_strategy: strategy(
+                "confluent.value.schema.validation",
+                "confluent.value.subject.name.strategy",
+            )?,
+            rules: self.boolean("schema.rules.validation")?,
+        };
+        let is_asked = asked.key_strategy.is_some() || asked.value_strategy.is_some();
+        Ok(is_asked.then_some(asked))
+    }
+
     fn remote(&self) -> Result<RemoteSettings, ConfigError> {
         Ok(RemoteSettings {
             enabled: self.boolean("remote.storage.enable")?,
@@ -284,6 +307,7 @@ impl TopicSettings {
             segment_ms: read.long("segment.ms")?,
             unclean_leader_election_enabled: read.boolean("unclean.leader.election.enable")?,
             remote: read.remote()?,
+            schema_validation: read.schema_validation()?,
         })
     }
 }

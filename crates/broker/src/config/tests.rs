@@ -102,12 +102,13 @@ fn the_declarations_are_sound() {
 fn the_tables_are_complete() {
     let count =
         |table: &ConfigTable, internal| table.keys().filter(|key| key.internal == internal).count();
-    // Kafka 4.4 has 36 public topic keys and one internal one; flush.policy is ours.
-    assert_eq!((count(&TOPIC, false), count(&TOPIC, true)), (37, 1));
+    // Kafka 4.4 has 36 public topic keys and one internal one; flush.policy and schema.rules.validation are ours, four
+    // are Confluent Server's.
+    assert_eq!((count(&TOPIC, false), count(&TOPIC, true)), (42, 1));
     // 4.3.1 declares 340 public broker keys and 20 internal ones; 4.4 adds 9 and 9, three throttle rates can
     // only be set dynamically and are not listed, and log.flush.policy, the four journal keys and the six of the
-    // remote store are ours.
-    assert_eq!((count(&BROKER, false), count(&BROKER, true)), (360, 32));
+    // remote store are ours; one is Confluent Server's.
+    assert_eq!((count(&BROKER, false), count(&BROKER, true)), (361, 32));
     assert_eq!((count(&GROUP, false), count(&GROUP, true)), (21, 6));
     assert_eq!(
         (count(&CLIENT_METRICS, false), count(&CLIENT_METRICS, true)),
@@ -311,7 +312,7 @@ fn topics_are_described_as_in_kafka() {
         ("internal.segment.bytes", "4096"),
     ]);
     let entries = describe_topic(&broker, &set, ALL);
-    assert_eq!(entries.len(), 38);
+    assert_eq!(entries.len(), 43);
     let size = entry(&entries, "max.message.bytes");
     assert_eq!(size.value.as_deref(), Some("2000000"));
     assert_eq!((size.source, size.type_code), (ConfigSource::Topic, 3));

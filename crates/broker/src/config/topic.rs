@@ -3,6 +3,7 @@
 use base::config::{ConfigSection, Rule, Synonym};
 
 use super::rules;
+use super::schema_validation;
 
 /// The sections in the order of the reference page.
 pub(super) fn sections() -> Vec<&'static ConfigSection> {
@@ -13,6 +14,7 @@ pub(super) fn sections() -> Vec<&'static ConfigSection> {
         &MESSAGES,
         &REPLICATION,
         &TIERING,
+        &SCHEMAS,
     ]
 }
 
@@ -286,5 +288,46 @@ base::config_keys! {
         ]
             "How many bytes behind the end a closed segment has to lie before it is copied; -1 for as \
              many as stay local.";
+    }
+}
+
+base::config_keys! {
+    /// Schemas of records.
+    static SCHEMAS: "Schema validation",
+        "Refusing records that name no schema of their subject, by the Schema Registry." => {
+        BOOLEAN "confluent.key.schema.validation" = "false" [
+            differs("Apache Kafka has no such key; it is Confluent Server's."),
+        ]
+            "Whether a key has to begin with the id of a schema that the registry has under the subject of the topic's keys, \
+             or name it in the header `__key_schema_id`. A batch with one that does not is refused with INVALID_RECORD. \
+             A null key passes.";
+        BOOLEAN "confluent.value.schema.validation" = "false" [
+            differs("Apache Kafka has no such key; it is Confluent Server's."),
+        ]
+            "Whether a value has to begin with the id of a schema that the registry has under the subject of the topic's \
+             values, or name it in the header `__value_schema_id`. A batch with one that does not is refused with \
+             INVALID_RECORD. A null value passes.";
+        STRING "confluent.key.subject.name.strategy" = "io.confluent.kafka.serializers.subject.TopicNameStrategy" [
+            rule(Rule::Custom {
+                check: schema_validation::subject_name_strategy,
+                text: "io.confluent.kafka.serializers.subject.{TopicNameStrategy, RecordNameStrategy, TopicRecordNameStrategy}",
+            }),
+            differs("Apache Kafka has no such key; it is Confluent Server's."),
+        ]
+            "How the subject of the topic's keys is named; as producers have it.";
+        STRING "confluent.value.subject.name.strategy" = "io.confluent.kafka.serializers.subject.TopicNameStrategy" [
+            rule(Rule::Custom {
+                check: schema_validation::subject_name_strategy,
+                text: "io.confluent.kafka.serializers.subject.{TopicNameStrategy, RecordNameStrategy, TopicRecordNameStrategy}",
+            }),
+            differs("Apache Kafka has no such key; it is Confluent Server's."),
+        ]
+            "How the subject of the topic's values is named; as producers have it.";
+        BOOLEAN "schema.rules.validation" = "false" [
+            differs("neither Apache Kafka nor Confluent Server has such a key; the key is Affluent's."),
+        ]
+            "Whether the domain rules that a schema has for writing (CEL conditions) are run on records too, where their \
+             schemas are validated; a record that breaks one is refused. The broker then decodes every record of the \
+             topic, which costs far more than looking at an id.";
     }
 }

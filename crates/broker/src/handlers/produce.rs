@@ -21,6 +21,7 @@ use wire::record_batch::BatchHeader;
 use wire::record_validate::{ValidatedBatch, ValidationError, ValidationRules, validate_produce};
 
 use crate::errors;
+use crate::record_validator;
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::settings::validation_rules;
@@ -69,21 +70,29 @@ pub(crate) async fn begin(
         response: ProduceResponse::default(),
         waiting: Vec::new(),
     };
-    let transaction = ProduceTransaction::prepare(server, context, &request).await;
-    let queued = server.storage().queue_writes();
-    for (topic_place, data) in request.topic_data.into_iter().enumerate() {
-        let topic = find_topic(server, context, &data.name, TopicId(data.topic_id));
-        let topic = topic.and_then(|topic| {
+    let topics: Vec<Result<Arc<Topic>, Refusal>> = request
+        .topic_data
+        .iter()
+        .map(|data| {
+            let topic = find_topic(server, context, &data.name, TopicId(data.topic_id))?;
             check_request(context, &topic, request.acks)?;
             Ok(topic)
-        });
+        })
+        .collect();
+    // Both may wait for others, so both come before anything is queued.
+    let transaction = ProduceTransaction::prepare(server, context, &request).await;
+    let mut refusals = record_validator::judge(server, &topics, &request).await;
+    let queued = server.storage().queue_writes();
+    for (topic_place, (data, topic)) in request.topic_data.into_iter().zip(topics).enumerate() {
         let mut responses = Vec::with_capacity(data.partition_data.len());
         for (place, partition) in data.partition_data.into_iter().enumerate() {
             let index = partition.index;
             let origin = transaction.origin(topic_place, index);
             let appended = match (&topic, origin) {
                 (Ok(topic), Ok(origin)) => {
-                    append(server, context, topic, (request.acks, origin), partition).await
+                    let refused = refusals.remove(&(topic_place, index));
+                    let how = (request.acks, origin, refused);
+                    append(server, context, topic, how, partition).await
                 }
                 (Err(refusal), _) => Err(refusal.clone()),
                 (_, Err(denied)) => Err(denied.into()),
@@ -121,7 +130,7 @@ pub(crate) async fn begin(
 /// Why a partition's records were not taken. A message is for what the code does not say, as in Kafka: which records were
 /// refused, and why a transaction could not be verified.
 #[derive(Debug, Clone)]
-struct Refusal {
+pub(crate) struct Refusal {
     code: ErrorCode,
     message: Option<String>,
     record_errors: Vec<BatchIndexAndErrorMessage>,
@@ -135,6 +144,14 @@ impl Refusal {
             message: None,
             record_errors: Vec::new(),
             log_start_offset: -1,
+        }
+    }
+
+    /// With the partition's `error_message`.
+    pub(crate) fn with_message(code: ErrorCode, message: &str) -> Refusal {
+        Refusal {
+            message: Some(message.to_owned()),
+            ..Refusal::new(code)
         }
     }
 
@@ -223,7 +240,7 @@ async fn append(
     server: &Server,
     context: &RequestContext,
     topic: &Topic,
-    (acks, origin): (i16, AppendOrigin),
+    (acks, origin, refused): (i16, AppendOrigin, Option<Refusal>),
     data: PartitionProduceData,
 ) -> Result<Appended, Refusal> {
     let partition = topic
@@ -259,6 +276,10 @@ async fn append(
             refusal
         }
     })?;
+    // What its schema has against a batch counts once nothing else does, as with Kafka's record interceptors.
+    if let Some(refused) = refused {
+        return Err(refused.by_log(&partition));
+    }
     let to_append = AppendBatch {
         bytes: batch.bytes,
         header: batch.header,

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use broker::{Broker, BrokerOptions, LogLevel, LogLevels, ROOT_LOGGER};
+use broker::{Broker, BrokerOptions, LogLevel, LogLevels, ROOT_LOGGER, RecordValidator};
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use wire::messages::create_topics_request::CreatableTopic;
@@ -59,6 +59,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a broker over a data directory, with properties beside the defaults of tests.
     pub(crate) fn start(data_dir: &Path, properties: &[(&str, &str)]) -> Running {
+        Running::start_with(data_dir, properties, None)
+    }
+
+    /// The same, with somebody who judges records.
+    pub(crate) fn start_with(
+        data_dir: &Path,
+        properties: &[(&str, &str)],
+        record_validator: Option<Arc<dyn RecordValidator>>,
+    ) -> Running {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -78,6 +87,7 @@ impl Running {
             properties,
             clock: Arc::new(base::SystemClock::new()),
             loggers: Some(Arc::new(Loggers::default())),
+            record_validator,
         };
         let broker = runtime.block_on(Broker::start(options)).unwrap();
         let address = broker.listeners()[0].address;
@@ -117,6 +127,7 @@ pub(crate) fn start_error(data_dir: &Path, properties: &[(&str, &str)]) -> Strin
         properties: properties.iter().map(owned).collect(),
         clock: Arc::new(base::SystemClock::new()),
         loggers: None,
+        record_validator: None,
     };
     let error = runtime.block_on(Broker::start(options)).unwrap_err();
     base::ErrorChain(&error).to_string()

@@ -141,6 +141,13 @@ base::config_keys! {
             inert("the start reads the local disk only and reports its progress"),
         ]
             "How long the start may take before the process gives up, in milliseconds.";
+        LIST "confluent.schema.registry.url" = "" [
+            list(true, false),
+            differs("Apache Kafka has no such key; it is Confluent Server's."),
+        ]
+            "The Schema Registry by which topics with `confluent.value.schema.validation` have their \
+             records validated: URLs of its instances. Empty: the one in the same process, if \
+             there is one.";
         INT "telemetry.max.bytes" = "1048576" [at_least(1)]
             "The most bytes of metrics one client may push at a time (KIP-714).";
     }

@@ -32,6 +32,10 @@ pub struct RemoteLogSettings {
     pub reader_threads: usize,
     /// `remote.log.reader.max.pending.tasks`.
     pub reader_pending_max: usize,
+    /// `remote.log.reader.cache.bytes`.
+    pub reader_cache_bytes: u64,
+    /// `remote.log.reader.ahead.bytes`.
+    pub reader_ahead_bytes: u64,
     /// `remote.fetch.max.wait.ms`.
     pub fetch_max_wait: Duration,
     /// `remote.list.offsets.request.timeout.ms`.
@@ -55,6 +59,8 @@ impl RemoteLogSettings {
                 as u64,
             reader_threads: read.count("remote.log.reader.threads"),
             reader_pending_max: read.count("remote.log.reader.max.pending.tasks"),
+            reader_cache_bytes: read.count("remote.log.reader.cache.bytes") as u64,
+            reader_ahead_bytes: read.count("remote.log.reader.ahead.bytes") as u64,
             fetch_max_wait: read.ms("remote.fetch.max.wait.ms"),
             list_offsets_timeout: read.ms("remote.list.offsets.request.timeout.ms"),
         }

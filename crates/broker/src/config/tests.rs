@@ -106,9 +106,9 @@ fn the_tables_are_complete() {
     // are Confluent Server's.
     assert_eq!((count(&TOPIC, false), count(&TOPIC, true)), (42, 1));
     // 4.3.1 declares 340 public broker keys and 20 internal ones; 4.4 adds 9 and 9, three throttle rates can
-    // only be set dynamically and are not listed, and log.flush.policy, the four journal keys and the six of the
-    // remote store are ours; one is Confluent Server's.
-    assert_eq!((count(&BROKER, false), count(&BROKER, true)), (361, 32));
+    // only be set dynamically and are not listed, and log.flush.policy, the four journal keys, the six of the
+    // remote store and the two of its reader are ours; one is Confluent Server's.
+    assert_eq!((count(&BROKER, false), count(&BROKER, true)), (363, 32));
     assert_eq!((count(&GROUP, false), count(&GROUP, true)), (21, 6));
     assert_eq!(
         (count(&CLIENT_METRICS, false), count(&CLIENT_METRICS, true)),

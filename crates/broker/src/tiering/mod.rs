@@ -30,6 +30,8 @@ pub(crate) fn tier_config(settings: &BrokerSettings) -> TierConfig {
         copier_threads: remote.copier_threads,
         reader_threads: remote.reader_threads,
         reader_pending_max: remote.reader_pending_max,
+        reader_cache_bytes: remote.reader_cache_bytes,
+        reader_ahead_bytes: remote.reader_ahead_bytes,
         index_cache_bytes: remote.index_cache_bytes,
         copy_bytes_per_second: remote.copy_bytes_per_second,
     }

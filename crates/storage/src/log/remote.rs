@@ -180,11 +180,7 @@ impl PartitionLog {
                     let Some(slice) = slice else { return Ok(None) };
                     result.records = fetched(&reader, slice)?;
                     result.next_offset = Offset(slice.next_offset);
-                    if reader.nears_end(slice.end)
-                        && let Some(next) = list.all().get(index + 1)
-                    {
-                        RemoteReader::new(tier, next, deadline).prefetch(2);
-                    }
+                    prefetch_behind(tier, &list, index, slice);
                     if limit == ReadLimit::LastStableOffset {
                         let upper = slice.next_offset;
                         let behind = list.all().get(index..).unwrap_or_default();
@@ -434,6 +430,30 @@ fn past_copy_lag(segment: &SegmentView, behind: u64, config: &LogConfig, now_ms:
     let by_time = lag_ms > 0 && (age_ms >= lag_ms || age_ms < 0);
     let by_bytes = u64::try_from(lag_bytes).is_ok_and(|lag| behind >= lag);
     by_time || by_bytes
+}
+
+/// Asks ahead of a reader that nears the end of the segment at `index`, in those behind it. One that was not seen to come from before
+/// is not sure to go on, and gets the next one's first piece.
+fn prefetch_behind(tier: &Tier, list: &RemoteList, index: usize, slice: Slice) {
+    let (before, rest) = list.all().split_at(index.min(list.all().len()));
+    let Some((segment, behind)) = rest.split_first() else {
+        return;
+    };
+    let reader = RemoteReader::new(tier, segment, None);
+    let mut pieces = reader.ahead_behind_end(slice.end);
+    if pieces == 0 {
+        return;
+    }
+    let before = before.last().map(|one| RemoteReader::new(tier, one, None));
+    if !reader.came_to(slice.position) && !before.is_some_and(|before| before.knows_end()) {
+        pieces = 1;
+    }
+    for next in behind {
+        pieces -= RemoteReader::new(tier, next, None).prefetch(pieces);
+        if pieces == 0 {
+            return;
+        }
+    }
 }
 
 fn fetched(reader: &RemoteReader<'_>, slice: Slice) -> Result<Records, SegmentError> {

@@ -1,13 +1,13 @@
 //! What was read of remote objects lately, and what is about to be asked for: a bounded cache of pieces with read-ahead.
 //!
-//! Objects are read in pieces of [`CHUNK_BYTES`]. Who goes on to the next piece is a sequential reader, for whom the following
-//! [`AHEAD`] are asked for at once, so that as many reads of the store run as it takes to keep its pipe full. A few threads do the
+//! Objects are read in pieces of [`CHUNK_BYTES`]. Who goes on to the next piece is a sequential reader, for whom the following ones
+//! are asked for at once, so that as many reads of the store run as it takes to keep its pipe full. A few threads do the
 //! reads; whoever needs a piece waits for it until a deadline, and whoever needs the same piece waits for the same read, so that a
 //! store that is slow or away is not asked again and again.
 //!
-//! **Bounds:** pieces kept, threads, reads waiting for a thread.
+//! **Bounds:** [`Limits`]: pieces kept, those asked for ahead, threads, reads waiting for a thread.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,39 @@ use bytes::Bytes;
 use crate::cleaner::throttle::Throttle;
 use crate::io::LockExt;
 use crate::metrics::{StorageMetrics, add};
-use crate::tier::{RemoteError, RemoteStore};
+use crate::tier::kept::Kept;
+use crate::tier::{RemoteError, RemoteStore, TierConfig};
 use crate::wal::journal::spawn;
 
 /// The size of a piece: large enough that the latency of a read is small beside its transfer.
 pub(crate) const CHUNK_BYTES: u64 = 2 << 20;
-/// Pieces asked for ahead of a sequential reader.
-pub(crate) const AHEAD: u64 = 4;
-/// Pieces kept.
-const KEPT: usize = 64;
+
+/// What there is of everything, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Reads at once.
+    threads: usize,
+    /// Reads that wait for a thread.
+    pending: usize,
+    /// Pieces kept.
+    kept: usize,
+    /// Pieces asked for ahead of one reader.
+    ahead: usize,
+}
+
+impl Limits {
+    pub(crate) fn of(config: &TierConfig) -> Limits {
+        let pieces =
+            |bytes: u64| usize::try_from(bytes.div_ceil(CHUNK_BYTES)).unwrap_or(usize::MAX);
+        let kept = pieces(config.reader_cache_bytes).max(2);
+        Limits {
+            threads: config.reader_threads.max(1),
+            pending: config.reader_pending_max.max(1),
+            kept,
+            ahead: pieces(config.reader_ahead_bytes).min(kept / 2),
+        }
+    }
+}
 
 /// Which piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,17 +92,20 @@ struct Slot {
     done: Condvar,
 }
 
+impl Slot {
+    /// Its read is over; what is on its way stays.
+    fn may_go(self: &Arc<Slot>) -> bool {
+        !matches!(*self.state.locked(), State::Waiting)
+    }
+}
+
 #[derive(Debug)]
 struct Inside {
-    slots: HashMap<Key, (Arc<Slot>, u64)>,
+    slots: Kept<Key, Arc<Slot>>,
     queue: VecDeque<(Wanted, Arc<Slot>)>,
-    tick: u64,
-    /// The tick when pieces were last dropped for their age.
-    aged: u64,
     threads: usize,
     idle: usize,
-    threads_max: usize,
-    pending_max: usize,
+    limits: Limits,
     /// Reads were too fast: none begins before.
     paused_until: Option<Instant>,
     stopped: bool,
@@ -115,18 +142,14 @@ impl Chunks {
     pub(crate) fn new(
         store: Arc<dyn RemoteStore>,
         metrics: Arc<StorageMetrics>,
-        threads_max: usize,
-        pending_max: usize,
+        limits: Limits,
     ) -> Chunks {
         let inside = Inside {
-            slots: HashMap::new(),
+            slots: Kept::new(limits.kept),
             queue: VecDeque::new(),
-            tick: 0,
-            aged: 0,
             threads: 0,
             idle: 0,
-            threads_max: threads_max.max(1),
-            pending_max: pending_max.max(1),
+            limits,
             paused_until: None,
             stopped: false,
         };
@@ -144,10 +167,15 @@ impl Chunks {
         }
     }
 
-    pub(crate) fn set_limits(&self, threads_max: usize, pending_max: usize) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         let mut inside = self.shared.inside.locked();
-        inside.threads_max = threads_max.max(1);
-        inside.pending_max = pending_max.max(1);
+        inside.slots.set_max(limits.kept);
+        inside.limits = limits;
+    }
+
+    /// How many pieces are to be asked for ahead of a reader.
+    pub(crate) fn ahead(&self) -> u64 {
+        self.shared.inside.locked().limits.ahead as u64
     }
 
     /// All reads together are no faster than this on average.
@@ -161,14 +189,14 @@ impl Chunks {
 
     /// Whether the piece is here or on its way.
     pub(crate) fn knows(&self, id: Uuid, piece: Piece) -> bool {
-        self.shared.inside.locked().slots.contains_key(&(id, piece))
+        self.shared.inside.locked().slots.contains(&(id, piece))
     }
 
     /// Asks for a piece that is not needed yet; nothing happens while too much is waiting.
     pub(crate) fn prefetch(&self, wanted: Wanted) {
         let mut inside = self.shared.inside.locked();
-        let full = inside.queue.len() >= inside.pending_max.min(KEPT / 4);
-        if full || inside.slots.contains_key(&(wanted.id, wanted.piece)) {
+        let full = inside.queue.len() >= inside.limits.pending || !inside.slots.has_room_ahead();
+        if full || inside.slots.contains(&(wanted.id, wanted.piece)) {
             return;
         }
         self.enqueue(&mut inside, wanted, false);
@@ -181,13 +209,11 @@ impl Chunks {
     pub(crate) fn get(&self, wanted: Wanted, deadline: Option<Instant>) -> io::Result<Bytes> {
         let slot = {
             let mut inside = self.shared.inside.locked();
-            inside.tick += 1;
-            let tick = inside.tick;
-            let full = inside.queue.len() >= inside.pending_max;
-            match inside.slots.get_mut(&(wanted.id, wanted.piece)) {
-                Some((slot, used)) => {
-                    *used = tick;
-                    Arc::clone(slot)
+            let full = inside.queue.len() >= inside.limits.pending;
+            match inside.slots.used(&(wanted.id, wanted.piece)) {
+                Some(slot) => {
+                    now_needed(&mut inside.queue, &slot);
+                    slot
                 }
                 None if full => {
                     let reason = "too many reads of the remote store are waiting";
@@ -201,35 +227,30 @@ impl Chunks {
 
     /// Drops the pieces that nobody used since the last call: memory for readers that there no longer are.
     pub(crate) fn age(&self) {
-        let mut inside = self.shared.inside.locked();
-        let before = inside.aged;
-        inside.slots.retain(|_, (slot, used)| {
-            *used > before || matches!(*slot.state.locked(), State::Waiting)
-        });
-        inside.aged = inside.tick;
+        self.shared.inside.locked().slots.age(Slot::may_go);
     }
 
     /// Drops a piece that is kept elsewhere by now.
     pub(crate) fn forget(&self, id: Uuid, piece: Piece) {
-        self.shared.inside.locked().slots.remove(&(id, piece));
+        let mut inside = self.shared.inside.locked();
+        inside.slots.remove_if(&(id, piece), |_| true);
     }
 
     fn enqueue(&self, inside: &mut Inside, wanted: Wanted, needed: bool) -> Arc<Slot> {
-        inside.tick += 1;
         let slot = Arc::new(Slot {
             state: Mutex::new(State::Waiting),
             done: Condvar::new(),
         });
-        let entry = (Arc::clone(&slot), inside.tick);
-        inside.slots.insert((wanted.id, wanted.piece), entry);
+        let key = (wanted.id, wanted.piece);
+        let entry = Arc::clone(&slot);
+        inside.slots.put(key, entry, !needed, Slot::may_go);
         let job = (wanted, Arc::clone(&slot));
         if needed {
             inside.queue.push_front(job);
         } else {
             inside.queue.push_back(job);
         }
-        make_room(inside);
-        if inside.idle < inside.queue.len() && inside.threads < inside.threads_max {
+        if inside.idle < inside.queue.len() && inside.threads < inside.limits.threads {
             let shared = Arc::clone(&self.shared);
             match spawn("remote-log-reader", move || run(&shared)) {
                 Ok(_) => inside.threads += 1,
@@ -241,18 +262,11 @@ impl Chunks {
     }
 }
 
-/// Drops the pieces that were not used for longest; those on their way stay.
-fn make_room(inside: &mut Inside) {
-    while inside.slots.len() > KEPT {
-        let ready = |slot: &Slot| !matches!(*slot.state.locked(), State::Waiting);
-        let oldest = inside
-            .slots
-            .iter()
-            .filter(|(_, (slot, _))| ready(slot))
-            .min_by_key(|(_, (_, used))| *used)
-            .map(|(key, _)| *key);
-        let Some(oldest) = oldest else { return };
-        inside.slots.remove(&oldest);
+/// Somebody waits for what was asked for ahead: its turn comes before those of others that were.
+fn now_needed(queue: &mut VecDeque<(Wanted, Arc<Slot>)>, slot: &Arc<Slot>) {
+    let at = queue.iter().position(|(_, other)| Arc::ptr_eq(other, slot));
+    if let Some(job) = at.and_then(|at| queue.remove(at)) {
+        queue.push_front(job);
     }
 }
 
@@ -293,7 +307,7 @@ fn run(shared: &Shared) {
                 .unwrap_or_else(PoisonError::into_inner);
             let mut inside = keep_to_rate(shared, inside);
             inside.idle -= 1;
-            if inside.stopped || inside.threads > inside.threads_max {
+            if inside.stopped || inside.threads > inside.limits.threads {
                 inside.threads -= 1;
                 // Whoever waits must not wait for ever; nobody reads for them any more.
                 let stopped = inside.stopped;
@@ -372,10 +386,9 @@ fn read(shared: &Shared, wanted: &Wanted, slot: &Arc<Slot>) {
         // The next who asks tries again.
         let mut inside = shared.inside.locked();
         let key = (wanted.id, wanted.piece);
-        let same = inside.slots.get(&key);
-        if same.is_some_and(|(there, _)| Arc::ptr_eq(there, slot)) {
-            inside.slots.remove(&key);
-        }
+        inside
+            .slots
+            .remove_if(&key, |there| Arc::ptr_eq(there, slot));
     }
     *slot.state.locked() = state;
     slot.done.notify_all();
@@ -397,9 +410,37 @@ mod tests {
         }
     }
 
+    /// Of so many threads, reads that wait, and pieces.
+    fn limits(threads: usize, pending: usize, kept: usize) -> Limits {
+        Limits {
+            threads,
+            pending,
+            kept,
+            ahead: kept / 2,
+        }
+    }
+
     fn chunks(tier: &Arc<MemoryTier>) -> Chunks {
         let store = Arc::clone(tier) as Arc<dyn RemoteStore>;
-        Chunks::new(store, Arc::default(), 2, 100)
+        Chunks::new(store, Arc::default(), limits(2, 100, 64))
+    }
+
+    #[test]
+    fn bytes_of_the_settings_are_whole_pieces() {
+        let of = |cache, ahead| {
+            let limits = Limits::of(&TierConfig {
+                reader_cache_bytes: cache,
+                reader_ahead_bytes: ahead,
+                ..TierConfig::default()
+            });
+            (limits.kept, limits.ahead)
+        };
+        let default = TierConfig::default();
+        let by_default = of(default.reader_cache_bytes, default.reader_ahead_bytes);
+        assert_eq!(by_default, (64, 8));
+        assert_eq!(of(1, 0), (2, 0));
+        assert_eq!(of(10 * CHUNK_BYTES, CHUNK_BYTES + 1), (10, 2));
+        assert_eq!(of(10 * CHUNK_BYTES, u64::MAX), (10, 5), "half at most");
     }
 
     #[test]
@@ -415,7 +456,7 @@ mod tests {
         let reads = tier.reads();
         chunks.get(wanted(99), None).unwrap();
         assert_eq!(tier.reads(), reads);
-        assert!(chunks.shared.inside.locked().slots.len() <= KEPT + 1);
+        assert!(chunks.shared.inside.locked().slots.len() <= 64);
         chunks.get(wanted(0), None).unwrap();
         assert_eq!(tier.reads(), reads + 1);
     }
@@ -482,8 +523,7 @@ mod tests {
         let chunks = Chunks::new(
             Arc::clone(&store) as Arc<dyn RemoteStore>,
             Arc::default(),
-            1,
-            2,
+            limits(1, 2, 64),
         );
         let soon = || Some(Instant::now() + Duration::from_millis(20));
         for n in 0..3 {

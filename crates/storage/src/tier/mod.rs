@@ -38,6 +38,7 @@
 pub(crate) mod chunks;
 pub mod conformance;
 pub(crate) mod index_files;
+mod kept;
 mod memory;
 pub(crate) mod reader;
 pub mod segment;
@@ -210,6 +211,10 @@ pub struct TierConfig {
     pub reader_threads: usize,
     /// `remote.log.reader.max.pending.tasks`: how many may wait beside them.
     pub reader_pending_max: usize,
+    /// `remote.log.reader.cache.bytes`: of remote segments, how much is kept in memory.
+    pub reader_cache_bytes: u64,
+    /// `remote.log.reader.ahead.bytes`: how much is asked for ahead of a reader; half of the cache at most.
+    pub reader_ahead_bytes: u64,
     /// `remote.log.index.file.cache.total.size.bytes`.
     pub index_cache_bytes: u64,
     /// `remote.log.index.file.cache.ttl.ms`: how long indexes that nobody uses are kept; negative for ever.
@@ -230,6 +235,8 @@ impl Default for TierConfig {
             copier_threads: 10,
             reader_threads: 10,
             reader_pending_max: 100,
+            reader_cache_bytes: 128 << 20,
+            reader_ahead_bytes: 16 << 20,
             index_cache_bytes: 1 << 30,
             index_cache_ttl_ms: 900_000,
             fetch_bytes_per_second: u64::MAX,
@@ -275,8 +282,7 @@ impl Tier {
         let chunks = chunks::Chunks::new(
             Arc::clone(&options.store),
             Arc::clone(metrics),
-            config.reader_threads,
-            config.reader_pending_max,
+            chunks::Limits::of(config),
         );
         chunks.set_rate(config.fetch_bytes_per_second);
         Ok(Tier {
@@ -297,8 +303,7 @@ impl Tier {
 
     pub(crate) fn set_config(&self, config: TierConfig) {
         self.index_files.set_limit(config.index_cache_bytes);
-        self.chunks
-            .set_limits(config.reader_threads, config.reader_pending_max);
+        self.chunks.set_limits(chunks::Limits::of(&config));
         self.chunks.set_rate(config.fetch_bytes_per_second);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }

@@ -16,7 +16,7 @@ use wire::RecordsPart;
 use crate::io::{be, read_full_at};
 use crate::log::producer::AbortedTxn;
 use crate::store::{LogName, SegmentPart, SegmentStore};
-use crate::tier::chunks::{AHEAD, CHUNK_BYTES, Piece, Wanted};
+use crate::tier::chunks::{CHUNK_BYTES, Piece, Wanted};
 use crate::tier::segment::TXN_ENTRY_LEN;
 use crate::tier::{RemoteError, RemoteSegment, Tier};
 
@@ -58,35 +58,54 @@ impl<'a> RemoteReader<'a> {
         self.segment.view.size.div_ceil(CHUNK_BYTES)
     }
 
-    /// Asks for the first pieces and the indexes, which will be wanted soon.
-    pub(crate) fn prefetch(&self, pieces: u64) {
-        if self.tier.index_files.get(self.segment.id).is_none() {
-            self.tier.chunks.prefetch(self.indexes_wanted());
-        }
-        for index in 0..pieces.min(self.pieces()) {
-            self.tier.chunks.prefetch(self.piece(index));
+    fn ask_for(&self, index: u64) {
+        let chunks = &self.tier.chunks;
+        if !chunks.knows(self.segment.id, Piece::Log(index)) {
+            chunks.prefetch(self.piece(index));
         }
     }
 
-    /// A piece of the records; a reader that comes from the piece before has the following ones asked for.
+    /// Asks for the first pieces, as many as there are of `pieces`, and the indexes, which will be wanted soon. Returns how many there
+    /// are.
+    pub(crate) fn prefetch(&self, pieces: u64) -> u64 {
+        let pieces = pieces.min(self.pieces());
+        if pieces > 0 && self.tier.index_files.get(self.segment.id).is_none() {
+            self.tier.chunks.prefetch(self.indexes_wanted());
+        }
+        (0..pieces).for_each(|index| self.ask_for(index));
+        pieces
+    }
+
+    /// A piece of the records; a reader that comes from the piece before has the following ones asked for. Of the first piece that is
+    /// who had it asked for from the segment before, or comes back to it.
     fn chunk(&self, index: u64) -> io::Result<Bytes> {
         let chunks = &self.tier.chunks;
-        let goes_on = index
-            .checked_sub(1)
-            .is_some_and(|before| chunks.knows(self.segment.id, Piece::Log(before)));
-        if goes_on {
+        let before = Piece::Log(index.saturating_sub(1));
+        if chunks.knows(self.segment.id, before) {
             // This one first: it is what is waited for.
-            chunks.prefetch(self.piece(index));
-            for ahead in index + 1..(index + 1 + AHEAD).min(self.pieces()) {
-                chunks.prefetch(self.piece(ahead));
-            }
+            let last = index.saturating_add(chunks.ahead());
+            let last = last.min(self.pieces().saturating_sub(1));
+            (index..=last).for_each(|index| self.ask_for(index));
         }
         chunks.get(self.piece(index), self.deadline)
     }
 
-    /// Whether the records' end is so near that the next segment is worth asking for.
-    pub(crate) fn nears_end(&self, position: u64) -> bool {
-        position + AHEAD * CHUNK_BYTES >= self.segment.view.size
+    /// Whether the piece before the one at `position` is in memory or on its way, as it is when a reader comes from there.
+    pub(crate) fn came_to(&self, position: u64) -> bool {
+        let before = (position / CHUNK_BYTES).checked_sub(1);
+        before.is_some_and(|before| self.tier.chunks.knows(self.segment.id, Piece::Log(before)))
+    }
+
+    /// Whether the last piece is in memory or on its way, as it is when a reader came through.
+    pub(crate) fn knows_end(&self) -> bool {
+        let last = self.pieces().checked_sub(1);
+        last.is_some_and(|last| self.tier.chunks.knows(self.segment.id, Piece::Log(last)))
+    }
+
+    /// How many pieces behind this segment's end are to be asked for ahead of a reader that got as far as `position`.
+    pub(crate) fn ahead_behind_end(&self, position: u64) -> u64 {
+        let wanted = position / CHUNK_BYTES + 1 + self.tier.chunks.ahead();
+        wanted.saturating_sub(self.pieces())
     }
 
     /// The records in a range, which must lie within the segment, as shared buffers.

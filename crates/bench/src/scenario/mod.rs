@@ -8,6 +8,7 @@ mod partitions;
 mod registry;
 mod request_latency;
 mod throughput;
+mod tiered_fetch;
 mod transactions;
 
 use anyhow::{Context, Result};
@@ -46,6 +47,8 @@ pub(crate) enum Scenario {
     Compaction,
     /// Reads, registrations, checks and a start of the Schema Registry.
     Registry,
+    /// Records that are only in an S3 server, through the broker and without it.
+    TieredFetch,
 }
 
 /// Every scenario, in the order of the table.
@@ -64,6 +67,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Group,
     Scenario::Compaction,
     Scenario::Registry,
+    Scenario::TieredFetch,
 ];
 
 const BOTH: &[Contender] = &[Contender::Kafka, Contender::Affluent];
@@ -115,6 +119,7 @@ impl Scenario {
             Scenario::Group => "group-500",
             Scenario::Compaction => "compaction",
             Scenario::Registry => "registry",
+            Scenario::TieredFetch => "tiered-fetch",
         }
     }
 
@@ -134,7 +139,8 @@ impl Scenario {
             | Scenario::ExactlyOnce
             | Scenario::Group
             | Scenario::Compaction => BOTH,
-            Scenario::Registry => AFFLUENT,
+            // Apache Kafka brings neither a registry nor a remote store.
+            Scenario::Registry | Scenario::TieredFetch => AFFLUENT,
         }
     }
 
@@ -155,6 +161,7 @@ impl Scenario {
             Scenario::Group => group::MEASUREMENTS,
             Scenario::Compaction => compaction::MEASUREMENTS,
             Scenario::Registry => registry::MEASUREMENTS,
+            Scenario::TieredFetch => tiered_fetch::MEASUREMENTS,
         }
     }
 
@@ -175,6 +182,7 @@ impl Scenario {
             Scenario::Group => group::run(hall, contender),
             Scenario::Compaction => compaction::run(hall, contender),
             Scenario::Registry => registry::run(hall, contender),
+            Scenario::TieredFetch => tiered_fetch::run(hall, contender),
         }
     }
 }

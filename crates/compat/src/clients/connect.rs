@@ -276,6 +276,9 @@ fn worker_properties(bootstrap: &str, port: u16) -> String {
         "session.timeout.ms=6000".to_owned(),
         "heartbeat.interval.ms=1000".to_owned(),
         "scheduled.rebalance.max.delay.ms=0".to_owned(),
+        // So is the consumer of its sink, whose partition nobody else gets as long as its session lasts.
+        "consumer.session.timeout.ms=6000".to_owned(),
+        "consumer.heartbeat.interval.ms=1000".to_owned(),
         "offset.storage.partitions=3".to_owned(),
         "status.storage.partitions=3".to_owned(),
     ];

@@ -10,7 +10,7 @@ pub use rdkafka::client::ClientContext;
 pub use rdkafka::config::RDKafkaLogLevel;
 pub use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
-    StreamConsumer,
+    RebalanceProtocol, StreamConsumer,
 };
 pub use rdkafka::error::{KafkaError as DataError, RDKafkaErrorCode};
 pub use rdkafka::message::{
@@ -20,6 +20,7 @@ pub use rdkafka::producer::future_producer::DeliveryFuture;
 pub use rdkafka::producer::{BaseRecord, DeliveryResult, FutureProducer, FutureRecord, Producer};
 pub use rdkafka::producer::{ProducerContext, ThreadedProducer};
 pub use rdkafka::topic_partition_list::TopicPartitionListElem;
+pub use rdkafka::types::RDKafkaRespErr;
 pub use rdkafka::{Offset, util::Timeout};
 
 /// Settings every librdkafka client of this project starts from.

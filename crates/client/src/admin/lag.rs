@@ -46,6 +46,15 @@ impl PartitionLag {
     }
 }
 
+/// A committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// Of the next record to be read.
+    pub offset: i64,
+    /// What the one who committed it said of it.
+    pub metadata: String,
+}
+
 impl Admin {
     /// The offsets `group` has committed.
     ///
@@ -55,6 +64,21 @@ impl Admin {
         &self,
         group: &str,
     ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+        let committed = self.committed(group).await?;
+        Ok(committed
+            .into_iter()
+            .map(|(partition, committed)| (partition, committed.offset))
+            .collect())
+    }
+
+    /// The same, with what was said of them.
+    ///
+    /// # Errors
+    /// As [`Admin::committed_offsets`].
+    pub async fn committed(
+        &self,
+        group: &str,
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
         let request = OffsetFetchRequest {
             groups: vec![OffsetFetchRequestGroup {
                 group_id: group.to_owned(),
@@ -81,11 +105,15 @@ impl Admin {
                             topic: topic.name.clone(),
                             partition: partition.partition_index,
                         };
-                        committed.insert(key, partition.committed_offset);
+                        let found = CommittedOffset {
+                            offset: partition.committed_offset,
+                            metadata: partition.metadata.clone().unwrap_or_default(),
+                        };
+                        committed.insert(key, found);
                     }
                 }
             }
-            committed.retain(|_, offset| *offset >= 0);
+            committed.retain(|_, found: &mut CommittedOffset| found.offset >= 0);
             Ok(committed)
         })
         .await

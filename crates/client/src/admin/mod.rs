@@ -36,7 +36,7 @@ pub use acls::{
 };
 pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym};
 pub use groups::{GroupDescription, GroupKind, GroupListing, GroupMember};
-pub use lag::{GroupLag, PartitionLag};
+pub use lag::{CommittedOffset, GroupLag, PartitionLag};
 pub use offsets::{ListedOffset, OffsetSpec, TopicPartition};
 pub use reassignments::Reassignment;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};

@@ -5,7 +5,7 @@
 //! nowhere else.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use client::ClientError;
@@ -56,6 +56,165 @@ impl RestError {
             StatusCode::NOT_FOUND,
             40403,
             "This server does not host this topic-partition.",
+        )
+    }
+
+    /// 404/40401: version 2's word for a topic that is not there.
+    pub fn topic_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 40401, "Topic not found.")
+    }
+
+    /// 404/40402: version 2's word for a partition that is not there.
+    pub fn partition_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 40402, "Partition not found.")
+    }
+
+    /// 404/40403: no such consumer instance, or no more.
+    pub fn consumer_instance_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 40403, "Consumer instance not found.")
+    }
+
+    /// 403/40301.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, 40301, message)
+    }
+
+    /// 406: nothing of what the client accepts is what there is.
+    pub fn not_acceptable() -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, 406, "HTTP 406 Not Acceptable")
+    }
+
+    /// 406/40601: records are asked for in another format than the instance was made for.
+    pub fn consumer_format_mismatch() -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            40601,
+            "The requested embedded data format does not match the deserializer for this consumer instance",
+        )
+    }
+
+    /// 408/40801: the cluster took too long.
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, 40801, message)
+    }
+
+    /// 409/40902: an instance of that name is there.
+    pub fn consumer_already_exists() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            40902,
+            "Consumer with specified consumer ID already exists in the specified consumer group.",
+        )
+    }
+
+    /// 409/40903: what is asked for does not go with what was asked for before.
+    pub fn illegal_state(what: &str) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            40903,
+            format!("Illegal state: {what}"),
+        )
+    }
+
+    /// 422/42201: keys, and no schema for them.
+    pub fn key_schema_missing() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42201,
+            "Request includes keys but does not include key schema",
+        )
+    }
+
+    /// 422/42202: values, and no schema for them.
+    pub fn value_schema_missing() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42202,
+            "Request includes values but does not include value schema",
+        )
+    }
+
+    /// 422/42203: data that does not fit its schema or format.
+    pub fn json_conversion(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42203,
+            format!("Conversion of JSON to Object failed: {what}"),
+        )
+    }
+
+    /// 422/42204: a setting of an instance that is not usable.
+    pub fn invalid_consumer_config(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42204,
+            format!("Invalid consumer configuration: {what}"),
+        )
+    }
+
+    /// 422/40001: a setting of an instance that is out of its range. The status is Confluent's own, which does not go
+    /// with the code.
+    pub fn consumer_config_constraint(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            40001,
+            format!("Invalid consumer configuration. It does not abide by the constraints: {what}"),
+        )
+    }
+
+    /// 422/42205: a text that is no schema.
+    pub fn invalid_schema(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42205,
+            format!("Invalid schema: {what}"),
+        )
+    }
+
+    /// 422/42206: a body that is none.
+    pub fn invalid_payload(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42206,
+            format!("Payload error. {what}"),
+        )
+    }
+
+    /// 422/42207: a record cannot be made with the schema it names.
+    pub fn serialization(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            42207,
+            format!("Error serializing message. {what}"),
+        )
+    }
+
+    /// 503/50301: as many instances as there may be.
+    pub fn too_many_instances(max: usize) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            50301,
+            format!(
+                "This proxy has {max} consumer instances, the most it may have: delete one, or raise consumer.instances.max"
+            ),
+        )
+    }
+
+    /// 503/50302: an instance is on its way from one proxy to another.
+    pub fn instance_is_moving() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            50302,
+            "The consumer instance is moving between proxies: try again",
+        )
+    }
+
+    /// 421: the instance is not this proxy's, said to the proxy that thought so.
+    pub fn misdirected() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            421,
+            "The consumer instance is not on this proxy",
         )
     }
 
@@ -201,6 +360,20 @@ impl From<JsonRejection> for RestError {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, 413, other.body_text())
             }
             other => Self::bad_request(other.body_text()),
+        }
+    }
+}
+
+impl From<BytesRejection> for RestError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                413,
+                "HTTP 413 Request Entity Too Large",
+            )
+        } else {
+            Self::bad_request(rejection.body_text())
         }
     }
 }

@@ -22,7 +22,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// Makes the links of one answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
-    base: String,
+    root: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Links {
@@ -43,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
             ""
         };
         Ok(Self {
-            base: format!("http://{host}{prefix}/v3"),
+            root: format!("http://{host}{prefix}"),
         })
     }
 }
@@ -51,7 +51,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
 impl Links {
     /// The address of the resource that the segments name, such as `["clusters"]`.
     pub(crate) fn to(&self, segments: &[&dyn fmt::Display]) -> String {
-        let mut url = self.base.clone();
+        let mut url = format!("{}/v3", self.root);
+        push_segments(&mut url, segments);
+        url
+    }
+
+    /// The address of what the segments name in version 2, which has no prefix.
+    pub(crate) fn at_root(&self, segments: &[&dyn fmt::Display]) -> String {
+        let mut url = self.root.clone();
         push_segments(&mut url, segments);
         url
     }
@@ -206,7 +213,7 @@ mod tests {
 
     fn links() -> Links {
         Links {
-            base: "http://h:8082/v3".to_owned(),
+            root: "http://h:8082".to_owned(),
         }
     }
 

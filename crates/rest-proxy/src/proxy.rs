@@ -4,24 +4,26 @@
 //! comes while the cluster cannot be reached fails alone.
 
 use std::fmt;
+use std::sync::Arc;
 
 use client::admin::ClusterDescription;
-use client::data::FutureProducer;
-use client::{Admin, AdminOptions, data};
+use client::{Admin, AdminOptions};
 use tokio::sync::OnceCell;
 
 use crate::config::Config;
+use crate::consumers::Consumers;
 use crate::error::RestError;
 use crate::links::{Links, Place};
-
-/// The `client.id` that broker logs and quotas see.
-const CLIENT_ID: &str = "affluent-rest-proxy";
+use crate::produce::{self, Sink};
+use crate::schemas::{Schemas, http_client};
 
 /// A proxy's state.
 pub(crate) struct Proxy {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     admin: OnceCell<Admin>,
-    producer: OnceCell<FutureProducer>,
+    producer: OnceCell<Arc<Sink>>,
+    schemas: Schemas,
+    consumers: Arc<Consumers>,
 }
 
 impl fmt::Debug for Proxy {
@@ -33,12 +35,20 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            config,
+    /// Nothing is connected to yet. `url` is where other proxies reach this one.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub(crate) fn new(config: Config, url: String) -> Result<Self, reqwest::Error> {
+        let http = http_client()?;
+        let config = Arc::new(config);
+        Ok(Self {
             admin: OnceCell::new(),
             producer: OnceCell::new(),
-        }
+            schemas: Schemas::new(http.clone(), config.registry.clone()),
+            consumers: Arc::new(Consumers::new(Arc::clone(&config), http, url)),
+            config,
+        })
     }
 
     /// The client for questions.
@@ -50,25 +60,26 @@ impl Proxy {
         Ok(self.admin.get_or_try_init(connect).await?)
     }
 
-    /// The client for records: idempotent, so `acks=all`; keys go to the partitions the Java client would choose.
+    /// The client for records.
     ///
     /// # Errors
     /// 500 for a setting librdkafka does not take.
-    pub(crate) async fn producer(&self) -> Result<&FutureProducer, RestError> {
-        let create = || async {
-            let mut config = data::producer_config(&self.config.bootstrap_servers, CLIENT_ID);
-            config
-                .set("partitioner", "murmur2_random")
-                .set("linger.ms", "0");
-            for (name, value) in &self.config.producer {
-                config.set(name, value);
-            }
-            config.create::<FutureProducer>()
-        };
+    pub(crate) async fn producer(&self) -> Result<&Arc<Sink>, RestError> {
+        let create = || async { produce::sink(&self.config).map(Arc::new) };
         self.producer
             .get_or_try_init(create)
             .await
             .map_err(|error| RestError::internal(format!("cannot create a producer: {error}")))
+    }
+
+    /// The schemas of the registry that is configured.
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    /// Consumer instances, this proxy's and others'.
+    pub(crate) fn consumers(&self) -> &Arc<Consumers> {
+        &self.consumers
     }
 
     /// The cluster's place in the answer to a request that came by `links`.

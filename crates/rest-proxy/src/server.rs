@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use axum::serve::ListenerExt;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Config;
 use crate::error::RestError;
 use crate::proxy::Proxy;
-use crate::v3;
+use crate::{v2, v3};
 
 /// Why a proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// No HTTP client can be made, for the registry and for other proxies.
+    #[error("the REST proxy cannot make an HTTP client")]
+    Http(#[source] reqwest::Error),
     /// `listeners` is empty.
     #[error("`listeners` names no address for the REST proxy")]
     NoListener,
@@ -35,7 +39,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct RestProxy {
     listeners: Vec<TcpListener>,
-    router: Router,
+    proxy: Arc<Proxy>,
 }
 
 impl RestProxy {
@@ -52,13 +56,19 @@ impl RestProxy {
                 source,
             })?);
         }
-        if listeners.is_empty() {
-            return Err(StartError::NoListener);
-        }
+        let first = listeners.first().and_then(|first| first.local_addr().ok());
+        let url = advertised(&config, first.ok_or(StartError::NoListener)?);
+        let proxy = Proxy::new(config, url).map_err(StartError::Http)?;
         Ok(Self {
             listeners,
-            router: router(Arc::new(Proxy::new(config))),
+            proxy: Arc::new(proxy),
         })
+    }
+
+    /// Every API under `/kafka`, for a listener that serves others beside it. It serves as long as
+    /// [`RestProxy::serve`] does.
+    pub fn under_kafka(&self) -> Router {
+        Router::new().nest("/kafka", apis(&self.proxy))
     }
 
     /// Where it listens, with the ports that were taken.
@@ -77,21 +87,72 @@ impl RestProxy {
         self,
         shutdown: impl Future<Output = ()> + Clone + Send + 'static,
     ) -> std::io::Result<()> {
+        let router = apis(&self.proxy).merge(self.under_kafka());
         let servers = self.listeners.into_iter().map(|listener| {
-            axum::serve(listener, self.router.clone())
+            axum::serve(listener.tap_io(without_delay), router.clone())
                 .with_graceful_shutdown(shutdown.clone())
                 .into_future()
         });
-        futures::future::try_join_all(servers).await.map(drop)
+        let served = futures::future::try_join_all(servers).await.map(drop);
+        self.proxy.consumers().shut_down().await;
+        served
     }
 }
 
-/// Every API, at the root and under `/kafka` (where Confluent Server has it).
-fn router(proxy: Arc<Proxy>) -> Router {
-    let v3 = v3::routes().with_state(proxy);
+/// A report goes out when it is there, not when the last one has been acknowledged by TCP.
+fn without_delay(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
+}
+
+/// Every version of the API.
+fn apis(proxy: &Arc<Proxy>) -> Router {
+    let body_bytes_max = proxy.config.produce_request_bytes_max;
     Router::new()
-        .nest("/v3", v3.clone())
-        .nest("/kafka/v3", v3)
+        .merge(v2::routes(body_bytes_max))
+        .nest("/v3", v3::routes())
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .method_not_allowed_fallback(|| async { RestError::method_not_allowed() })
+        .with_state(Arc::clone(proxy))
+}
+
+/// Where other proxies reach this one, whose first listener is bound to `bound`.
+fn advertised(config: &Config, bound: SocketAddr) -> String {
+    if let Some(url) = &config.advertised.url {
+        return url.clone();
+    }
+    let port = bound.port();
+    match &config.advertised.host {
+        Some(host) => format!("http://{host}:{port}"),
+        None if bound.ip().is_unspecified() => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+            let host = host.map(|host| host.trim().to_owned());
+            let host = host.ok().filter(|host| !host.is_empty());
+            format!("http://{}:{port}", host.as_deref().unwrap_or("localhost"))
+        }
+        None => format!("http://{bound}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_reach_it_where_it_says_or_listens() {
+        let mut config = Config::new("k:1");
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 82));
+        assert_eq!(advertised(&config, loopback), "http://127.0.0.1:82");
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 82));
+        let named = advertised(&config, everywhere);
+        assert!(
+            named.ends_with(":82") && !named.contains("0.0.0.0"),
+            "{named}"
+        );
+        config.advertised.host = Some("h".to_owned());
+        assert_eq!(advertised(&config, everywhere), "http://h:82");
+        config.advertised.url = Some("http://lb:1".to_owned());
+        assert_eq!(advertised(&config, everywhere), "http://lb:1");
+    }
 }

@@ -69,7 +69,16 @@ pub(super) const EDGES: &[Edge] = &[
         "client",
         "it talks to the cluster as any client does",
     ),
-    ("rest-proxy", "wire", "Kafka's error codes"),
+    (
+        "rest-proxy",
+        "wire",
+        "Kafka's error codes, and leaving a group by name",
+    ),
+    (
+        "rest-proxy",
+        "schema",
+        "records with a schema: codecs, frames, subject names",
+    ),
     ("cli", "base", "ids, error chain"),
     ("cli", "wire", "names of errors and configurations"),
     (

@@ -1,0 +1,225 @@
+//! A stream of records that comes in, and the reports of it that go out.
+//!
+//! Both run in the task of the connection: as long as there are reports to give, they go first, all that are known in
+//! one piece; else what has come of the body is taken apart and handed to the producer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use futures::StreamExt;
+
+use super::IN_FLIGHT_MAX;
+use super::data::ProduceRequest;
+use super::frames::{Frames, Front};
+use super::prepare::Prepared;
+use super::report::{Parts, Reporter, refused};
+use crate::error::RestError;
+use crate::produce::{Lane, Outcome, Sink, send};
+use crate::proxy::Proxy;
+
+/// How many records are taken before it is looked whether reports can go out.
+const TURN: usize = 128;
+/// Bytes for a report, about.
+const REPORT_BYTES: usize = 192;
+
+/// A stream of records.
+pub(super) struct Records {
+    target: Target,
+    body: BodyDataStream,
+    frames: Frames,
+    /// The body has ended, or broken off.
+    ended: bool,
+    waiting: VecDeque<Waiting>,
+    outcomes: VecDeque<Outcome>,
+    reporter: Reporter,
+}
+
+/// Where the records go.
+struct Target {
+    proxy: Arc<Proxy>,
+    sink: Arc<Sink>,
+    topic_name: String,
+    lane: Arc<Lane>,
+}
+
+impl Target {
+    /// Hands a record to the producer.
+    async fn take(&self, object: &[u8]) -> Result<Parts, RestError> {
+        let request = ProduceRequest::parse(object)?;
+        let schemas = self.proxy.schemas();
+        let mut prepared = Prepared::of(request, &self.topic_name, schemas).await?;
+        let parts = prepared.parts();
+        let ticket = self.lane.ticket();
+        send(&self.sink, &self.topic_name, prepared.outgoing(), ticket).await;
+        Ok(parts)
+    }
+}
+
+/// A record whose report has not gone out.
+enum Waiting {
+    /// It was not handed to the producer.
+    Refused(RestError),
+    /// It was.
+    Sent(Parts),
+}
+
+impl Records {
+    pub(super) async fn new(
+        proxy: Arc<Proxy>,
+        cluster_id: &str,
+        topic_name: String,
+        body: Body,
+    ) -> Result<Self, RestError> {
+        let sink = Arc::clone(proxy.producer().await?);
+        Ok(Self {
+            reporter: Reporter::new(cluster_id, &topic_name),
+            body: body.into_data_stream(),
+            frames: Frames::new(proxy.config.produce_request_bytes_max),
+            ended: false,
+            waiting: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            target: Target {
+                proxy,
+                sink,
+                topic_name,
+                lane: Arc::default(),
+            },
+        })
+    }
+
+    /// The reports that are next, each on a line of its own; none when the body is over and all is reported.
+    pub(super) async fn next_reports(&mut self) -> Option<Bytes> {
+        loop {
+            let reports = self.reports();
+            if !reports.is_empty() {
+                return Some(reports.into());
+            }
+            let room = IN_FLIGHT_MAX.saturating_sub(self.waiting.len());
+            if room > 0 && self.take_records(room.min(TURN)).await > 0 {
+                continue;
+            }
+            let over = self.frames.is_over() || (self.ended && room > 0);
+            match (self.waiting.is_empty(), over || room == 0) {
+                (true, true) => return None,
+                (false, true) => self.target.lane.front().await,
+                (true, false) => self.read().await,
+                (false, false) => self.read_or_report().await,
+            }
+        }
+    }
+
+    /// Reads on, unless a report can go out first.
+    async fn read_or_report(&mut self) {
+        let next = tokio::select! {
+            biased;
+            () = self.target.lane.front() => return,
+            next = self.body.next() => next,
+        };
+        self.take_bytes(next);
+    }
+
+    async fn read(&mut self) {
+        let next = self.body.next().await;
+        self.take_bytes(next);
+    }
+
+    fn take_bytes(&mut self, next: Option<Result<Bytes, axum::Error>>) {
+        match next {
+            Some(Ok(bytes)) => self.frames.push(&bytes),
+            // A connection that broke off has nobody to answer to; what came whole before is written.
+            Some(Err(_)) => self.ended = true,
+            None => {
+                self.ended = true;
+                self.frames.finish();
+            }
+        }
+    }
+
+    /// Takes up to so many records from what has come, and gives how many it took.
+    async fn take_records(&mut self, records_max: usize) -> usize {
+        for taken in 0..records_max {
+            let bytes = match self.frames.front() {
+                Front::Object(bytes) => bytes,
+                Front::Broken(error) => {
+                    self.waiting.push_back(Waiting::Refused(error));
+                    return taken + 1;
+                }
+                Front::Nothing => return taken,
+            };
+            let waiting = match self.target.take(self.frames.object(bytes)).await {
+                Ok(parts) => Waiting::Sent(parts),
+                Err(error) => Waiting::Refused(error),
+            };
+            self.waiting.push_back(waiting);
+            self.frames.consume(bytes);
+        }
+        records_max
+    }
+
+    /// Writes the reports that can be given, in order.
+    fn reports(&mut self) -> Vec<u8> {
+        self.target.lane.take(&mut self.outcomes);
+        let ready = self.outcomes.len();
+        let mut out = Vec::with_capacity(ready.saturating_mul(REPORT_BYTES));
+        while let Some(waiting) = self.waiting.front() {
+            match waiting {
+                Waiting::Refused(error) => refused(&mut out, error),
+                Waiting::Sent(parts) => match self.outcomes.pop_front() {
+                    Some(outcome) => self.reporter.object(&mut out, &outcome, parts),
+                    None => break,
+                },
+            }
+            self.waiting.pop_front();
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Records that are all refused before the producer sees them, so that no cluster is needed.
+    async fn reports(chunks: &[&str]) -> Vec<String> {
+        let chunks: Vec<Result<Bytes, std::convert::Infallible>> = chunks
+            .iter()
+            .map(|chunk| Ok(Bytes::copy_from_slice(chunk.as_bytes())))
+            .collect();
+        let proxy = Arc::new(Proxy::new(Config::new("127.0.0.1:1"), String::new()).unwrap());
+        let body = Body::from_stream(stream::iter(chunks));
+        let mut records = Records::new(proxy, "c", "t".to_owned(), body)
+            .await
+            .unwrap();
+        let mut text = String::new();
+        while let Some(reports) = records.next_reports().await {
+            text.push_str(std::str::from_utf8(&reports).unwrap());
+        }
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn each_record_gets_its_report_in_its_place() {
+        let bad = |n: i32| format!("{{\"value\":{{\"type\":\"BINARY\",\"data\":{n}}}}}");
+        let whole = (0..300).map(bad).collect::<Vec<_>>().join("\n");
+        let (first, second) = whole.split_at(5000);
+        let found = reports(&[first, second]).await;
+        assert_eq!(found.len(), 300);
+        for (n, report) in found.iter().enumerate() {
+            assert!(report.contains(&format!("data={n} ")), "{report}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_bad_record_does_not_end_the_stream_and_a_broken_body_does() {
+        let found = reports(&["{\"partition_id\":\"x\"}{\"partition_id\":-2}", "oops {}"]).await;
+        assert_eq!(found.len(), 3);
+        assert!(found[1].contains("-2"), "{found:?}");
+        assert!(found[2].contains("Unexpected character"), "{found:?}");
+        assert!(reports(&[" ", "\n"]).await.is_empty());
+    }
+}

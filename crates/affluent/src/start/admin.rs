@@ -1,4 +1,5 @@
-//! The admin listener: `/metrics` for Prometheus, `/healthz` for whoever restarts things.
+//! The admin listener: `/metrics` for Prometheus, `/healthz` for whoever restarts things, and what services serve there
+//! too (the REST Proxy, under `/kafka`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub(super) async fn serve(
     listener: AdminListener,
     exporter: Exporter,
     health: Health,
+    services: Router,
 ) -> Outcome<Option<SocketAddr>> {
     let AdminListener { address, asked_for } = listener;
     let bound = match tokio::net::TcpListener::bind(address).await {
@@ -69,7 +71,8 @@ pub(super) async fn serve(
         .route("/metrics", get(metrics))
         .with_state(exporter)
         .route("/healthz", get(healthz))
-        .with_state(health);
+        .with_state(health)
+        .merge(services);
     // Ends with the process: there is nothing to hand over, and a scrape may come while the broker stops.
     tokio::spawn(async move {
         if let Err(error) = axum::serve(bound, router).await {

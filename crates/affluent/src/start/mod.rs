@@ -109,9 +109,10 @@ async fn run_roles(
     if let Some(broker) = &broker {
         exporter.watch(broker.storage_metrics(), broker.client_metrics());
     }
+    let platform = services.platform();
     let admin = match options.admin_listener {
         None => None,
-        Some(listener) => admin::serve(listener, exporter, health.clone()).await?,
+        Some(listener) => admin::serve(listener, exporter, health.clone(), platform).await?,
     };
     let greeting = Greeting {
         broker: broker.as_ref().map(|broker| OwnBroker {

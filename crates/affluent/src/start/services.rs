@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use base::ErrorChain;
 use cli::{Failure, Outcome};
 use rest_proxy::{RestProxy, StartError};
@@ -24,6 +25,7 @@ pub(super) struct Services {
     tasks: JoinSet<(Role, std::io::Result<()>)>,
     shutdown: CancellationToken,
     addresses: Vec<(Role, SocketAddr)>,
+    platform: Router,
 }
 
 impl Services {
@@ -74,6 +76,9 @@ impl Services {
         let mut config = rest_proxy::Config::from_properties(properties, bootstrap)
             .map_err(|error| Failure::of(&error))?;
         config.listeners = options.rest_listeners.addresses.clone();
+        if let Some(registry) = self.address_of(Role::SchemaRegistry) {
+            config.default_registry(&format!("http://{}", super::reachable(registry)));
+        }
         let proxy = match RestProxy::bind(config).await {
             Err(error @ StartError::Bind { .. }) if !options.rest_listeners.asked_for => {
                 let error = ErrorChain(&error);
@@ -90,6 +95,7 @@ impl Services {
                 .into_iter()
                 .map(|address| (Role::RestProxy, address)),
         );
+        self.platform = proxy.under_kafka();
         let shutdown = self.shutdown.clone().cancelled_owned();
         self.tasks.spawn(async move {
             use futures::FutureExt as _;
@@ -103,6 +109,11 @@ impl Services {
         let mut all = self.addresses.iter();
         all.find(|(known, _)| *known == role)
             .map(|(_, address)| *address)
+    }
+
+    /// What services serve on the platform's own listener, beside the metrics.
+    pub(super) fn platform(&self) -> Router {
+        self.platform.clone()
     }
 
     /// Where each service listens.

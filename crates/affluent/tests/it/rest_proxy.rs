@@ -13,7 +13,7 @@ use crate::server::Server;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A service's address from the ready file.
-fn address(server: &Server) -> String {
+pub(crate) fn address(server: &Server) -> String {
     let services = server.ready()["services"].as_array().unwrap();
     let proxy = services
         .iter()
@@ -27,13 +27,14 @@ fn call(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     http::call(address, method, path, body, LIMIT).unwrap()
 }
 
-struct Rest {
-    address: String,
+/// A proxy's API of version 3.
+pub(crate) struct Rest {
+    pub(crate) address: String,
     cluster: String,
 }
 
 impl Rest {
-    fn of(address: String) -> Rest {
+    pub(crate) fn of(address: String) -> Rest {
         let (status, body) = call(&address, "GET", "/v3/clusters", "");
         assert_eq!(status, 200, "{body}");
         let clusters: Value = serde_json::from_str(&body).unwrap();
@@ -44,7 +45,7 @@ impl Rest {
         }
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let path = format!("/v3/clusters/{}{path}", self.cluster);
         let body = if body.is_null() {
             String::new()
@@ -252,4 +253,54 @@ fn it_runs_alone_against_a_broker_elsewhere() {
         rest.get("/brokers/1")["port"].to_string(),
         broker.bootstrap().rsplit(':').next().unwrap()
     );
+}
+
+#[test]
+fn the_platform_serves_it_under_kafka_too_over_both_versions_of_http() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    let platform = server.ready()["admin"].as_str().unwrap();
+    let (status, clusters) = call(platform, "GET", "/kafka/v3/clusters", "");
+    assert_eq!(status, 200, "{clusters}");
+    let clusters: Value = serde_json::from_str(&clusters).unwrap();
+    let own = format!("http://{platform}/kafka/v3/clusters/{}", rest.cluster);
+    assert_eq!(clusters["data"][0]["metadata"]["self"], own);
+    assert_eq!(call(platform, "GET", "/kafka/topics", "").1, "[]");
+    assert_eq!(call(platform, "GET", "/kafka/nonsense", "").0, 404);
+    assert!(call(platform, "GET", "/metrics", "").1.contains("affluent"));
+    for address in [platform, &rest.address] {
+        assert_eq!(h2_status(address, "/kafka/v3/clusters"), Some(0x88));
+    }
+}
+
+/// One request over HTTP/2 without TLS, by prior knowledge (RFC 9113, 3.3): the first byte of the answer's header block,
+/// which is 0x88 for status 200 (RFC 7541, appendix A).
+fn h2_status(address: &str, path: &str) -> Option<u8> {
+    use std::io::Read;
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut block = vec![0x82, 0x86];
+    for (name, value) in [(0x04, path), (0x01, address)] {
+        block.push(name);
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend(value.bytes());
+    }
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    // Its headers and its end on stream 1.
+    stream
+        .write_all(&[0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1])
+        .unwrap();
+    stream.write_all(&block).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).ok()?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).ok()?;
+        if head[3] == 1 {
+            return payload.first().copied();
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod lifecycle;
 mod partitions;
 mod registry;
 mod request_latency;
+mod rest_produce;
 mod throughput;
 mod tiered_fetch;
 mod transactions;
@@ -49,6 +50,8 @@ pub(crate) enum Scenario {
     Registry,
     /// Records that are only in an S3 server, through the broker and without it.
     TieredFetch,
+    /// One HTTP connection that streams records to the REST Proxy.
+    RestProduce,
 }
 
 /// Every scenario, in the order of the table.
@@ -68,6 +71,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Compaction,
     Scenario::Registry,
     Scenario::TieredFetch,
+    Scenario::RestProduce,
 ];
 
 const BOTH: &[Contender] = &[Contender::Kafka, Contender::Affluent];
@@ -120,6 +124,7 @@ impl Scenario {
             Scenario::Compaction => "compaction",
             Scenario::Registry => "registry",
             Scenario::TieredFetch => "tiered-fetch",
+            Scenario::RestProduce => "rest-produce",
         }
     }
 
@@ -130,7 +135,8 @@ impl Scenario {
             | Scenario::SmallBatches
             | Scenario::LatencyAtRate
             | Scenario::LatencySingle
-            | Scenario::Transactions => ALL_THREE,
+            | Scenario::Transactions
+            | Scenario::RestProduce => ALL_THREE,
             Scenario::Start
             | Scenario::Restart
             | Scenario::Partitions
@@ -162,6 +168,7 @@ impl Scenario {
             Scenario::Compaction => compaction::MEASUREMENTS,
             Scenario::Registry => registry::MEASUREMENTS,
             Scenario::TieredFetch => tiered_fetch::MEASUREMENTS,
+            Scenario::RestProduce => rest_produce::MEASUREMENTS,
         }
     }
 
@@ -183,6 +190,7 @@ impl Scenario {
             Scenario::Compaction => compaction::run(hall, contender),
             Scenario::Registry => registry::run(hall, contender),
             Scenario::TieredFetch => tiered_fetch::run(hall, contender),
+            Scenario::RestProduce => rest_produce::run(hall, contender),
         }
     }
 }

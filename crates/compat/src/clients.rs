@@ -10,7 +10,9 @@ pub mod kcat;
 pub mod librdkafka;
 pub mod rdkafka;
 mod registry;
+pub mod rest_proxy;
 pub mod schema_registry;
+mod service;
 pub mod streams;
 pub mod streams_group;
 pub mod tiered;
@@ -38,6 +40,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(exactly_once::ExactlyOnce),
         Box::new(schema_registry::SchemaRegistry),
         Box::new(tiered::Tiered),
+        Box::new(rest_proxy::RestProxy),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

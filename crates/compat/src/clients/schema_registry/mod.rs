@@ -14,21 +14,18 @@ mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::service::Service;
 use crate::cache::Cache;
 use crate::kafka::Kafka;
-use crate::process::{self, Managed};
 use crate::suite::{CaseResult, Outcome, Session, Suite, Tier, seconds};
 use gherkin::{Feature, Scenario};
 use steps::{Ran, World};
 
 const FEATURES: &str = "AFFLUENT_SR_FEATURES";
-const START_LIMIT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
 
 /// Tags of what is another product's own.
 const FOREIGN_TAGS: [&str; 2] = ["@axonops-only", "@metrics"];
@@ -188,8 +185,8 @@ fn run_file(session: &Session<'_>, case: &str, file: &Path) -> Result<Tally> {
             ..Tally::default()
         });
     }
-    let instance = Instance::start(session, case)?;
-    let tally = run_feature(&instance.address, case, &feature)?;
+    let instance = start(session, case)?;
+    let tally = run_feature(&instance.address("schema-registry")?, case, &feature)?;
     session.keep_log(&format!("{case}-instance"), &instance.process.log_text());
     Ok(tally)
 }
@@ -260,64 +257,16 @@ fn run_scenario(world: &mut World, feature: &Feature, scenario: &Scenario) -> Re
 }
 
 /// A registry on the broker under test.
-struct Instance {
-    process: Managed,
-    address: String,
-}
-
-impl Instance {
-    fn start(session: &Session<'_>, case: &str) -> Result<Instance> {
-        let binary = session
-            .launcher
-            .affluent
-            .as_deref()
-            .context("the registry is in the affluent binary: name it with --binary")?;
-        let folder = session.target.scratch().join(format!("registry-{case}"));
-        fs::create_dir_all(&folder)?;
-        let ready = folder.join("ready.json");
-        let mut command = Command::new(binary);
-        command
-            .args([
-                "start",
-                "--roles",
-                "schema-registry",
-                "--admin-listener",
-                "none",
-            ])
-            .args(["--bootstrap-server", &session.target.bootstrap()])
-            .arg("--ready-file")
-            .arg(&ready);
-        for setting in [
-            "schema.registry.listeners=http://127.0.0.1:0".to_owned(),
-            format!("kafkastore.topic=_schemas_{case}"),
-            format!("schema.registry.group.id=schema-registry-{case}"),
-        ] {
-            command.arg("--override").arg(setting);
-        }
-        command.current_dir(&folder);
-        let mut process = Managed::spawn("registry", &mut command, &folder.join("registry.log"))?;
-        let deadline = Instant::now() + START_LIMIT;
-        loop {
-            if let Ok(text) = fs::read(&ready) {
-                let ready: serde_json::Value = serde_json::from_slice(&text)?;
-                let services = ready["services"].as_array().map(Vec::as_slice);
-                let registry = services.and_then(|services| {
-                    services.iter().find(|one| one["role"] == "schema-registry")
-                });
-                let address = registry.and_then(|one| one["address"].as_str());
-                let address = address.context("the ready file names no registry")?;
-                return Ok(Instance {
-                    process,
-                    address: address.to_owned(),
-                });
-            }
-            if process.exited()?.is_some() || Instant::now() > deadline {
-                bail!(
-                    "the registry did not start: {}",
-                    process::tail(&process.log_text(), 8)
-                );
-            }
-            std::thread::sleep(POLL);
-        }
-    }
+fn start(session: &Session<'_>, case: &str) -> Result<Service> {
+    let settings = [
+        "schema.registry.listeners=http://127.0.0.1:0".to_owned(),
+        format!("kafkastore.topic=_schemas_{case}"),
+        format!("schema.registry.group.id=schema-registry-{case}"),
+    ];
+    Service::start(
+        session,
+        &format!("registry-{case}"),
+        "schema-registry",
+        &settings,
+    )
 }

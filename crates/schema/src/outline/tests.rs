@@ -116,7 +116,7 @@ fn a_contract_has_places_too() {
     )
     .unwrap();
     let rules: RuleSet = serde_json::from_str(
-        r#"{"domainRules":[{"name":"r","kind":"CONDITION","type":"CEL","expr":"true"}]}"#,
+        r#"{"domainRules":[{"name":"r","kind":"CONDITION","mode":"WRITE","type":"CEL","expr":"true"}]}"#,
     )
     .unwrap();
     let before = contract(None, None);
@@ -127,7 +127,7 @@ fn a_contract_has_places_too() {
             "Added metadata.properties.owner: value - -> a",
             "Added metadata.tags.User.email: tags - -> pii",
             "Added metadata.sensitive.key: ",
-            "Added domainRules.r: type - -> CEL; expr - -> true; kind - -> CONDITION",
+            "Added domainRules.r: type - -> CEL; expr - -> true; kind - -> CONDITION; mode - -> WRITE",
         ]
     );
 }

@@ -2,10 +2,14 @@
 //! file, what a dry run says, and a schema proposed from the records of a topic.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::wait::wait_for;
 
 use crate::server::{Run, Server};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A broker, a registry beside it, and a directory for files.
 pub(crate) struct Setup {
@@ -389,4 +393,58 @@ fn a_registry_that_is_away_is_told_with_a_remedy() {
         "{failed}"
     );
     assert!(failed.contains("Try: start a registry"), "{failed}");
+}
+
+#[test]
+fn an_exporter_mirrors_subjects_to_another_registry() {
+    let (here, there) = (setup(), setup());
+    here.user("v1.avsc", "");
+    here.run("schema create --subject users-value --schema v1.avsc")
+        .ok();
+    let config = format!("schema.registry.url=http://{}", there.endpoint);
+    assert_eq!(
+        here.run(&format!(
+            "exporter create away --config {config} --subjects users-value --context-type custom --context-name .here"
+        ))
+        .ok(),
+        "Created schema exporter \"away\".\n"
+    );
+    assert_eq!(here.json("exporter list"), json!([{"name": "away"}]));
+    let described = here.json("exporter describe away");
+    assert_eq!(
+        (
+            &described["subjects"],
+            &described["context_type"],
+            &described["context"]
+        ),
+        (&json!("users-value"), &json!("CUSTOM"), &json!("here"))
+    );
+    let config = here.json("exporter configuration describe away");
+    assert_eq!(
+        config["schema.registry.url"],
+        format!("http://{}", there.endpoint)
+    );
+    wait_for("the subject to be there", LIMIT, || {
+        let subjects = there.json("subject list");
+        Ok((subjects == json!([{"subject": ":.here:users-value"}])).then_some(()))
+    })
+    .unwrap();
+    let status = here.json("exporter status describe away");
+    assert_eq!(status["name"], "away");
+    for (command, done) in [
+        ("pause away", "Paused schema exporter \"away\".\n"),
+        (
+            "update away --subjects users-value,other",
+            "Updated schema exporter \"away\".\n",
+        ),
+        ("reset away", "Reset schema exporter \"away\".\n"),
+        ("resume away", "Resumed schema exporter \"away\".\n"),
+        ("pause away", "Paused schema exporter \"away\".\n"),
+        ("delete away --force", "Deleted schema exporter \"away\".\n"),
+    ] {
+        assert_eq!(here.run(&format!("exporter {command}")).ok(), done);
+    }
+    assert_eq!(here.json("exporter list"), json!([]));
+    let unknown = here.run("exporter describe away").failed();
+    assert!(unknown.contains("error code: 404"), "{unknown}");
 }

@@ -17,7 +17,7 @@ use tiered::*;
 use wire::record_batch::BatchHeader;
 
 const LIMIT: Duration = Duration::from_secs(20);
-const PIECE_BYTES: u64 = 2 << 20;
+const PIECE_BYTES: u64 = 8 << 20;
 
 /// As many logs as `partitions`, of some 25 segments each, all but the active one only in the store.
 fn open(dir: &Path, partitions: i32, config: TierConfig) -> (Storage, Reads) {
@@ -97,7 +97,12 @@ fn fetch(log: &PartitionLog, offset: i64) -> i64 {
 #[test]
 fn who_goes_through_has_the_next_segments_asked_for_and_who_looks_in_has_not() {
     let dir = tempfile::tempdir().unwrap();
-    let (storage, reads) = open(dir.path(), 1, TierConfig::default());
+    let config = TierConfig {
+        reader_cache_bytes: 64 * PIECE_BYTES,
+        reader_ahead_bytes: 8 * PIECE_BYTES,
+        ..TierConfig::default()
+    };
+    let (storage, reads) = open(dir.path(), 1, config);
     let log = log(&storage, 0);
     let segments = log.remote_segments();
     fetch(&log, segments[9].view.base);
@@ -107,7 +112,7 @@ fn who_goes_through_has_the_next_segments_asked_for_and_who_looks_in_has_not() {
     while offset < segments[11].view.base {
         offset = fetch(&log, offset);
     }
-    // And those of the eight behind it: 16 MiB are as many pieces, and each of these segments is one.
+    // And those of the eight behind it: each of these segments is one piece.
     reads.wait_for(4 + 2 * 8);
     while offset < log.local_log_start_offset().0 {
         offset = fetch(&log, offset);
@@ -120,6 +125,7 @@ fn readers_of_many_logs_do_not_read_anything_twice() {
     let dir = tempfile::tempdir().unwrap();
     let config = TierConfig {
         reader_cache_bytes: 16 * PIECE_BYTES,
+        reader_ahead_bytes: 8 * PIECE_BYTES,
         ..TierConfig::default()
     };
     let (storage, reads) = open(dir.path(), 8, config);

@@ -31,8 +31,8 @@ const VALUE_BYTES: usize = 1_000;
 const RECORDS_PER_BATCH: u64 = 64;
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// What the broker reads at once, and how many of these reads it has on their way for one reader: its defaults.
-const RANGE_BYTES: u64 = 2 << 20;
-const RANGES_AT_ONCE: usize = 8;
+const RANGE_BYTES: u64 = 8 << 20;
+const RANGES_AT_ONCE: usize = 4;
 /// `max.partition.fetch.bytes` of Java's consumer.
 const FETCH_BYTES: i32 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         id: "direct-ranges",
-        what: "objects of a tiered topic read from the S3 server without a broker, 8 ranges of 2 MiB at once",
+        what: "objects of a tiered topic read from the S3 server without a broker, 4 ranges of 8 MiB at once",
         unit: "MB/s",
         targets: &[],
     },

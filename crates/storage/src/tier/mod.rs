@@ -236,7 +236,7 @@ impl Default for TierConfig {
             reader_threads: 10,
             reader_pending_max: 100,
             reader_cache_bytes: 128 << 20,
-            reader_ahead_bytes: 16 << 20,
+            reader_ahead_bytes: 32 << 20,
             index_cache_bytes: 1 << 30,
             index_cache_ttl_ms: 900_000,
             fetch_bytes_per_second: u64::MAX,

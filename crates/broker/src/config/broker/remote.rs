@@ -132,18 +132,18 @@ base::config_keys! {
         INT "remote.log.reader.max.pending.tasks" = "100" [at_least(1)]
             "Remote reads that may wait for a thread.";
         LONG "remote.log.reader.cache.bytes" = "134217728" [
-            at_least(4_194_304),
+            at_least(16_777_216),
             cluster_wide,
             differs("what is read ahead of consumers has to be somewhere; the key is Affluent's."),
         ]
             "Bytes of remote segments kept in memory: what was read lately, and up to a half of it what is asked for \
              ahead of readers. More serves more consumers that catch up at the same time.";
-        LONG "remote.log.reader.ahead.bytes" = "16777216" [
+        LONG "remote.log.reader.ahead.bytes" = "33554432" [
             at_least(0),
             cluster_wide,
             differs("Apache Kafka reads what a fetch asks for and nothing ahead; the key is Affluent's."),
         ]
-            "How far ahead of a consumer that goes through a remote log the store is asked, in reads of 2 MiB that run \
+            "How far ahead of a consumer that goes through a remote log the store is asked, in reads of 8 MiB that run \
              at the same time; 0 for not at all. A store that takes long to answer needs more; `remote.log.reader.threads` \
              bounds how many run at once.";
         LONG "remote.log.manager.copy.max.bytes.per.second" = "9223372036854775807" [

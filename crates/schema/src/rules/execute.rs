@@ -6,11 +6,16 @@
 //! Rules run in order, those of readers and of downgrades in reverse; a failure says which action the rule asks for
 //! (`ERROR`, `DLQ`, `NONE`), and only `NONE` goes on.
 //!
-//! Every expression has bounds ([`cel`], [`jsonata`]): it ends, in time and in memory. An executor that is not here
-//! (`ENCRYPT`) is an error, not passed over: a rule that did not run must not look as if it had.
+//! Rules of the third list, `encodingRules`, see a record's bytes ([`Rules::of_payload`]).
+//!
+//! Every expression has bounds ([`cel`], [`jsonata`]): it ends, in time and in memory. An executor that is not here,
+//! and encryption where nobody gave keys ([`Rules::with_keys`]), is an error, not passed over: a rule that did not run
+//! must not look as if it had.
 
 mod cel;
 mod checks;
+pub mod encrypt;
+mod encrypt_fields;
 mod jsonata;
 mod shape;
 mod walk;
@@ -20,6 +25,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use encrypt::{DekRegistry, Fetched, Keys};
 pub use shape::Shape;
 
 use crate::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet};
@@ -71,7 +77,9 @@ pub enum RuleError {
         place: String,
     },
     /// Nothing here runs rules of its type.
-    #[error("no executor for rules of type {rule_type:?}: CEL, CEL_FIELD and JSONATA are run here")]
+    #[error(
+        "no executor for rules of type {rule_type:?}: CEL, CEL_FIELD and JSONATA are run here, and, where there are keys, ENCRYPT and ENCRYPT_PAYLOAD"
+    )]
     NoExecutor {
         /// The type.
         rule_type: String,
@@ -81,6 +89,12 @@ pub enum RuleError {
     Expression {
         /// The expression.
         expr: String,
+        /// What went wrong.
+        what: String,
+    },
+    /// A field or a payload is not encrypted, or not decrypted.
+    #[error("{what}")]
+    Encryption {
         /// What went wrong.
         what: String,
     },
@@ -107,14 +121,42 @@ pub struct RuleFailure {
     pub error: RuleError,
 }
 
-/// A rule, and its expression once that was read.
+/// A rule, its expression once that was read, and the keys it has used.
 #[derive(Debug)]
 struct Prepared<'a> {
     rule: &'a Rule,
     program: OnceLock<Result<cel::Program, RuleError>>,
+    fetched: Fetched,
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
+    /// Those of `list` that run on `passage`, in their order.
+    fn all(list: Option<&'a Vec<Rule>>, passage: Passage) -> Vec<Self> {
+        let all = list.into_iter().flatten();
+        let taken = all.filter(|rule| !rule.disabled && passage.takes(rule.mode));
+        let mut rules: Vec<Self> = taken
+            .map(|rule| Prepared {
+                rule,
+                program: OnceLock::new(),
+                fetched: Fetched::default(),
+            })
+            .collect();
+        if !passage.is_first() {
+            rules.reverse();
+        }
+        rules
+    }
+
+    fn rule_type(&self) -> &'a str {
+        self.rule.rule_type.as_deref().unwrap_or_default()
+    }
+
+    fn no_executor(&self) -> RuleError {
+        RuleError::NoExecutor {
+            rule_type: self.rule_type().to_owned(),
+        }
+    }
+
     fn program(&self, expr: &str) -> Result<&cel::Program, RuleError> {
         let program = self.program.get_or_init(|| cel::Program::new(expr));
         program.as_ref().map_err(Clone::clone)
@@ -127,7 +169,9 @@ pub struct Rules<'a> {
     rules: Vec<Prepared<'a>>,
     passage: Passage,
     metadata: Option<&'a Metadata>,
-    shape: &'a Shape,
+    /// None for the rules of payloads.
+    shape: Option<&'a Shape>,
+    keys: Option<Keys<'a>>,
 }
 
 impl<'a> Rules<'a> {
@@ -142,22 +186,36 @@ impl<'a> Rules<'a> {
             Passage::Write | Passage::Read => &rule_set.domain_rules,
             Passage::Upgrade | Passage::Downgrade => &rule_set.migration_rules,
         };
-        let all = list.iter().flatten();
-        let taken = all.filter(|rule| !rule.disabled && passage.takes(rule.mode));
-        let mut rules: Vec<Prepared<'a>> = taken
-            .map(|rule| Prepared {
-                rule,
-                program: OnceLock::new(),
-            })
-            .collect();
-        if !passage.is_first() {
-            rules.reverse();
-        }
         Self {
-            rules,
+            rules: Prepared::all(list.as_ref(), passage),
             passage,
             metadata,
-            shape,
+            shape: Some(shape),
+            keys: None,
+        }
+    }
+
+    /// The rules of `rule_set` that run on a payload, after the record was serialised or before it is.
+    pub fn of_payload(
+        rule_set: &'a RuleSet,
+        metadata: Option<&'a Metadata>,
+        passage: Passage,
+    ) -> Self {
+        Self {
+            rules: Prepared::all(rule_set.encoding_rules.as_ref(), passage),
+            passage,
+            metadata,
+            shape: None,
+            keys: None,
+        }
+    }
+
+    /// Has the rules encrypt and decrypt with the keys that `registry` has for `subject`.
+    #[must_use]
+    pub fn with_keys(self, registry: &'a dyn DekRegistry, subject: &'a str) -> Self {
+        Self {
+            keys: Some(Keys { registry, subject }),
+            ..self
         }
     }
 
@@ -188,12 +246,40 @@ impl<'a> Rules<'a> {
         })
     }
 
+    /// Runs the rules of payloads on one, and gives it as they leave it.
+    ///
+    /// It blocks for as long as the registry and the key management service take that have the keys.
+    ///
+    /// # Errors
+    /// The first rule that fails, unless its action is `NONE`.
+    pub fn run_payload(&self, payload: Vec<u8>) -> Result<Vec<u8>, RuleFailure> {
+        self.each(payload, |_, prepared, payload| {
+            match (prepared.rule_type(), self.keys) {
+                ("ENCRYPT_PAYLOAD", Some(keys)) => {
+                    self.cipher(prepared, keys)?.apply(payload).map(Some)
+                }
+                _ => Err(prepared.no_executor()),
+            }
+        })
+    }
+
     fn run_all(&self, record: Value) -> Result<Value, RuleFailure> {
-        let mut record = record;
+        self.each(record, |index, prepared, record| {
+            self.run_one(index, prepared, record)
+        })
+    }
+
+    /// Runs the rules in turn; `run` gives what one makes of what the ones before it left.
+    fn each<T>(
+        &self,
+        first: T,
+        run: impl Fn(usize, &Prepared<'a>, &T) -> Result<Option<T>, RuleError>,
+    ) -> Result<T, RuleFailure> {
+        let mut current = first;
         for (index, prepared) in self.rules.iter().enumerate() {
             let rule = prepared.rule;
-            match self.run_one(index, prepared, &record) {
-                Ok(Some(changed)) => record = changed,
+            match run(index, prepared, &current) {
+                Ok(Some(changed)) => current = changed,
                 Ok(None) => {}
                 Err(error) => {
                     let action = self.action(rule.on_failure.as_deref());
@@ -207,7 +293,7 @@ impl<'a> Rules<'a> {
                 }
             }
         }
-        Ok(record)
+        Ok(current)
     }
 
     /// With two modes a rule may have a pair of actions.
@@ -226,15 +312,26 @@ impl<'a> Rules<'a> {
     fn run_one(
         &self,
         index: usize,
-        prepared: &Prepared<'_>,
+        prepared: &Prepared<'a>,
         record: &Value,
     ) -> Result<Option<Value>, RuleError> {
         let rule = prepared.rule;
         let kind = rule.kind.unwrap_or(RuleKind::Condition);
+        let rule_type = prepared.rule_type();
+        if let ("ENCRYPT", Some(keys)) = (rule_type, self.keys) {
+            if self.is_done_by_another(index, rule) {
+                return Ok(None);
+            }
+            let cipher = self.cipher(prepared, keys)?;
+            return self.encrypt_fields(rule, &cipher, record).map(Some);
+        }
         let Some(expr) = rule.expr.as_deref() else {
-            return Ok(None);
+            return match rule_type {
+                "CEL" | "CEL_FIELD" | "JSONATA" => Ok(None),
+                _ => Err(prepared.no_executor()),
+            };
         };
-        match rule.rule_type.as_deref().unwrap_or_default() {
+        match rule_type {
             "CEL" => {
                 let program = prepared.program(expr)?;
                 match program.on_record(record)? {
@@ -248,9 +345,7 @@ impl<'a> Rules<'a> {
                 self.run_on_fields(rule, kind, program, record)
             }
             "JSONATA" => outcome(rule, kind, jsonata::run(expr, record)?, ""),
-            other => Err(RuleError::NoExecutor {
-                rule_type: other.to_owned(),
-            }),
+            _ => Err(prepared.no_executor()),
         }
     }
 
@@ -262,12 +357,7 @@ impl<'a> Rules<'a> {
         record: &Value,
     ) -> Result<Option<Value>, RuleError> {
         let mut changed = record.clone();
-        let empty = BTreeSet::new();
-        let wanted = rule.tags.as_ref().unwrap_or(&empty);
-        let mut visit = |field: &walk::FieldContext<'_>, value: &mut Value| {
-            if !wanted.is_empty() && wanted.is_disjoint(&field.tags) {
-                return Ok(());
-            }
+        self.visit(rule, &mut changed, &mut |field, value| {
             let Some(result) = program.on_field(field, value)? else {
                 return Ok(());
             };
@@ -276,9 +366,28 @@ impl<'a> Rules<'a> {
                 *value = result;
             }
             Ok(())
-        };
-        walk::fields(self.shape, self.metadata, &mut changed, &mut visit)?;
+        })?;
         Ok((kind == RuleKind::Transform).then_some(changed))
+    }
+
+    /// Visits the fields that have one of the rule's tags, or all where it has none.
+    fn visit(
+        &self,
+        rule: &Rule,
+        record: &mut Value,
+        visit: &mut walk::Visit<'_>,
+    ) -> Result<(), RuleError> {
+        let empty = BTreeSet::new();
+        let wanted = rule.tags.as_ref().unwrap_or(&empty);
+        let Some(shape) = self.shape else {
+            return Ok(());
+        };
+        walk::fields(shape, self.metadata, record, &mut |field, value| {
+            if !wanted.is_empty() && wanted.is_disjoint(&field.tags) {
+                return Ok(());
+            }
+            visit(field, value)
+        })
     }
 
     /// Of transforms of one type, mode and set of tags only the first that was written runs on writing, and the last
@@ -341,5 +450,7 @@ fn outcome(
     }
 }
 
+#[cfg(test)]
+mod encrypt_tests;
 #[cfg(test)]
 mod tests;

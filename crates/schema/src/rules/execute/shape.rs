@@ -9,6 +9,8 @@ mod protobuf;
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::Value;
 
 use crate::error::SchemaError;
@@ -45,11 +47,41 @@ pub(super) struct Field {
     pub node: NodeId,
 }
 
+/// How a format's JSON has bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum BytesForm {
+    /// Protobuf's: base 64.
+    #[default]
+    Base64,
+    /// Avro's: a character for each byte.
+    Characters,
+}
+
+impl BytesForm {
+    pub(super) fn read(self, text: &str) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Base64 => BASE64.decode(text).map_err(|error| error.to_string()),
+            Self::Characters => text
+                .chars()
+                .map(|letter| u8::try_from(letter).map_err(|_| format!("{letter:?} is no byte")))
+                .collect(),
+        }
+    }
+
+    pub(super) fn write(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Base64 => BASE64.encode(bytes),
+            Self::Characters => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        }
+    }
+}
+
 /// The shape of a schema.
 #[derive(Debug, Clone)]
 pub struct Shape {
     nodes: Vec<Node>,
     root: NodeId,
+    bytes_form: BytesForm,
 }
 
 impl Shape {
@@ -59,10 +91,17 @@ impl Shape {
     /// As [`crate::Format::formatted`].
     pub fn of(schema: &ParsedSchema, message: Option<&str>) -> Result<Self, SchemaError> {
         match schema {
-            ParsedSchema::Avro(_) => Ok(avro::shape(&schema.formatted("resolved")?)),
+            ParsedSchema::Avro(_) => Ok(Self {
+                bytes_form: BytesForm::Characters,
+                ..avro::shape(&schema.formatted("resolved")?)
+            }),
             ParsedSchema::Json(_) => Ok(json::shape(&schema.canonical())),
             ParsedSchema::Protobuf(schema) => Ok(protobuf::shape(schema, message)),
         }
+    }
+
+    pub(super) fn bytes_form(&self) -> BytesForm {
+        self.bytes_form
     }
 
     pub(super) fn root(&self) -> NodeId {
@@ -133,6 +172,7 @@ impl Nodes {
         Shape {
             nodes: self.0,
             root,
+            bytes_form: BytesForm::default(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct FieldContext<'a> {
 }
 
 /// What a rule does with a field.
-type Visit<'v> = dyn FnMut(&FieldContext<'_>, &mut Value) -> Result<(), RuleError> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&FieldContext<'_>, &mut Value) -> Result<(), RuleError> + 'v;
 
 /// Visits each field of a primitive type that the record has, those of nested records, lists and maps too.
 pub(super) fn fields(

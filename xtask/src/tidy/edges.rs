@@ -101,6 +101,12 @@ pub(super) const EDGES: &[Edge] = &[
         "schema",
         "what a registry answers, and how records name it",
     ),
+    ("kms", "base", "error chain"),
+    (
+        "kms",
+        "schema",
+        "the cipher of data encryption keys, which the local service uses too",
+    ),
     ("schema-registry", "base", "error chain"),
     ("schema-registry", "wire", "the group protocol's messages"),
     ("schema-registry", "schema", "what schemas mean"),

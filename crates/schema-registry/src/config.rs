@@ -26,7 +26,11 @@ pub struct RegistryConfig {
     pub host_name: Option<String>,
     /// `kafkastore.topic`.
     pub topic: String,
-    /// `kafkastore.topic.replication.factor`: of the topic when it has to be made; fewer where there are fewer
+    /// `dek.registry.topic`: the topic of keys.
+    pub dek_topic: String,
+    /// `dek.registry.max.keys`: how many KEKs, and how many DEKs, there may be.
+    pub dek_max_keys: usize,
+    /// `kafkastore.topic.replication.factor`: of the topics when they have to be made; fewer where there are fewer
     /// brokers.
     pub replication_factor: i16,
     /// `schema.registry.group.id`: the group in which instances elect who writes.
@@ -79,6 +83,8 @@ impl Default for RegistryConfig {
             listener: SocketAddr::from(([127, 0, 0, 1], 8081)),
             host_name: None,
             topic: "_schemas".to_owned(),
+            dek_topic: "_dek_registry_keys".to_owned(),
+            dek_max_keys: 10_000,
             replication_factor: 3,
             group_id: "schema-registry".to_owned(),
             leader_eligibility: true,
@@ -119,7 +125,7 @@ const OWN: [&str; 4] = [
 ];
 
 /// What the registry's other keys start with.
-const OWN_PREFIXES: [&str; 10] = [
+const OWN_PREFIXES: [&str; 12] = [
     "kafkastore.",
     "schema.",
     "avro.compatibility.",
@@ -130,6 +136,8 @@ const OWN_PREFIXES: [&str; 10] = [
     "subject.version.search.",
     "context.search.",
     "associations.",
+    "dek.registry.",
+    "kek.registry.",
 ];
 
 /// Whether a setting is the registry's.
@@ -165,6 +173,8 @@ impl RegistryConfig {
             listener: source.listener()?,
             host_name: source.text("host.name").map(str::to_owned),
             topic: source.text_or("kafkastore.topic", &default.topic),
+            dek_topic: source.text_or("dek.registry.topic", &default.dek_topic),
+            dek_max_keys: source.number("dek.registry.max.keys", default.dek_max_keys)?,
             replication_factor: source.number(
                 "kafkastore.topic.replication.factor",
                 default.replication_factor,

@@ -3,6 +3,8 @@
 //! A variant is a condition that a caller can act on; [`RegistryError::code`] is the one place that knows its
 //! number, whose first three digits are the HTTP status (`Errors`, 8.2). The text is the message of the answer.
 
+use crate::dek::KeyError;
+
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -153,6 +155,9 @@ pub enum RegistryError {
     /// The leader did not answer.
     #[error("{message}")]
     Forwarding { message: String },
+    /// About keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// No leader is known; ask again.
     #[error("{operation} request failed since leader is unknown")]
     UnknownLeader { operation: &'static str },
@@ -198,6 +203,7 @@ impl RegistryError {
             Self::ExporterRunning { .. } => 40961,
             Self::ExporterNotPaused { .. } => 40963,
             Self::TooManyExporters { .. } => 40964,
+            Self::Key(error) => error.code(),
             Self::Unreadable { .. } => 400,
             Self::Store { .. } => 50001,
             Self::Timeout => 50002,

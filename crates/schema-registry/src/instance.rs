@@ -1,6 +1,6 @@
 //! One instance, from its settings to its last answer.
 //!
-//! Lifecycle: reach the brokers; make or check the topic; read it to its end; bind; join the election; serve. A stop
+//! Lifecycle: reach the brokers; make or check the topics; read them to their ends; bind; join the election; serve. A stop
 //! takes no new requests, answers those there are, and leaves the group.
 
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base::ErrorChain;
 use client::{Admin, AdminOptions, ClientError};
+use kms::{Environment, Kms};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,14 +17,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RegistryConfig;
+use crate::dek::{DekRegistry, Keys};
 use crate::election::Elector;
 use crate::election::protocol::Identity;
 use crate::exporter::Manager;
 use crate::http::{App, router};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
-use crate::log::{KafkaLog, Reader};
-use crate::metrics;
+use crate::log::{KafkaLog, Reader, Replay, Writer};
+use crate::metrics::{self, SchemaMetrics};
 use crate::outgoing;
 use crate::service::{Leadership, Registry};
 use crate::state::State;
@@ -47,10 +49,10 @@ pub enum StartError {
         #[source]
         source: ClientError,
     },
-    /// The topic cannot be used.
+    /// A topic cannot be used.
     #[error("the schema registry cannot keep its schemas")]
     Topic(#[source] TopicError),
-    /// The topic cannot be read.
+    /// A topic cannot be read.
     #[error("the schema registry cannot read its topic")]
     Reader(#[source] ReaderError),
     /// There is more in the topic than could be read in time, or it cannot be read.
@@ -58,7 +60,7 @@ pub enum StartError {
         "the topic '{topic}' was not read to its end within {} ms (kafkastore.init.timeout.ms)", .after.as_millis()
     )]
     InitTimeout {
-        /// `kafkastore.topic`.
+        /// Its name.
         topic: String,
         /// `kafkastore.init.timeout.ms`.
         after: Duration,
@@ -75,17 +77,28 @@ pub enum StartError {
     /// The client for requests to the leader.
     #[error("no HTTP client can be made")]
     Client(#[source] reqwest::Error),
+    /// The client for key management services.
+    #[error("no key management service can be asked")]
+    Kms(#[source] kms::KmsError),
 }
 
 /// A running instance.
 #[derive(Debug)]
 pub struct Instance {
     registry: Arc<Registry>,
+    keys: Arc<DekRegistry>,
     address: SocketAddr,
     cluster_id: String,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    readers: [Reader; 2],
+}
+
+/// A topic that is being read, with the log that writes to it.
+struct Opened<S> {
+    state: Arc<RwLock<S>>,
     reader: Reader,
+    log: Arc<KafkaLog<S>>,
 }
 
 impl Instance {
@@ -100,46 +113,39 @@ impl Instance {
         metrics::describe();
         let deadline = Instant::now() + config.init_timeout;
         let admin = connect(&config, deadline).await?;
-        topic::ensure(&admin, &config)
-            .await
-            .map_err(StartError::Topic)?;
-        let state = Arc::new(RwLock::new(State::default()));
-        let end = topic::end(&admin, &config)
-            .await
-            .map_err(StartError::Topic)?;
-        let reader = Reader::start(&config, Arc::clone(&state), end).map_err(StartError::Reader)?;
-        wait_for_end(&reader, &config, deadline).await?;
+        let mut metrics = SchemaMetrics::new();
+        let tell = move |state: &State| metrics.tell(state.counts());
+        let schemas = open(&admin, &config, &config.topic, tell).await?;
+        let keys = open(&admin, &config, &config.dek_topic, |_: &Keys| {}).await?;
+        wait_for_end(&schemas.reader, &config, &config.topic, deadline).await?;
+        wait_for_end(&keys.reader, &config, &config.dek_topic, deadline).await?;
         let (listener, address) = bind(config.listener).await?;
-        let cluster_id = match admin.describe_cluster().await {
-            Ok(cluster) => cluster.cluster_id,
-            Err(source) => {
-                return Err(StartError::Brokers {
-                    bootstrap: config.bootstrap_servers,
-                    source,
-                });
-            }
-        };
-        let log = Arc::new(KafkaLog::new(
-            config.clone(),
-            Arc::clone(&state),
-            reader.progress(),
-        ));
+        let cluster_id = cluster_id(&admin, &config).await?;
         let (leadership, watched) = watch::channel(Leadership::Unknown);
         let registry = Arc::new(Registry::new(
-            state,
-            Arc::clone(&log) as Arc<_>,
+            schemas.state,
+            Arc::clone(&schemas.log) as Arc<_>,
             config.clone(),
+            watched.clone(),
+        ));
+        let kms = Kms::new(Environment::of_process()).map_err(StartError::Kms)?;
+        let dek_registry = Arc::new(DekRegistry::new(
+            Arc::clone(&registry),
+            keys.state,
+            Arc::clone(&keys.log) as Arc<_>,
             watched,
+            kms,
         ));
         let client = outgoing::client().map_err(StartError::Client)?;
         let exporters = Manager::new(
             Arc::clone(&registry),
             client.clone(),
             &cluster_id,
-            reader.progress(),
+            schemas.reader.progress(),
         );
         let app = Arc::new(App {
             registry: Arc::clone(&registry),
+            keys: Arc::clone(&dek_registry),
             client,
             cluster_id: cluster_id.clone(),
         });
@@ -150,18 +156,20 @@ impl Instance {
             address.port(),
             config.leader_eligibility,
         );
-        let elector = Elector::new(admin, config.group_id, identity, log, leadership);
+        let writers: Vec<Arc<dyn Writer>> = vec![schemas.log, keys.log];
+        let elector = Elector::new(admin, config.group_id, identity, writers, leadership);
         tasks.spawn(elector.run(stop.clone()));
         tasks.spawn(serve(listener, app, stop.clone()));
         tasks.spawn(exporters.run(stop.clone()));
         tracing::info!(%address, topic = config.topic, "the schema registry serves");
         Ok(Self {
             registry,
+            keys: dek_registry,
             address,
             cluster_id,
             stop,
             tasks,
-            reader,
+            readers: [schemas.reader, keys.reader],
         })
     }
 
@@ -186,7 +194,7 @@ impl Instance {
     /// Stops: answers what is on its way, leaves the group, ends the reader.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
-        let registry = Arc::clone(&self.registry);
+        let (registry, keys) = (Arc::clone(&self.registry), Arc::clone(&self.keys));
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Err(error) = ended {
@@ -194,16 +202,17 @@ impl Instance {
                 }
             }
             registry.finish().await;
+            keys.finish().await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("requests were still on their way when the schema registry stopped");
         }
-        let reader = self.reader;
-        if tokio::task::spawn_blocking(move || drop(reader))
+        let readers = self.readers;
+        if tokio::task::spawn_blocking(move || drop(readers))
             .await
             .is_err()
         {
-            tracing::error!("the reader of the topic did not end well");
+            tracing::error!("a reader of a topic did not end well");
         }
     }
 }
@@ -227,6 +236,15 @@ async fn connect(config: &RegistryConfig, deadline: Instant) -> Result<Admin, St
     }
 }
 
+async fn cluster_id(admin: &Admin, config: &RegistryConfig) -> Result<String, StartError> {
+    let cluster = admin.describe_cluster().await;
+    let cluster = cluster.map_err(|source| StartError::Brokers {
+        bootstrap: config.bootstrap_servers.clone(),
+        source,
+    })?;
+    Ok(cluster.cluster_id)
+}
+
 /// Binds, and says what was bound.
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Bind { address, source };
@@ -235,9 +253,37 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, address))
 }
 
+/// Makes or checks a topic, and starts to read it.
+async fn open<S: Replay>(
+    admin: &Admin,
+    config: &RegistryConfig,
+    topic: &str,
+    watch: impl FnMut(&S) + Send + 'static,
+) -> Result<Opened<S>, StartError> {
+    topic::ensure(admin, config, topic)
+        .await
+        .map_err(StartError::Topic)?;
+    let end = topic::end(admin, topic).await.map_err(StartError::Topic)?;
+    let state = Arc::new(RwLock::new(S::default()));
+    let reader =
+        Reader::start(config, topic, Arc::clone(&state), end, watch).map_err(StartError::Reader)?;
+    let log = KafkaLog::new(
+        config.clone(),
+        topic.to_owned(),
+        Arc::clone(&state),
+        reader.progress(),
+    );
+    Ok(Opened {
+        state,
+        reader,
+        log: Arc::new(log),
+    })
+}
+
 async fn wait_for_end(
     reader: &Reader,
     config: &RegistryConfig,
+    topic: &str,
     deadline: Instant,
 ) -> Result<(), StartError> {
     let mut progress = reader.progress();
@@ -245,7 +291,7 @@ async fn wait_for_end(
     match tokio::time::timeout_at(deadline, end).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(StartError::InitTimeout {
-            topic: config.topic.clone(),
+            topic: topic.to_owned(),
             after: config.init_timeout,
         }),
     }

@@ -108,6 +108,11 @@ pub(super) const EDGES: &[Edge] = &[
         "the cipher of data encryption keys, which the local service uses too",
     ),
     ("schema-registry", "base", "error chain"),
+    (
+        "schema-registry",
+        "kms",
+        "keys that are shared with it are wrapped and unwrapped there",
+    ),
     ("schema-registry", "wire", "the group protocol's messages"),
     ("schema-registry", "schema", "what schemas mean"),
     (

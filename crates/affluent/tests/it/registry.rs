@@ -15,6 +15,7 @@ use crate::http;
 use crate::server::{Server, affluent};
 
 const LIMIT: Duration = Duration::from_secs(180);
+const KEKS: &str = "/dek-registry/v1/keks";
 /// How long a client waits for one answer. A request may be on its way to a leader that is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,12 +73,19 @@ fn the_registry_is_beside_the_broker_and_outlives_it() {
     })
     .unwrap_or_else(|error| panic!("{error}\n{}", server.get("/metrics").1));
 
+    let kek = json!({"name": "k", "kmsType": "local-kms", "kmsKeyId": "k", "shared": true, "kmsProps": {"secret": "s"}});
+    assert_eq!(request(&registry, "POST", KEKS, Some(&kek)).unwrap().0, 200);
+    let dek = format!("{KEKS}/k/deks/users-value");
+    let (status, key) = request(&registry, "POST", &dek, Some(&json!({}))).unwrap();
+    assert!(status == 200 && key["keyMaterial"].is_string(), "{key}");
+
     let server = server.restart();
     let registry = address(&server);
     let (status, found) = request(&registry, "GET", "/schemas/ids/1", None).unwrap();
     assert_eq!((status, &found["schema"]), (200, &first["schema"]));
     assert_eq!(register(&registry, "A").1["id"], 1);
     assert_eq!(register(&registry, "C").1["id"], 3);
+    assert_eq!(request(&registry, "GET", &dek, None).unwrap(), (200, key));
     let (status, refused) = request(&registry, "GET", "/subjects/none/versions", None).unwrap();
     assert_eq!((status, &refused["error_code"]), (404, &json!(40401)));
 }
@@ -171,8 +179,16 @@ impl Instance {
     }
 }
 
-/// Registers schemas of its own at all instances in turn, deletes some of them for good, and keeps what was acknowledged.
-fn work(worker: usize, addresses: &[String], stop: &AtomicBool, given: &Mutex<Vec<(i64, String)>>) {
+/// What was acknowledged: schemas by their ids, and the names of keys.
+#[derive(Default)]
+struct Given {
+    schemas: Mutex<Vec<(i64, String)>>,
+    keks: Mutex<Vec<String>>,
+}
+
+/// Registers schemas and keys of its own at all instances in turn, deletes some of the schemas for good, and keeps what
+/// was acknowledged.
+fn work(worker: usize, addresses: &[String], stop: &AtomicBool, given: &Given) {
     for n in 0.. {
         if stop.load(Ordering::Acquire) {
             return;
@@ -180,14 +196,16 @@ fn work(worker: usize, addresses: &[String], stop: &AtomicBool, given: &Mutex<Ve
         let name = format!("W{worker}N{n}");
         let path = format!("/subjects/{name}");
         let address = &addresses[(worker + n) % addresses.len()];
+        let kek = json!({"name": name, "kmsType": "local-kms", "kmsKeyId": "k"});
+        if let Some((200, _)) = request(address, "POST", KEKS, Some(&kek)) {
+            given.keks.lock().unwrap().push(name.clone());
+        }
         let versions = format!("{path}/versions");
         let Some((200, answer)) = request(address, "POST", &versions, Some(&record(&name))) else {
             continue;
         };
-        given
-            .lock()
-            .unwrap()
-            .push((answer["id"].as_i64().unwrap(), name));
+        let id = answer["id"].as_i64().unwrap();
+        given.schemas.lock().unwrap().push((id, name));
         if n % 3 == 0 {
             for query in ["", "?permanent=true"] {
                 drop(request(address, "DELETE", &format!("{path}{query}"), None));
@@ -197,14 +215,14 @@ fn work(worker: usize, addresses: &[String], stop: &AtomicBool, given: &Mutex<Ve
 }
 
 #[test]
-fn no_id_is_given_twice_while_instances_are_killed() {
+fn nothing_is_lost_and_no_id_given_twice_while_instances_are_killed() {
     let server = Server::start();
     let directory = tempfile::tempdir().unwrap();
     let ports = [(); 3].map(|()| free_port().unwrap());
     let start = |port| Instance::start(directory.path(), server.bootstrap(), port);
     let mut instances: Vec<Instance> = ports.map(start).into();
     let addresses: Vec<String> = instances.iter().map(|one| one.address.clone()).collect();
-    let (stop, given) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (stop, given) = (AtomicBool::new(false), Given::default());
     std::thread::scope(|scope| {
         // Also when this thread panics, or the scope would wait for ever.
         let _stopping = Stopping(&stop);
@@ -213,9 +231,14 @@ fn no_id_is_given_twice_while_instances_are_killed() {
             scope.spawn(move || work(worker, addresses, stop, given));
         }
         for round in 0..4 {
-            let before = given.lock().unwrap().len();
+            let count = || {
+                let schemas = given.schemas.lock().unwrap().len();
+                (schemas, given.keks.lock().unwrap().len())
+            };
+            let before = count();
             wait_for("registrations to go on", LIMIT, || {
-                Ok((given.lock().unwrap().len() > before + 10).then_some(()))
+                let now = count();
+                Ok((now.0 > before.0 + 10 && now.1 > before.1 + 10).then_some(()))
             })
             .unwrap();
             // The one that writes, and between its kills another.
@@ -225,7 +248,8 @@ fn no_id_is_given_twice_while_instances_are_killed() {
         }
     });
 
-    let given = given.into_inner().unwrap();
+    let Given { schemas, keks } = given;
+    let given = schemas.into_inner().unwrap();
     let mut by_id: HashMap<i64, &str> = HashMap::new();
     for (id, name) in &given {
         if let Some(other) = by_id.insert(*id, name) {
@@ -234,6 +258,16 @@ fn no_id_is_given_twice_while_instances_are_killed() {
     }
     // All instances know the same in the end, and what was acknowledged and not deleted is there.
     let deadline = Instant::now() + LIMIT;
+    for name in keks.into_inner().unwrap() {
+        for address in &addresses {
+            let path = format!("{KEKS}/{name}");
+            wait_for("an acknowledged key", deadline - Instant::now(), || {
+                let found = request(address, "GET", &path, None);
+                Ok(found.filter(|(status, _)| *status == 200).map(drop))
+            })
+            .unwrap();
+        }
+    }
     for (id, name) in given.iter().filter(|(_, name)| !is_deleted(name)) {
         for address in &addresses {
             let path = format!("/schemas/ids/{id}");
@@ -246,6 +280,13 @@ fn no_id_is_given_twice_while_instances_are_killed() {
         }
     }
 }
+
+/// What makes another registry of one on the same broker.
+const FAR: [&str; 3] = [
+    "kafkastore.topic=_far",
+    "dek.registry.topic=_far_keys",
+    "schema.registry.group.id=far",
+];
 
 /// A registry beside a broker, and another that it exports to.
 struct Mirrored {
@@ -261,7 +302,7 @@ impl Mirrored {
         let near = Server::start_with(&flags, &[]);
         let directory = tempfile::tempdir().unwrap();
         let port = free_port().unwrap();
-        let settings = ["kafkastore.topic=_far", "schema.registry.group.id=far"];
+        let settings = FAR;
         let far = Instance::start_with(directory.path(), near.bootstrap(), port, &settings);
         Mirrored {
             near,
@@ -418,7 +459,7 @@ fn an_exporter_rests_fails_recovers_and_remembers_over_a_restart() {
     both.far.process.kill().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let port = free_port().unwrap();
-    let settings = ["kafkastore.topic=_far", "schema.registry.group.id=far"];
+    let settings = FAR;
     both.far = Instance::start_with(directory.path(), both.near.bootstrap(), port, &settings);
     let again = both.wait_state("ERROR");
     assert_eq!(again["offset"].as_i64(), Some(before));

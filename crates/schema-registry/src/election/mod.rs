@@ -27,7 +27,7 @@ use wire::messages::{
     HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
 };
 
-use crate::log::KafkaLog;
+use crate::log::Writer;
 use crate::metrics;
 use crate::service::Leadership;
 use protocol::{Assignment, Identity};
@@ -45,7 +45,7 @@ pub struct Elector {
     admin: Admin,
     group_id: String,
     identity: Identity,
-    log: Arc<KafkaLog>,
+    writers: Vec<Arc<dyn Writer>>,
     leadership: watch::Sender<Leadership>,
     member_id: String,
 }
@@ -70,20 +70,20 @@ struct Membership {
 }
 
 impl Elector {
-    /// A member that has not joined yet; what it learns goes to `leadership`.
+    /// A member that has not joined yet; what it learns goes to `leadership`, and to the `writers` of all topics.
     #[must_use]
     pub fn new(
         admin: Admin,
         group_id: String,
         identity: Identity,
-        log: Arc<KafkaLog>,
+        writers: Vec<Arc<dyn Writer>>,
         leadership: watch::Sender<Leadership>,
     ) -> Self {
         Self {
             admin,
             group_id,
             identity,
-            log,
+            writers,
             leadership,
             member_id: String::new(),
         }
@@ -202,10 +202,12 @@ impl Elector {
         let is_here = leadership == Leadership::Here;
         metrics::leads(is_here);
         self.identity.leader = is_here;
-        if is_here {
-            self.log.lead();
-        } else {
-            self.log.step_down();
+        for writer in &self.writers {
+            if is_here {
+                writer.lead();
+            } else {
+                writer.step_down();
+            }
         }
         let changed = self.leadership.send_if_modified(|current| {
             let changed = *current != leadership;
@@ -228,10 +230,11 @@ impl Elector {
             code: ErrorCode::RebalanceInProgress as i16,
         };
         loop {
-            let log = Arc::clone(&self.log);
+            let writers = self.writers.clone();
+            let deposed = writers.iter().map(|writer| writer.deposed());
             tokio::select! {
                 () = stop.cancelled() => return rejoin,
-                () = log.deposed() => {
+                _ = futures::future::select_all(deposed) => {
                     self.follow(Leadership::Unknown);
                     return rejoin;
                 }

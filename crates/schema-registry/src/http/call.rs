@@ -150,6 +150,19 @@ impl Call {
         }
     }
 
+    /// All of the query's `subjectPrefix`, in the context before the path; that context where there are none.
+    pub(super) fn subject_prefixes(&self) -> Vec<String> {
+        let asked: Vec<&str> = self.all("subjectPrefix").collect();
+        match &self.context {
+            None => asked.into_iter().map(subject::normalize).collect(),
+            Some(context) if asked.is_empty() => vec![subject::qualify(context, "")],
+            Some(context) => asked
+                .into_iter()
+                .map(|prefix| subject::in_context_of(context, prefix))
+                .collect(),
+        }
+    }
+
     /// The first value of a query parameter.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.query

@@ -249,7 +249,7 @@ pub(super) struct ConfigUpdateRequest {
     override_rule_set: Option<Option<RuleSet>>,
 }
 
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

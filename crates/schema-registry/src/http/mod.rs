@@ -17,6 +17,7 @@ mod contexts;
 mod entities;
 mod exporters;
 mod forward;
+mod keys;
 mod mode;
 pub(crate) mod paths;
 mod reply;
@@ -34,6 +35,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+use crate::dek::DekRegistry;
 use crate::metrics;
 use crate::service::Registry;
 pub(crate) use call::Call;
@@ -45,6 +47,8 @@ pub(crate) use reply::{HttpError, Reply};
 pub struct App {
     /// The instance.
     pub registry: Arc<Registry>,
+    /// Its keys.
+    pub keys: Arc<DekRegistry>,
     /// For requests to the leader.
     pub client: reqwest::Client,
     /// The id of the Kafka cluster that holds the topic.
@@ -90,6 +94,7 @@ macro_rules! methods {
         }
     };
 }
+pub(crate) use methods;
 
 async fn route(app: &App, call: &Call) -> Result<Reply, HttpError> {
     match call.path().as_slice() {
@@ -139,6 +144,7 @@ async fn route(app: &App, call: &Call) -> Result<Reply, HttpError> {
         ["associations:batchGet"] => methods!(call, POST => associations::get_batch(app, call)),
         ["exporters", rest @ ..] => exporters_routes(app, call, rest).await,
         ["clusterconfig"] => methods!(call, GET => server::cluster_config()),
+        ["dek-registry", "v1", "keks", rest @ ..] => keys::route(app, call, rest).await,
         ["v1", "metadata", "id"] => methods!(call, GET => server::id(app)),
         ["v1", "metadata", "version"] => methods!(call, GET => server::version()),
         ["v1", "metadata", "deployment"] => methods!(call, GET => server::deployment()),

@@ -31,6 +31,31 @@ pub(crate) const PATHS: &[Path] = &[
     ("/config/{subject}", &["GET", "PUT", "DELETE"]),
     ("/contexts", &["GET"]),
     ("/contexts/{context}", &["DELETE"]),
+    ("/dek-registry/v1/keks", &["GET", "POST"]),
+    ("/dek-registry/v1/keks/{name}", &["GET", "PUT", "DELETE"]),
+    ("/dek-registry/v1/keks/{name}/deks", &["GET", "POST"]),
+    (
+        "/dek-registry/v1/keks/{name}/deks/{subject}",
+        &["GET", "POST", "DELETE"],
+    ),
+    (
+        "/dek-registry/v1/keks/{name}/deks/{subject}/undelete",
+        &["POST"],
+    ),
+    (
+        "/dek-registry/v1/keks/{name}/deks/{subject}/versions",
+        &["GET"],
+    ),
+    (
+        "/dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}",
+        &["GET", "DELETE"],
+    ),
+    (
+        "/dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}/undelete",
+        &["POST"],
+    ),
+    ("/dek-registry/v1/keks/{name}/test", &["POST"]),
+    ("/dek-registry/v1/keks/{name}/undelete", &["POST"]),
     ("/exporters", &["GET", "POST"]),
     ("/exporters/{name}", &["GET", "PUT", "DELETE"]),
     ("/exporters/{name}/config", &["GET", "PUT"]),

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::dek::KeyError;
 use crate::error::RegistryError;
 
 /// The type of answers to whom it is all the same.
@@ -38,6 +39,12 @@ pub(crate) enum HttpError {
 impl From<RegistryError> for HttpError {
     fn from(error: RegistryError) -> Self {
         Self::Registry(error)
+    }
+}
+
+impl From<KeyError> for HttpError {
+    fn from(error: KeyError) -> Self {
+        Self::Registry(error.into())
     }
 }
 

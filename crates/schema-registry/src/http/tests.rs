@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::config::RegistryConfig;
+use crate::dek::Keys;
 use crate::log::MemoryLog;
 use crate::service::Leadership;
 use crate::state::State as RegistryState;
@@ -20,9 +21,18 @@ fn app() -> (Arc<App>, watch::Sender<Leadership>) {
         timeout: std::time::Duration::from_millis(100),
         ..RegistryConfig::default()
     };
-    let registry = Registry::new(state, log, config, watched);
+    let registry = Arc::new(Registry::new(state, log, config, watched.clone()));
+    let keys = Arc::new(RwLock::new(Keys::default()));
+    let keys = DekRegistry::new(
+        Arc::clone(&registry),
+        Arc::clone(&keys),
+        Arc::new(MemoryLog::new(keys)),
+        watched,
+        kms::Kms::new(kms::Environment::default()).unwrap(),
+    );
     let app = App {
-        registry: Arc::new(registry),
+        registry,
+        keys: Arc::new(keys),
         client: reqwest::Client::new(),
         cluster_id: "cluster".to_owned(),
     };
@@ -50,6 +60,8 @@ async fn call(app: &Arc<App>, method: &str, path: &str, body: Value) -> (u16, Va
         serde_json::from_str(&text).unwrap_or(Value::String(text)),
     )
 }
+
+mod keys;
 
 fn int() -> Value {
     json!({"schema": "\"int\""})
@@ -221,8 +233,8 @@ async fn the_router_has_the_paths_of_the_table_and_their_methods_only() {
     }
 }
 
-/// The operations of Confluent Platform's and Confluent Cloud's registry, but for keys and the catalog.
-const OPERATIONS: [&str; 59] = [
+/// The operations of Confluent Platform's and Confluent Cloud's registry, but for the catalog.
+const OPERATIONS: [&str; 76] = [
     "GET /",
     "POST /",
     "POST /associations",
@@ -282,6 +294,23 @@ const OPERATIONS: [&str; 59] = [
     "GET /v1/metadata/deployment",
     "GET /v1/metadata/id",
     "GET /v1/metadata/version",
+    "GET /dek-registry/v1/keks",
+    "POST /dek-registry/v1/keks",
+    "GET /dek-registry/v1/keks/{name}",
+    "PUT /dek-registry/v1/keks/{name}",
+    "DELETE /dek-registry/v1/keks/{name}",
+    "GET /dek-registry/v1/keks/{name}/deks",
+    "POST /dek-registry/v1/keks/{name}/deks",
+    "GET /dek-registry/v1/keks/{name}/deks/{subject}",
+    "POST /dek-registry/v1/keks/{name}/deks/{subject}",
+    "DELETE /dek-registry/v1/keks/{name}/deks/{subject}",
+    "POST /dek-registry/v1/keks/{name}/deks/{subject}/undelete",
+    "GET /dek-registry/v1/keks/{name}/deks/{subject}/versions",
+    "GET /dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}",
+    "DELETE /dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}",
+    "POST /dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}/undelete",
+    "POST /dek-registry/v1/keks/{name}/test",
+    "POST /dek-registry/v1/keks/{name}/undelete",
 ];
 
 #[test]

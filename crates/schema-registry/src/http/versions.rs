@@ -3,6 +3,7 @@
 use super::entities::{RegisterSchemaRequest, SchemaEntity, SchemaTags, TagSchemaRequest};
 use super::schemas::{formatted, found_tags};
 use super::{App, Call, HttpError, Reply, forward};
+use crate::dek::defaults;
 use crate::error::RegistryError;
 use crate::service::Found;
 use crate::service::lookup::VersionId;
@@ -32,7 +33,8 @@ pub(super) fn list(app: &App, call: &Call, subject: &str) -> Result<Reply, HttpE
 pub(super) async fn register(app: &App, call: &Call, subject: &str) -> Result<Reply, HttpError> {
     let request: RegisterSchemaRequest = call.json().map_err(invalid)?;
     let subject = app.registry.unaliased(call.subject(subject));
-    let (new, options) = request.into_parts(call.flag("normalize"))?;
+    let (mut new, options) = request.into_parts(call.flag("normalize"))?;
+    new.rule_set.iter_mut().for_each(defaults::fill);
     let known = {
         let (subject, new, options) = (subject.clone(), new.clone(), options.clone());
         app.registry
@@ -160,6 +162,7 @@ pub(super) async fn tags(
         return Ok(reply);
     }
     let subject = app.registry.unaliased(call.subject(subject));
+    request.rule_set.iter_mut().for_each(defaults::fill);
     let (add, remove) = request.take_tags();
     let change = TagChange {
         new_version: request.new_version,

@@ -5,24 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::replay::{Encoded, Replay};
 use crate::error::RegistryError;
 use crate::service::Log;
-use crate::state::{Record, State};
-
-/// A record's key and value, encoded.
-pub type Encoded = (Vec<u8>, Option<Vec<u8>>);
+use crate::state::State;
 
 /// The encoded records, and the state that they make.
 #[derive(Debug, Default)]
-pub struct MemoryLog {
-    state: Arc<RwLock<State>>,
+pub struct MemoryLog<S = State> {
+    state: Arc<RwLock<S>>,
     records: Mutex<Vec<Encoded>>,
 }
 
-impl MemoryLog {
+impl<S: Replay> MemoryLog<S> {
     /// A log that applies what it is given to `state`.
     #[must_use]
-    pub fn new(state: Arc<RwLock<State>>) -> Self {
+    pub fn new(state: Arc<RwLock<S>>) -> Self {
         Self {
             state,
             records: Mutex::default(),
@@ -37,19 +35,21 @@ impl MemoryLog {
     }
 }
 
-impl Log for MemoryLog {
+impl<S: Replay> Log<S::Record> for MemoryLog<S> {
     fn ready(&self) -> BoxFuture<'_, Result<(), RegistryError>> {
         std::future::ready(Ok(())).boxed()
     }
 
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
+    fn append(&self, records: Vec<S::Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         for record in records {
-            let (key, value) = (record.key.encode(), record.encode_value());
-            let applied = state.apply_raw(&key, value.as_deref(), 1);
-            debug_assert!(applied.is_ok(), "a record that we wrote can be read");
-            kept.push((key, value));
+            for (key, value) in state.encode(&record) {
+                let offset = state.offset().saturating_add(1);
+                let applied = state.replay(offset, &key, value.as_deref(), 1);
+                debug_assert!(applied.is_ok(), "a record that we wrote can be read");
+                kept.push((key, value));
+            }
         }
         std::future::ready(Ok(())).boxed()
     }

@@ -18,9 +18,8 @@ use client::data::{
 };
 use tokio::sync::watch;
 
+use super::replay::Replay;
 use crate::config::RegistryConfig;
-use crate::metrics::SchemaMetrics;
-use crate::state::State;
 
 /// How often the thread looks whether it is to end.
 const POLL: Duration = Duration::from_millis(100);
@@ -64,7 +63,7 @@ pub enum ReaderError {
     /// The consumer's settings are refused.
     #[error("no consumer can be made for the topic '{topic}'")]
     Consumer {
-        /// `kafkastore.topic`.
+        /// Its name.
         topic: String,
         /// Why.
         #[source]
@@ -76,17 +75,19 @@ pub enum ReaderError {
 }
 
 impl Reader {
-    /// Starts to read the topic, which ends at the offset `end` now, into `state`.
+    /// Starts to read `topic`, which ends at the offset `end` now, into `state`; `watch` sees it after each record.
     ///
     /// # Errors
     /// [`ReaderError`]. Brokers that are not there are none: they are waited for.
-    pub fn start(
+    pub fn start<S: Replay>(
         config: &RegistryConfig,
-        state: Arc<RwLock<State>>,
+        topic: &str,
+        state: Arc<RwLock<S>>,
         end: i64,
+        mut watch: impl FnMut(&S) + Send + 'static,
     ) -> Result<Self, ReaderError> {
         let failed = |source| ReaderError::Consumer {
-            topic: config.topic.clone(),
+            topic: topic.to_owned(),
             source,
         };
         let consumer: BaseConsumer<Context> = client::data::consumer_config(
@@ -103,7 +104,7 @@ impl Reader {
         .map_err(failed)?;
         let mut partitions = TopicPartitionList::new();
         partitions
-            .add_partition_offset(&config.topic, 0, Offset::Beginning)
+            .add_partition_offset(topic, 0, Offset::Beginning)
             .map_err(failed)?;
         consumer.assign(&partitions).map_err(failed)?;
         let (progress, watched) = watch::channel(Progress {
@@ -113,16 +114,11 @@ impl Reader {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
-            .name("schemas-reader".to_owned())
+            .name("registry-reader".to_owned())
             .spawn(move || {
-                let mut metrics = SchemaMetrics::new();
                 while !stopped.load(Ordering::Acquire) {
                     step(&consumer, &state, &progress, end);
-                    let counts = {
-                        let state = state.read().unwrap_or_else(PoisonError::into_inner);
-                        state.counts()
-                    };
-                    metrics.tell(counts);
+                    watch(&state.read().unwrap_or_else(PoisonError::into_inner));
                 }
             })
             .map_err(ReaderError::Thread)?;
@@ -151,9 +147,9 @@ impl Drop for Reader {
     }
 }
 
-fn step(
+fn step<S: Replay>(
     consumer: &BaseConsumer<Context>,
-    state: &RwLock<State>,
+    state: &RwLock<S>,
     progress: &watch::Sender<Progress>,
     end: i64,
 ) {
@@ -164,7 +160,7 @@ fn step(
             let offset = message.offset();
             if let Some(key) = message.key() {
                 let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = state.apply_at(offset, key, message.payload(), timestamp_ms) {
+                if let Err(error) = state.replay(offset, key, message.payload(), timestamp_ms) {
                     tracing::warn!(offset, error = %ErrorChain(&error), "a record is passed over");
                 }
             } else {

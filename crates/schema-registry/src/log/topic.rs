@@ -17,7 +17,7 @@ pub enum TopicError {
     /// The brokers do not do what they are asked.
     #[error("the topic '{topic}' can be neither made nor looked at")]
     Client {
-        /// `kafkastore.topic`.
+        /// Its name.
         topic: String,
         /// Why.
         #[source]
@@ -26,7 +26,7 @@ pub enum TopicError {
     /// More than one partition has no one order.
     #[error("the topic '{topic}' has {partitions} partitions: a registry's has one")]
     Partitions {
-        /// `kafkastore.topic`.
+        /// Its name.
         topic: String,
         /// As found.
         partitions: usize,
@@ -36,19 +36,18 @@ pub enum TopicError {
         "the topic '{topic}' has cleanup.policy={policy}, by which schemas get lost: set it to compact"
     )]
     Retention {
-        /// `kafkastore.topic`.
+        /// Its name.
         topic: String,
         /// As found.
         policy: String,
     },
 }
 
-/// Makes the topic unless it is there, and checks it.
+/// Makes `topic` unless it is there, and checks it.
 ///
 /// # Errors
 /// [`TopicError`].
-pub async fn ensure(admin: &Admin, config: &RegistryConfig) -> Result<(), TopicError> {
-    let topic = config.topic.as_str();
+pub async fn ensure(admin: &Admin, config: &RegistryConfig, topic: &str) -> Result<(), TopicError> {
     let client = |source| TopicError::Client {
         topic: topic.to_owned(),
         source,
@@ -56,7 +55,7 @@ pub async fn ensure(admin: &Admin, config: &RegistryConfig) -> Result<(), TopicE
     match admin.describe_topic(topic).await {
         Ok(_) => {}
         Err(error) if error.error_code() == Some(ErrorCode::UnknownTopicOrPartition) => {
-            create(admin, config).await.map_err(client)?;
+            create(admin, config, topic).await.map_err(client)?;
         }
         Err(error) => return Err(client(error)),
     }
@@ -70,20 +69,20 @@ pub async fn ensure(admin: &Admin, config: &RegistryConfig) -> Result<(), TopicE
     check_retention(admin, topic).await
 }
 
-/// Where the topic ends now.
+/// Where `topic` ends now.
 ///
 /// # Errors
 /// [`TopicError::Client`].
-pub async fn end(admin: &Admin, config: &RegistryConfig) -> Result<i64, TopicError> {
+pub async fn end(admin: &Admin, topic: &str) -> Result<i64, TopicError> {
     let partition = TopicPartition {
-        topic: config.topic.clone(),
+        topic: topic.to_owned(),
         partition: 0,
     };
     let found = admin
         .list_offsets(std::slice::from_ref(&partition), OffsetSpec::Latest)
         .await
         .map_err(|source| TopicError::Client {
-            topic: config.topic.clone(),
+            topic: topic.to_owned(),
             source,
         })?;
     Ok(found
@@ -92,20 +91,20 @@ pub async fn end(admin: &Admin, config: &RegistryConfig) -> Result<i64, TopicErr
         .unwrap_or(0))
 }
 
-async fn create(admin: &Admin, config: &RegistryConfig) -> Result<(), ClientError> {
+async fn create(admin: &Admin, config: &RegistryConfig, topic: &str) -> Result<(), ClientError> {
     let brokers = admin.describe_cluster().await?.brokers.len();
     let factor = i16::try_from(brokers).unwrap_or(i16::MAX);
     let factor = factor.clamp(1, config.replication_factor.max(1));
     if factor < config.replication_factor {
         tracing::info!(
-            topic = config.topic,
+            topic,
             replication_factor = factor,
             wanted = config.replication_factor,
             "the topic has fewer replicas than it should, because there are fewer brokers"
         );
     }
     let new = NewTopic {
-        name: config.topic.clone(),
+        name: topic.to_owned(),
         partitions: Some(1),
         replication_factor: Some(factor),
         configs: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),

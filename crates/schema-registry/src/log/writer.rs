@@ -18,21 +18,38 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::reader::Progress;
+use super::replay::{Encoded, Replay};
 use crate::config::RegistryConfig;
 use crate::error::RegistryError;
 use crate::service::Log;
-use crate::state::{Record, State};
+use crate::state::State;
 
 /// The log of a running instance.
 #[derive(Debug)]
-pub struct KafkaLog {
+pub struct KafkaLog<S = State> {
     config: RegistryConfig,
-    state: Arc<RwLock<State>>,
+    topic: String,
+    state: Arc<RwLock<S>>,
     progress: watch::Receiver<Progress>,
     /// Whether this instance may have a session.
     is_elected: AtomicBool,
     session: Mutex<Session>,
     deposed: Notify,
+}
+
+/// A log as the election sees it, whatever its records are.
+pub trait Writer: Send + Sync + std::fmt::Debug {
+    /// This instance was elected: it may open a session.
+    fn lead(&self);
+
+    /// Another instance was elected. A write that is under way is not waited for; no other begins.
+    fn step_down(&self);
+
+    /// Waits until a session of this instance was ended by another one's.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    fn deposed(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A producer that everything before was fenced by, and whose state has all that was written before; or none.
@@ -67,16 +84,18 @@ enum Failed {
     Unknown(RegistryError),
 }
 
-impl KafkaLog {
+impl<S: Replay> KafkaLog<S> {
     /// A log that may not write yet.
     #[must_use]
     pub fn new(
         config: RegistryConfig,
-        state: Arc<RwLock<State>>,
+        topic: String,
+        state: Arc<RwLock<S>>,
         progress: watch::Receiver<Progress>,
     ) -> Self {
         Self {
             config,
+            topic,
             state,
             progress,
             is_elected: AtomicBool::new(false),
@@ -85,34 +104,13 @@ impl KafkaLog {
         }
     }
 
-    /// This instance was elected: it may open a session.
-    pub fn lead(&self) {
-        self.is_elected.store(true, Ordering::Release);
-    }
-
-    /// Another instance was elected. A write that is under way is not waited for; no other begins.
-    pub fn step_down(&self) {
-        self.is_elected.store(false, Ordering::Release);
-        if let Ok(mut session) = self.session.try_lock() {
-            drop(std::mem::take(&mut *session));
-        }
-    }
-
     fn is_elected(&self) -> bool {
         self.is_elected.load(Ordering::Acquire)
     }
 
-    /// Waits until a session of this instance was ended by another one's.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn deposed(&self) {
-        self.deposed.notified().await;
-    }
-
     async fn open(&self) -> Result<Session, RegistryError> {
         let config = &self.config;
-        let transactional_id = format!("{}-{}", config.group_id, config.topic);
+        let transactional_id = format!("{}-{}", config.group_id, self.topic);
         let timeout = config.timeout;
         // librdkafka takes no transaction of less than a second.
         let timeout_ms = timeout.as_millis().max(1_000).to_string();
@@ -133,11 +131,11 @@ impl KafkaLog {
         })
         .await
         .map_err(|error| store("no session can be opened", &error))?;
-        let noop = {
+        let opening = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            state.noop()
+            state.opening()
         };
-        match self.write(producer, vec![noop]).await {
+        match self.write(producer, vec![opening]).await {
             Ok(offset) => {
                 self.read_up_to(offset).await?;
                 Ok(session)
@@ -148,7 +146,11 @@ impl KafkaLog {
     }
 
     /// Writes a batch, and answers with the offset of its last record.
-    async fn write(&self, producer: &FutureProducer, records: Vec<Record>) -> Result<i64, Failed> {
+    async fn write(
+        &self,
+        producer: &FutureProducer,
+        records: Vec<S::Record>,
+    ) -> Result<i64, Failed> {
         producer
             .begin_transaction()
             .map_err(|error| match classify(error) {
@@ -158,7 +160,7 @@ impl KafkaLog {
             })?;
         let mut deliveries = Vec::with_capacity(records.len());
         for (key, value) in self.encoded(&records) {
-            let mut record = FutureRecord::to(&self.config.topic).partition(0).key(&key);
+            let mut record = FutureRecord::to(&self.topic).partition(0).key(&key);
             if let Some(value) = &value {
                 record = record.payload(value);
             }
@@ -196,16 +198,10 @@ impl KafkaLog {
     }
 
     /// The bytes of each record, and a tombstone for every other spelling of its key.
-    fn encoded(&self, records: &[Record]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    fn encoded(&self, records: &[S::Record]) -> Vec<Encoded> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let mut encoded = Vec::with_capacity(records.len());
-        for record in records {
-            for old in state.other_spellings(&record.key) {
-                encoded.push((old.to_vec(), None));
-            }
-            encoded.push((record.key.encode(), record.encode_value()));
-        }
-        encoded
+        let records = records.iter();
+        records.flat_map(|record| state.encode(record)).collect()
     }
 
     async fn abort(&self, producer: &FutureProducer, cause: Failed) -> Failed {
@@ -250,7 +246,7 @@ impl KafkaLog {
         Ok(())
     }
 
-    async fn append(&self, records: Vec<Record>) -> Result<(), RegistryError> {
+    async fn append(&self, records: Vec<S::Record>) -> Result<(), RegistryError> {
         let mut place = self.session.lock().await;
         let session = std::mem::take(&mut *place);
         let producer = session.producer()?;
@@ -286,12 +282,29 @@ impl Session {
     }
 }
 
-impl Log for KafkaLog {
+impl<S: Replay> Writer for KafkaLog<S> {
+    fn lead(&self) {
+        self.is_elected.store(true, Ordering::Release);
+    }
+
+    fn step_down(&self) {
+        self.is_elected.store(false, Ordering::Release);
+        if let Ok(mut session) = self.session.try_lock() {
+            drop(std::mem::take(&mut *session));
+        }
+    }
+
+    fn deposed(&self) -> BoxFuture<'_, ()> {
+        self.deposed.notified().boxed()
+    }
+}
+
+impl<S: Replay> Log<S::Record> for KafkaLog<S> {
     fn ready(&self) -> BoxFuture<'_, Result<(), RegistryError>> {
         self.ready().boxed()
     }
 
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
+    fn append(&self, records: Vec<S::Record>) -> BoxFuture<'_, Result<(), RegistryError>> {
         self.append(records).boxed()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Found, Registry};
 use crate::error::RegistryError;
-use crate::state::{IdEntry, Lookup, State};
+use crate::state::{Config, IdEntry, Lookup, State};
 use crate::subject;
 
 /// Which part of a list.
@@ -132,10 +132,19 @@ impl Registry {
     /// The subject that requests to `subject` mean: its alias, if it has one.
     #[must_use]
     pub fn unaliased(&self, subject: String) -> String {
+        self.aliased_by(subject, |config| config.alias.clone())
+    }
+
+    /// The subject whose DEKs requests to `subject` mean.
+    #[must_use]
+    pub fn unaliased_for_deks(&self, subject: String) -> String {
+        self.aliased_by(subject, |config| config.alias_for_deks.clone())
+    }
+
+    fn aliased_by(&self, subject: String, alias: impl Fn(&Config) -> Option<String>) -> String {
         let alias = {
             let state = self.state();
-            let config = state.config_of(Some(&subject));
-            config.and_then(|config| config.alias.clone())
+            state.config_of(Some(&subject)).and_then(alias)
         };
         match alias {
             Some(alias) => subject::in_context_of(subject::context_of(&subject), &alias),

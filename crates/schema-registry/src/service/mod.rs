@@ -22,76 +22,26 @@ pub mod parse;
 pub mod register;
 pub mod rules;
 pub mod tags;
+pub mod turns;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use schema::{Metadata, RuleSet, SchemaReference, SchemaType};
-use tokio_util::task::TaskTracker;
 
 use crate::config::RegistryConfig;
 use crate::error::RegistryError;
 use crate::state::{Config, Mode, Record, SchemaBody, State, Version};
 use parse::ParsedSchemas;
-
-/// Where records go.
-pub trait Log: Send + Sync + std::fmt::Debug {
-    /// Makes sure that the state has all that was ever written, and that nobody else writes any more. A change is
-    /// planned after this.
-    ///
-    /// # Errors
-    /// [`RegistryError::UnknownLeader`] when another instance writes; else why the log cannot be written.
-    fn ready(&self) -> BoxFuture<'_, Result<(), RegistryError>>;
-
-    /// Writes `records`, all or none of them, and waits until the state has them.
-    ///
-    /// # Errors
-    /// [`RegistryError::Timeout`] leaves open whether they were written; any other error says that they were not.
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), RegistryError>>;
-}
-
-/// Who writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leadership {
-    /// Nobody is known to: an election is under way.
-    Unknown,
-    /// This instance.
-    Here,
-    /// The instance with this URL.
-    At(String),
-}
+pub use turns::{Leadership, Log, Planned, Turns};
 
 /// A registry: one instance's state, and the way to change it.
 #[derive(Debug)]
 pub struct Registry {
     state: Arc<RwLock<State>>,
-    log: Arc<dyn Log>,
+    turns: Turns<Record>,
     config: RegistryConfig,
     parsed: ParsedSchemas,
-    leadership: tokio::sync::watch::Receiver<Leadership>,
-    turn: Arc<tokio::sync::Mutex<()>>,
-    /// Changes under way; they outlive the requests that asked for them.
-    changes: TaskTracker,
-}
-
-/// What a plan came to.
-#[derive(Debug)]
-pub struct Planned<T> {
-    /// The answer, once the records are written.
-    pub answer: T,
-    /// The records; none when there is nothing to do.
-    pub records: Vec<Record>,
-}
-
-impl<T> Planned<T> {
-    /// Nothing to write.
-    pub fn nothing(answer: T) -> Self {
-        Self {
-            answer,
-            records: Vec::new(),
-        }
-    }
 }
 
 /// A schema as a request has it.
@@ -157,12 +107,9 @@ impl Registry {
         let parsed = ParsedSchemas::new(config.schema_cache_size);
         Self {
             state,
-            log,
+            turns: Turns::new(log, leadership, config.timeout),
             config,
             parsed,
-            leadership,
-            turn: Arc::default(),
-            changes: TaskTracker::new(),
         }
     }
 
@@ -181,23 +128,18 @@ impl Registry {
     /// Who writes now.
     #[must_use]
     pub fn leadership(&self) -> Leadership {
-        self.leadership.borrow().clone()
+        self.turns.leadership()
     }
 
     /// Who writes, to be watched.
     #[must_use]
     pub fn watch_leadership(&self) -> tokio::sync::watch::Receiver<Leadership> {
-        self.leadership.clone()
+        self.turns.watch_leadership()
     }
 
     /// Who writes, once somebody does; `Unknown` when nobody was elected within `limit`.
     pub async fn leadership_within(&self, limit: Duration) -> Leadership {
-        let mut changes = self.leadership.clone();
-        let known = changes.wait_for(|leadership| *leadership != Leadership::Unknown);
-        match tokio::time::timeout(limit, known).await {
-            Ok(Ok(leadership)) => leadership.clone(),
-            Ok(Err(_)) | Err(_) => Leadership::Unknown,
-        }
+        self.turns.leadership_within(limit).await
     }
 
     /// Makes a change: plans it on a thread where it may take its time, and writes what the plan says.
@@ -215,42 +157,14 @@ impl Registry {
         operation: &'static str,
         plan: impl FnOnce(&Self) -> Result<Planned<T>, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
-        let turn = Arc::clone(&self.turn).lock_owned();
-        let turn = tokio::time::timeout(self.config.timeout, turn)
-            .await
-            .map_err(|_| RegistryError::Timeout)?;
         let registry = Arc::clone(self);
-        let change = self.changes.spawn(async move {
-            let _turn = turn;
-            registry.make_change(operation, plan).await
-        });
-        change.await.unwrap_or_else(|error| {
-            Err(RegistryError::Store {
-                message: format!("the change could not be made: {error}"),
-            })
-        })
-    }
-
-    async fn make_change<T: Send + 'static>(
-        self: &Arc<Self>,
-        operation: &'static str,
-        plan: impl FnOnce(&Self) -> Result<Planned<T>, RegistryError> + Send + 'static,
-    ) -> Result<T, RegistryError> {
-        if self.leadership() != Leadership::Here {
-            return Err(RegistryError::UnknownLeader { operation });
-        }
-        self.log.ready().await?;
-        let planned = self.aside(plan).await?;
-        if !planned.records.is_empty() {
-            self.log.append(planned.records).await?;
-        }
-        Ok(planned.answer)
+        let plan = move || async move { registry.aside(plan).await };
+        self.turns.make(operation, plan).await
     }
 
     /// Waits for the changes that are under way. Those that begin later are not waited for.
     pub async fn finish(&self) {
-        self.changes.close();
-        self.changes.wait().await;
+        self.turns.finish().await;
     }
 
     /// Runs what may take long, parsing and comparing, away from the threads that serve requests.

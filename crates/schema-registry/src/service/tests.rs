@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, RwLock};
 
+use futures::future::BoxFuture;
 use schema::CompatibilityLevel;
 use tokio::sync::watch;
 
@@ -436,7 +437,7 @@ async fn a_change_is_finished_when_nobody_waits_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_change_that_does_not_get_its_turn_is_told_so() {
     let world = world();
-    let turn = Arc::clone(&world.registry.turn).lock_owned().await;
+    let turn = Arc::clone(&world.registry.turns.turn).lock_owned().await;
     let refused = world.register("s", user(&[ID])).await.unwrap_err();
     assert_eq!(refused.code(), 50002);
     drop(turn);

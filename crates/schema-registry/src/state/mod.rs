@@ -36,6 +36,7 @@ pub use exporters::{Exporter, Exporters};
 use records::{DeleteSubjectValue, NoopValue};
 pub use records::{Key, Record, SchemaValue, Value};
 
+use crate::log::{Encoded, Replay, Spellings};
 use crate::subject::{self, ALL_CONTEXTS, DEFAULT_CONTEXT, GLOBAL_CONTEXT};
 
 /// What a GUID is the digest of.
@@ -148,8 +149,7 @@ pub struct State {
     counts: SchemaCounts,
     /// The offset of the record that is being applied, or was last.
     offset: i64,
-    /// Keys that stand in the topic with other bytes than ours.
-    spellings: HashMap<Key, BTreeSet<Vec<u8>>>,
+    spellings: Spellings<Key>,
     /// Kinds of keys that nobody here knows, each told once.
     unknown_kinds: BTreeSet<String>,
 }
@@ -200,7 +200,7 @@ impl Default for State {
             changes: Changes::default(),
             counts: SchemaCounts::default(),
             offset: -1,
-            spellings: HashMap::default(),
+            spellings: Spellings::default(),
             unknown_kinds: BTreeSet::default(),
         }
     }
@@ -236,14 +236,8 @@ impl State {
             self.tell_unknown(key);
             return Ok(());
         };
-        if record.key.encode() != key {
-            let spellings = self.spellings.entry(record.key.clone()).or_default();
-            if value.is_some() {
-                spellings.insert(key.to_vec());
-            } else {
-                spellings.remove(key);
-            }
-        }
+        self.spellings
+            .note(&record.key, &record.key.encode(), key, value.is_none());
         self.apply(record, timestamp_ms);
         Ok(())
     }
@@ -260,14 +254,9 @@ impl State {
         }
     }
 
-    /// The bytes, other than ours, under which the topic holds this key. Compaction keeps what is under them, so
-    /// whoever writes the key has to delete them, or an older registry's record comes back with the next start.
+    /// The bytes, other than ours, under which the topic holds this key.
     pub fn other_spellings(&self, key: &Key) -> impl Iterator<Item = &[u8]> {
-        self.spellings
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(Vec::as_slice)
+        self.spellings.of(key)
     }
 
     /// Takes a record.
@@ -706,6 +695,33 @@ impl State {
             .iter()
             .find_map(|level| self.modes.get(level).copied())
             .unwrap_or_default()
+    }
+}
+
+impl Replay for State {
+    type Record = Record;
+
+    fn replay(
+        &mut self,
+        offset: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp_ms: i64,
+    ) -> Result<(), records::UnreadableRecord> {
+        self.apply_at(offset, key, value, timestamp_ms)
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    fn encode(&self, record: &Record) -> Vec<Encoded> {
+        self.spellings
+            .encode(&record.key, record.key.encode(), record.encode_value())
+    }
+
+    fn opening(&self) -> Record {
+        self.noop()
     }
 }
 

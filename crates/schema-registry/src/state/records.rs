@@ -466,7 +466,7 @@ pub(super) fn kind_of(key: &[u8]) -> String {
         .unwrap_or_default()
 }
 
-fn unreadable(part: &'static str) -> impl Fn(serde_json::Error) -> UnreadableRecord {
+pub(crate) fn unreadable(part: &'static str) -> impl Fn(serde_json::Error) -> UnreadableRecord {
     move |source| UnreadableRecord { part, source }
 }
 

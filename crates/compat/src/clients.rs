@@ -12,6 +12,7 @@ pub mod rdkafka;
 mod registry;
 pub mod rest_proxy;
 pub mod schema_registry;
+pub mod serdes;
 mod service;
 pub mod streams;
 pub mod streams_group;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(schema_registry::SchemaRegistry),
         Box::new(tiered::Tiered),
         Box::new(rest_proxy::RestProxy),
+        Box::new(serdes::Serdes),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

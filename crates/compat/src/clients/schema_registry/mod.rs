@@ -30,11 +30,8 @@ const FEATURES: &str = "AFFLUENT_SR_FEATURES";
 /// Tags of what is another product's own.
 const FOREIGN_TAGS: [&str; 2] = ["@axonops-only", "@metrics"];
 
-/// Files about parts of the API that this registry does not have.
-const NOT_THERE: [&str; 1] = ["dek_registry"];
-
 /// Scenarios that ask for what Confluent's registry does not do, by file and part of their name, with what it does.
-const AGAINST_CONFLUENT: [(&str, &str, &str); 14] = [
+const AGAINST_CONFLUENT: [(&str, &str, &str); 36] = [
     ("schema_identity", "different ruleSet", METADATA),
     ("schema_identity", "different metadata", METADATA),
     ("schema_identity", "metadata changes create", METADATA),
@@ -77,7 +74,57 @@ const AGAINST_CONFLUENT: [(&str, &str, &str); 14] = [
         "Moving field out of oneof",
         "ONEOF_FIELD_MOVED_TO_TOP_LEVEL is a compatible change",
     ),
+    ("dek_registry", "Create duplicate KEK", CODES),
+    ("dek_registry", "same subject creates new version", VERSIONS),
+    ("dek_registry", "Get non-existent DEK", CODES),
+    ("dek_registry", "with multiple versions", VERSIONS),
+    ("dek_registry", "Full lifecycle", DELETES),
+    ("dek_registry", "Delete DEK for non-existent KEK", CODES),
+    ("dek_registry", "under soft-deleted KEK", DELETES),
+    ("dek_registry", "Get DEK version 0", TEXT),
+    ("dek_registry", "DEK version with invalid version", TEXT),
+    ("dek_registry", "Get DEK negative version", TEXT),
+    ("dek_registry", "Get DEK non-numeric version", TEXT),
+    ("dek_registry", "Get DEK version -999", TEXT),
+    ("dek_registry", "and empty body", MATERIAL),
+    ("dek_registry", "Rewrap DEK for non-existent KEK", CODES),
+    (
+        "dek_registry",
+        "Delete DEK version for non-existent KEK",
+        CODES,
+    ),
+    (
+        "dek_registry",
+        "Delete DEK version that does not exist",
+        CODES,
+    ),
+    (
+        "dek_registry",
+        "Undelete DEK version for non-existent KEK",
+        CODES,
+    ),
+    (
+        "dek_registry",
+        "Undelete DEK version that does not exist",
+        CODES,
+    ),
+    (
+        "dek_registry",
+        "Permanent delete DEK without soft-delete",
+        DELETES,
+    ),
+    ("dek_registry", "Get DEK with wrong algorithm", CODES),
+    ("dek_registry", "not visible in default get", CODES),
+    ("dek_registry", "List DEK versions with offset", VERSIONS),
 ];
+
+const CODES: &str =
+    "a key that is not there is 40470, one that is there already 40971 (DekRegistryErrors)";
+const VERSIONS: &str =
+    "a DEK has the version that the request says, else 1, and each algorithm has its own";
+const DELETES: &str = "a KEK with DEKs is not deleted, nor a DEK for good that is not soft deleted, and a deleted KEK gets no DEKs";
+const TEXT: &str = "the text tells the numbers that a version may be, and -1 is the latest";
+const MATERIAL: &str = "where the KEK is not shared, the client brings the encrypted key";
 
 const METADATA: &str = "metadata and rules are part of what an id stands for (MD5.ofSchema)";
 const QUALIFIED: &str =
@@ -179,7 +226,7 @@ impl Tally {
 
 fn run_file(session: &Session<'_>, case: &str, file: &Path) -> Result<Tally> {
     let feature = read(case, file)?;
-    if is_foreign(case, &feature) {
+    if has_foreign_tag(&feature.tags) {
         return Ok(Tally {
             skipped: feature.scenarios.len(),
             ..Tally::default()
@@ -206,10 +253,6 @@ fn read(case: &str, file: &Path) -> Result<Feature> {
     Feature::parse(&source).with_context(|| format!("reading {case}"))
 }
 
-fn is_foreign(case: &str, feature: &Feature) -> bool {
-    NOT_THERE.contains(&case) || has_foreign_tag(&feature.tags)
-}
-
 fn is_against_confluent(case: &str, scenario: &str) -> bool {
     let matches = |(file, name, _): &&(&str, &str, &str)| *file == case && scenario.contains(name);
     let found = AGAINST_CONFLUENT.iter().find(matches);
@@ -227,7 +270,7 @@ fn run_feature(address: &str, case: &str, feature: &Feature) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut world = World::new(address.to_owned());
     for scenario in &feature.scenarios {
-        if is_foreign(case, feature)
+        if has_foreign_tag(&feature.tags)
             || has_foreign_tag(&scenario.tags)
             || is_against_confluent(case, &scenario.name)
         {
@@ -256,11 +299,12 @@ fn run_scenario(world: &mut World, feature: &Feature, scenario: &Scenario) -> Re
     Ok(Ran::Done)
 }
 
-/// A registry on the broker under test.
-fn start(session: &Session<'_>, case: &str) -> Result<Service> {
+/// A registry on the broker under test, with topics and a group of its own, named after `case`.
+pub(super) fn start(session: &Session<'_>, case: &str) -> Result<Service> {
     let settings = [
         "schema.registry.listeners=http://127.0.0.1:0".to_owned(),
         format!("kafkastore.topic=_schemas_{case}"),
+        format!("dek.registry.topic=_dek_registry_keys_{case}"),
         format!("schema.registry.group.id=schema-registry-{case}"),
     ];
     Service::start(

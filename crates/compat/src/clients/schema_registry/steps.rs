@@ -711,6 +711,7 @@ impl World {
         }
         self.call("DELETE", "/mode?recursive=true", None)?;
         self.call("DELETE", "/config", None)?;
+        self.clean_keys()?;
         // A subject that others refer to goes after them.
         for _ in 0..8 {
             self.call("GET", "/subjects?deleted=true&subjectPrefix=:*:", None)?;
@@ -728,5 +729,28 @@ impl World {
             }
         }
         bail!("subjects remain: {}", self.answer.body)
+    }
+
+    /// Deletes all keys, DEKs before the KEKs they are under.
+    fn clean_keys(&mut self) -> Result<()> {
+        for kek in self.listed("/dek-registry/v1/keks")? {
+            let kek = format!("/dek-registry/v1/keks/{kek}");
+            for subject in self.listed(&format!("{kek}/deks"))? {
+                for algorithm in ["AES128_GCM", "AES256_GCM", "AES256_SIV"] {
+                    let dek = format!("{kek}/deks/{subject}?algorithm={algorithm}");
+                    self.call("DELETE", &dek, None)?;
+                    self.call("DELETE", &format!("{dek}&permanent=true"), None)?;
+                }
+            }
+            self.call("DELETE", &kek, None)?;
+            self.call("DELETE", &format!("{kek}?permanent=true"), None)?;
+        }
+        Ok(())
+    }
+
+    /// The names that a path lists, soft deleted ones too.
+    fn listed(&mut self, path: &str) -> Result<Vec<String>> {
+        self.call("GET", &format!("{path}?deleted=true"), None)?;
+        Ok(serde_json::from_str(&self.answer.body)?)
     }
 }

@@ -15,6 +15,7 @@ import org.apache.kafka.common.compress.GzipCompression;
 import org.apache.kafka.common.compress.Lz4Compression;
 import org.apache.kafka.common.compress.ZstdCompression;
 import org.apache.kafka.common.errors.ApiException;
+import org.apache.kafka.common.errors.ApiException;
 import org.apache.kafka.common.errors.CorruptRecordException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.header.Header;
@@ -170,6 +171,12 @@ public class RecordsOracle {
     private static List<String> judge(short version, int maxBytes, String target, String[] timestamps,
                                       boolean compacted, long now, byte[] bytes) {
         MemoryRecords records = MemoryRecords.readableRecords(ByteBuffer.wrap(bytes));
+        // KafkaApis asks whether the first batch is transactional, and what that throws is answered in its words.
+        try {
+            records.batches().iterator().hasNext();
+        } catch (ApiException e) {
+            return List.of("error", Errors.forException(e).name(), e.getMessage(), "0");
+        }
         ProduceRequest.validateRecords(version, records);
         MutableRecordBatch batch = records.batches().iterator().next();
         if (batch.baseOffset() != 0)

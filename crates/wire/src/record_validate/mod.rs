@@ -37,7 +37,7 @@ use bytes::Bytes;
 pub use error::{RECORD_ERRORS_MAX, RecordError, ValidationError};
 
 use crate::record_batch::{
-    BATCH_HEADER_LEN, BatchHeader, Compression, LOG_OVERHEAD, MAGIC_V2, verify_crc,
+    BATCH_HEADER_LEN, BatchError, BatchHeader, Compression, LOG_OVERHEAD, MAGIC_V2, verify_crc,
 };
 
 /// A useful [`ValidationRules::decompressed_max_bytes`]: 256 times Kafka's default `max.message.bytes`.
@@ -183,7 +183,7 @@ pub fn validate_produce(
 
 /// The one batch in `records` (`ProduceRequest.validateRecords`).
 fn single_batch(records: &Bytes, produce_version: i16) -> Result<Bytes, ValidationError> {
-    let Some((size, magic)) = next_batch(records)? else {
+    let Some((size, magic)) = next_batch(records).map_err(no_batch)? else {
         return Err(ValidationError::NoBatch { produce_version });
     };
     if magic != MAGIC_V2 {
@@ -204,9 +204,22 @@ fn single_batch(records: &Bytes, produce_version: i16) -> Result<Bytes, Validati
     Ok(records.slice(..size))
 }
 
+/// Why the records do not even begin with a batch. Apache Kafka meets this before it judges the records, when it asks
+/// whether they are transactional, and answers in words; the same behind the first batch has the code alone.
+fn no_batch(error: BatchError) -> ValidationError {
+    match error {
+        BatchError::InvalidLength(length) => ValidationError::NoLength {
+            length,
+            minimum: BATCH_LENGTH_MIN,
+        },
+        BatchError::UnsupportedMagic(magic) => ValidationError::NoMagic { magic },
+        other => ValidationError::Corrupt(other),
+    }
+}
+
 /// The size and magic of the batch that `bytes` begins with; `None` when it is not all there
 /// (`ByteBufferLogInputStream.nextBatch`).
-fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ValidationError> {
+fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, BatchError> {
     let Some(length) = bytes
         .get(8..LOG_OVERHEAD)
         .and_then(|bytes| bytes.first_chunk())
@@ -215,15 +228,14 @@ fn next_batch(bytes: &[u8]) -> Result<Option<(usize, i8)>, ValidationError> {
     };
     let length = i32::from_be_bytes(*length);
     if length < BATCH_LENGTH_MIN {
-        let minimum = BATCH_LENGTH_MIN;
-        return Err(ValidationError::NoLength { length, minimum });
+        return Err(BatchError::InvalidLength(length));
     }
     let Some(magic) = bytes.get(HEADER_UP_TO_MAGIC_LEN - 1) else {
         return Ok(None);
     };
     let magic = i8::from_be_bytes([*magic]);
     if !(0..=MAGIC_V2).contains(&magic) {
-        return Err(ValidationError::NoMagic { magic });
+        return Err(BatchError::UnsupportedMagic(magic));
     }
     let size = LOG_OVERHEAD + length.unsigned_abs() as usize;
     Ok((size <= bytes.len()).then_some((size, magic)))

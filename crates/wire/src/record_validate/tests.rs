@@ -229,9 +229,13 @@ fn only_what_is_no_batch_is_told_in_words() {
     ] {
         let mut bytes = sent.to_vec();
         bytes[at] = byte;
+        let behind = [&sent[..], &bytes[..]].concat();
         let error = validate_produce(&bytes.into(), &rules()).unwrap_err();
         assert_eq!(error.error_message().as_deref(), told);
         assert_eq!(error.is_by_log(), at == 7, "{error}");
+        // Behind a batch that is one, nothing is told in words.
+        let error = validate_produce(&behind.into(), &rules()).unwrap_err();
+        assert_eq!(error.error_message(), None);
     }
 }
 

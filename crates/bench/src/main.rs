@@ -25,6 +25,7 @@ mod latency;
 mod machine;
 mod report;
 mod scenario;
+mod service;
 mod stats;
 
 use std::collections::BTreeMap;

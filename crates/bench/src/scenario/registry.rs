@@ -9,26 +9,29 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use testkit::Connection;
 use testkit::calls::{self, Partition};
-use testkit::process::Process;
-use testkit::server::binary;
 use testkit::wait::wait_for;
-use testkit::{Connection, Usage};
 use wire::ErrorCode;
 use wire::record_data::{BatchOptions, RecordBatchBuilder};
 
 use crate::contender::{Contender, Hall, Running};
 use crate::report::{Measurement, Sample, Target};
+use crate::service::{Role, Service};
 use crate::stats::percentile;
 
 const SCHEMAS: Partition<'static> = Partition {
     topic: "_schemas",
     index: 0,
 };
-/// The processor that the registry has to itself, and that of its clients.
-const SERVER_CPU: &str = "0";
+/// With a processor to itself; its clients have the other.
+const ROLE: Role = Role {
+    name: "schema-registry",
+    listeners: "schema.registry.listeners",
+    cpu: Some("0"),
+};
 const CLIENT_CPU: &str = "1";
 const LIMIT: Duration = Duration::from_secs(120);
 const VERSIONS_OF_SUBJECT: usize = 10;
@@ -86,7 +89,7 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
 pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     let broker = hall.start(contender, &[])?;
-    let registry = Registry::start(&broker)?;
+    let registry = Service::start(ROLE, &broker)?;
     let mut client = Client::open(&registry.address)?;
     samples.extend(register(&mut client, hall.size(200, 20))?);
     samples.extend(by_id(&registry, hall.size(10, 1))?);
@@ -97,7 +100,7 @@ pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     let schemas = hall.size(100_000, 2_000);
     fill(&broker, schemas)?;
     let begin = Instant::now();
-    let registry = Registry::start(&broker)?;
+    let registry = Service::start(ROLE, &broker)?;
     let mut client = Client::open(&registry.address)?;
     wait_for("the last schema", LIMIT, || {
         let (status, _) = client.call("GET", &format!("/schemas/ids/{schemas}"), "")?;
@@ -131,7 +134,7 @@ fn register(client: &mut Client, subjects: usize) -> Result<Vec<Sample>> {
 }
 
 /// What `wrk` says of one schema, asked for over and over.
-fn by_id(registry: &Registry, seconds: u32) -> Result<Vec<Sample>> {
+fn by_id(registry: &Service, seconds: u32) -> Result<Vec<Sample>> {
     let url = format!("http://{}/schemas/ids/1", registry.address);
     let output = Command::new("taskset")
         .args(["-c", CLIENT_CPU, "wrk", "-t1", "-c32", "--latency"])
@@ -254,49 +257,6 @@ fn produce(connection: &mut Connection, builder: RecordBatchBuilder) -> Result<(
         produced.message
     );
     Ok(())
-}
-
-/// A registry that runs before a broker, on a processor of its own.
-struct Registry {
-    process: Process,
-    address: String,
-}
-
-impl Registry {
-    fn start(broker: &Running) -> Result<Registry> {
-        let directory = broker.directory();
-        let ready_file = directory.join("registry.json");
-        let mut command = Command::new("taskset");
-        command
-            .args(["-c", SERVER_CPU])
-            .arg(binary()?)
-            .args(["start", "--roles", "schema-registry"])
-            .args(["--admin-listener", "none"])
-            .args(["--bootstrap-server", &broker.bootstrap()])
-            .args(["--override", "schema.registry.listeners=http://127.0.0.1:0"])
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .current_dir(directory);
-        let log = directory.join("registry.log");
-        let mut process = Process::spawn("schema-registry", &mut command, &log)?;
-        let ready: Value = wait_for("the registry", LIMIT, || {
-            if let Some(status) = process.exited()? {
-                bail!("the registry ended with {status}: {}", process.log_tail());
-            }
-            let text = std::fs::read_to_string(&ready_file).unwrap_or_default();
-            Ok(serde_json::from_str(&text).ok())
-        })?;
-        let address = ready["services"][0]["address"].as_str();
-        let address = address.context("the ready file names no registry")?;
-        Ok(Registry {
-            process,
-            address: address.to_owned(),
-        })
-    }
-
-    fn usage(&self) -> Result<Usage> {
-        Usage::of(self.process.pid())
-    }
 }
 
 /// One connection of HTTP/1.1 that is kept open.

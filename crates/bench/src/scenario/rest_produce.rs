@@ -5,28 +5,28 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
-use testkit::process::Process;
-use testkit::server::binary;
-use testkit::wait::wait_for;
-use testkit::{Usage, calls};
+use testkit::calls;
 
 use crate::contender::{Contender, Hall, Running};
 use crate::report::{Measurement, Sample, Target};
+use crate::service::{Role, Service};
 
+const ROLE: Role = Role {
+    name: "rest-proxy",
+    listeners: "kafka.rest.listeners",
+    cpu: None,
+};
 const PARTITIONS: i32 = 6;
 const TOPIC: &str = "measured";
 /// Bytes of a record's value.
 const RECORD_BYTES: usize = 1024;
 /// Records of one chunk of the request's body.
 const CHUNK_RECORDS: usize = 64;
-const LIMIT: Duration = Duration::from_secs(60);
 /// How long no report may come.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How a report of a record that was written begins.
@@ -98,7 +98,7 @@ pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
     ] {
         let chunk = chunk_of(&record);
         proxy.stream(&chunk, chunks / 10)?;
-        let before = (proxy.usage()?.cpu, broker.usage()?.cpu);
+        let before = (proxy.service.usage()?.cpu, broker.usage()?.cpu);
         let elapsed = proxy.stream(&chunk, chunks)?;
         let records = (chunks * CHUNK_RECORDS) as f64;
         samples.push(Sample::new(id, records / elapsed.as_secs_f64()));
@@ -106,12 +106,12 @@ pub(crate) fn run(hall: &Hall, contender: Contender) -> Result<Vec<Sample>> {
             let cpu = |now: Duration, before: Duration| {
                 now.saturating_sub(before).as_secs_f64() / (records / 1e6)
             };
-            let after = (proxy.usage()?, broker.usage()?);
+            let after = (proxy.service.usage()?, broker.usage()?);
             samples.push(Sample::new("proxy-cpu", cpu(after.0.cpu, before.0)));
             samples.push(Sample::new("broker-cpu", cpu(after.1.cpu, before.1)));
         }
     }
-    let peak = proxy.usage()?.rss_peak_bytes;
+    let peak = proxy.service.usage()?.rss_peak_bytes;
     samples.push(Sample::new("proxy-rss", peak as f64 / 1e6));
     Ok(samples)
 }
@@ -147,47 +147,20 @@ fn chunk_of(record: &str) -> Vec<u8> {
 
 /// A proxy that runs before a broker.
 struct Proxy {
-    process: Process,
-    address: String,
+    service: Service,
     cluster: String,
 }
 
 impl Proxy {
     fn start(broker: &Running) -> Result<Proxy> {
-        let directory = broker.directory();
-        let ready_file = directory.join("rest.json");
-        let mut command = Command::new(binary()?);
-        command
-            .args(["start", "--roles", "rest-proxy", "--admin-listener", "none"])
-            .args(["--bootstrap-server", &broker.bootstrap()])
-            .args(["--override", "kafka.rest.listeners=http://127.0.0.1:0"])
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .current_dir(directory);
-        let mut process = Process::spawn("rest-proxy", &mut command, &directory.join("rest.log"))?;
-        let ready: Value = wait_for("the REST Proxy", LIMIT, || {
-            if let Some(status) = process.exited()? {
-                bail!("the proxy ended with {status}: {}", process.log_tail());
-            }
-            read(&ready_file)
-        })?;
-        let address = ready["services"][0]["address"].as_str();
-        let address = address.context("the ready file names no proxy")?.to_owned();
-        let cluster = cluster_of(&address)?;
-        Ok(Proxy {
-            process,
-            address,
-            cluster,
-        })
-    }
-
-    fn usage(&self) -> Result<Usage> {
-        Usage::of(self.process.pid())
+        let service = Service::start(ROLE, broker)?;
+        let cluster = cluster_of(&service.address)?;
+        Ok(Proxy { service, cluster })
     }
 
     /// Sends so many chunks in one request and waits for all reports.
     fn stream(&self, chunk: &[u8], chunks: usize) -> Result<Duration> {
-        let mut stream = TcpStream::connect(&self.address)?;
+        let mut stream = TcpStream::connect(&self.service.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         let begin = Instant::now();
@@ -214,13 +187,6 @@ impl Proxy {
         counted?;
         sent?;
         Ok(begin.elapsed())
-    }
-}
-
-fn read(path: &Path) -> Result<Option<Value>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(_) => Ok(None),
     }
 }
 

@@ -121,9 +121,6 @@ impl<S: Replay> KafkaLog<S> {
                 .set("message.timeout.ms", &timeout_ms)
                 .set("transaction.timeout.ms", &timeout_ms)
                 .set("linger.ms", "0")
-                // A change follows the one before so closely that the broker may still be ending that one's transaction.
-                // librdkafka's tenth of a second would then be most of what a registration takes.
-                .set("retry.backoff.ms", "5")
                 .set("message.max.bytes", "100000000")
                 .create()
                 .map_err(|error| store("the producer cannot be made", &error))?,

@@ -5,6 +5,7 @@
 //! with the remote segments.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use base::Offset;
@@ -23,7 +24,7 @@ use crate::cleaner::{CleanError, CleanReport, CleanerConfig};
 use crate::config::LogConfig;
 use crate::fault::IoOp;
 use crate::io::LockExt;
-use crate::log::index::{SegmentReader, SegmentView};
+use crate::log::index::{SegmentError, SegmentReader, SegmentView};
 use crate::log::producer::AbortedTxn;
 use crate::log::{LogState, PartitionLog, marker_of};
 use crate::tier::reader::RemoteReader;
@@ -283,11 +284,30 @@ impl Pass<'_> {
         }
     }
 
+    /// Once compaction has been over a segment, nobody can tell a wrong offset from a gap.
+    fn check(&self, segment: &SegmentView) -> Result<(), CleanError> {
+        let mut reader = self.log.segment_reader(*segment);
+        match reader.check(0..segment.size) {
+            Ok(()) => Ok(()),
+            // Retention or a deletion was faster.
+            Err(SegmentError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(CleanError::Aborted)
+            }
+            Err(SegmentError::Io(error)) => Err(CleanError::io("read a segment")(error)),
+            Err(error) => Err(CleanError::Corrupt {
+                reason: self.log.read_error(error, Some(segment.base)).to_string(),
+            }),
+        }
+    }
+
     fn open<'a>(&self, piece: &Piece<'a>) -> Result<Batches<'a>, CleanError> {
         let window_bytes = self.cleaner.buffer_bytes();
         match piece.remote {
             Some(segment) => Batches::open_remote(self.log, segment, window_bytes),
-            None => Batches::open(self.log, piece.view, window_bytes),
+            None => {
+                self.check(piece.view)?;
+                Batches::open(self.log, piece.view, window_bytes)
+            }
         }
     }
 

@@ -50,6 +50,16 @@ pub(crate) fn read(dir: &Path) -> Option<Progress> {
     (sound && lines.next().is_none()).then_some(progress)
 }
 
+/// Up to which offset compaction may have changed the log in `dir`: `i64::MIN` for one that was never cleaned, `i64::MAX` when the
+/// file is there and damaged.
+pub(crate) fn changed_to(dir: &Path) -> i64 {
+    match read(dir) {
+        Some(progress) => progress.changed_to,
+        None if path(dir).exists() => i64::MAX,
+        None => i64::MIN,
+    }
+}
+
 /// Where it is.
 pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join(FILE)

@@ -11,13 +11,16 @@
 //! batch it points to, and an index that lies is rebuilt from the log ([`SegmentError::Index`]).
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 
 use crate::error::{ReadError, StorageError};
-use crate::io::be;
+use crate::io::{LockExt, be};
+use crate::log::inherited::Inherited;
 use crate::store::{LogName, SegmentPart, SegmentStore};
 
 /// Bytes of an offset index entry.
@@ -26,6 +29,8 @@ pub const OFFSET_ENTRY_LEN: usize = 8;
 pub const TIME_ENTRY_LEN: usize = 12;
 
 const SCAN_BUFFER: usize = 16 << 10;
+/// What is read where the next header lies far behind the last.
+const LONE_HEADER: usize = 512;
 
 /// What is known of a segment without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +135,7 @@ pub(crate) struct SegmentReader<'a> {
     store: &'a dyn SegmentStore,
     log: &'a LogName,
     view: SegmentView,
+    inherited: Option<&'a Mutex<Inherited>>,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
@@ -140,9 +146,87 @@ impl<'a> SegmentReader<'a> {
             store,
             log,
             view,
+            inherited: None,
             buffer: Vec::new(),
             buffer_at: 0,
         }
+    }
+
+    /// A reader that trusts no header of an inherited segment before it has followed the chain.
+    pub(crate) fn checking(self, inherited: &'a Mutex<Inherited>) -> Self {
+        SegmentReader {
+            inherited: Some(inherited),
+            ..self
+        }
+    }
+
+    /// Follows the headers of what nobody followed before in `range`, which begins and ends with a batch.
+    pub(crate) fn check(&mut self, range: Range<u64>) -> Result<(), SegmentError> {
+        let Some(inherited) = self.inherited else {
+            return Ok(());
+        };
+        let base = self.view.base;
+        loop {
+            let next = inherited.locked().next(base, &range);
+            let Some(next) = next else {
+                return Ok(());
+            };
+            self.follow(inherited, next.clone())?;
+            inherited.locked().note(base, next);
+        }
+    }
+
+    fn follow(
+        &mut self,
+        inherited: &Mutex<Inherited>,
+        range: Range<u64>,
+    ) -> Result<(), SegmentError> {
+        let mut position = range.start;
+        let mut expected = (position == 0).then_some(self.view.base);
+        loop {
+            let header = self.header_at(position)?;
+            let found = header.map_or(self.view.next_offset, |header| header.base_offset);
+            if let Some(expected) = expected
+                && !inherited.locked().may_follow(expected, found)
+            {
+                let reason = format!("offset {found} where {expected} follows");
+                return Err(SegmentError::Corrupt { position, reason });
+            }
+            match header {
+                Some(header) if position < range.end => {
+                    expected = Some(header.next_offset());
+                    position += header.size_in_bytes() as u64;
+                }
+                _ if position == range.end => return Ok(()),
+                _ => {
+                    let reason = format!("a batch ends there, and not at byte {}", range.end);
+                    return Err(SegmentError::Corrupt { position, reason });
+                }
+            }
+        }
+    }
+
+    /// Checks that nothing is missing between `offset` and the batch that was found for it, as when a header was passed over
+    /// for its wrong offset.
+    pub(crate) fn check_begin(
+        &self,
+        offset: i64,
+        position: u64,
+        found: &BatchHeader,
+    ) -> Result<(), SegmentError> {
+        let Some(inherited) = self.inherited else {
+            return Ok(());
+        };
+        let inherited = inherited.locked();
+        let begin = found.base_offset;
+        if begin <= offset
+            || !inherited.holds(self.view.base)
+            || inherited.may_follow(offset, begin)
+        {
+            return Ok(());
+        }
+        let reason = format!("offset {begin} where {offset} follows");
+        Err(SegmentError::Corrupt { position, reason })
     }
 
     fn entry<const N: usize>(
@@ -219,7 +303,10 @@ impl<'a> SegmentReader<'a> {
         let need = position + BATCH_HEADER_LEN as u64;
         if position < self.buffer_at || need > buffer_end {
             let left = usize::try_from(self.view.size - position).unwrap_or(usize::MAX);
-            self.buffer.resize(SCAN_BUFFER.min(left), 0);
+            let is_far =
+                !self.buffer.is_empty() && position > buffer_end + self.buffer.len() as u64;
+            let length = if is_far { LONE_HEADER } else { SCAN_BUFFER };
+            self.buffer.resize(length.min(left), 0);
             let (log, base) = (self.log, self.view.base);
             let read =
                 self.store
@@ -292,6 +379,7 @@ impl<'a> SegmentReader<'a> {
             return Ok(None);
         }
         if end - start <= max_bytes {
+            self.check(start..end)?;
             return Ok(Some(Slice {
                 position: start,
                 end,
@@ -320,13 +408,15 @@ impl<'a> SegmentReader<'a> {
                 break;
             }
         }
-        Ok(next_offset
-            .filter(|_| position > start)
-            .map(|next_offset| Slice {
-                position: start,
-                end: position,
-                next_offset,
-            }))
+        let Some(next_offset) = next_offset.filter(|_| position > start) else {
+            return Ok(None);
+        };
+        self.check(start..position)?;
+        Ok(Some(Slice {
+            position: start,
+            end: position,
+            next_offset,
+        }))
     }
 
     /// Where to look for the first record with a timestamp at or above `timestamp`: `LogSegment.findOffsetByTimestamp`.
@@ -401,6 +491,7 @@ impl<'a> SegmentReader<'a> {
         let Some(header) = self.header_at(position)? else {
             return Err(corrupt("no batch".to_owned()));
         };
+        self.check(position..position + header.size_in_bytes() as u64)?;
         let mut bytes = vec![0; header.size_in_bytes()];
         let (log, base) = (self.log, self.view.base);
         let read = self

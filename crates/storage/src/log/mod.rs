@@ -22,6 +22,7 @@ pub mod epoch;
 mod flush;
 mod hints;
 pub mod index;
+pub(crate) mod inherited;
 mod offsets;
 pub mod producer;
 pub(crate) mod read;
@@ -59,6 +60,7 @@ use epoch::{EpochCache, EpochEndOffset};
 pub(crate) use flush::put_aborted;
 use hints::ReadHints;
 use index::SegmentView;
+use inherited::Inherited;
 pub use offsets::TimestampOffset;
 use producer::{AbortedTxn, ProducerDescription, ProducerStates};
 pub use read::{ReadLimit, ReadResult};
@@ -166,6 +168,8 @@ pub struct PartitionLog {
     log_start: AtomicI64,
     pub(crate) state: Mutex<State>,
     pub(crate) io: Mutex<flush::IoState>,
+    /// What an earlier process wrote and nobody looked at yet. Taken last, and for a moment.
+    pub(crate) inherited: Mutex<Inherited>,
     /// Whether the flusher knows of it.
     pub(crate) queued: AtomicBool,
     /// Whether something changed since the last checkpoint.
@@ -240,6 +244,7 @@ impl PartitionLog {
                 dirty: found.dirty,
                 ..flush::IoState::default()
             }),
+            inherited: Mutex::new(found.inherited),
             queued: AtomicBool::new(false),
             changed: AtomicBool::new(found.changed),
             swaps: AtomicU64::new(0),

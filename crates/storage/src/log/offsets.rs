@@ -267,7 +267,7 @@ impl PartitionLog {
     ) -> Result<Option<T>, ReadError> {
         let mut view = view;
         for attempt in 0..2 {
-            let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
+            let mut reader = self.segment_reader(view);
             match search(&mut reader) {
                 Ok(found) => return Ok(found),
                 // Compaction replaced what was read; the caller repeats the search.

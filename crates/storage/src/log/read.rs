@@ -216,6 +216,21 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// A reader of a local segment that checks what an earlier process wrote.
+    pub(crate) fn segment_reader(&self, view: SegmentView) -> SegmentReader<'_> {
+        SegmentReader::new(&*self.context.store, &self.name, view).checking(&self.inherited)
+    }
+
+    /// Follows the batches of a local segment that nobody followed since it was opened ([`crate::log::inherited`]).
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] where one does not follow the other.
+    pub(crate) fn check_segment(&self, view: SegmentView) -> Result<(), ReadError> {
+        self.segment_reader(view)
+            .check(0..view.size)
+            .map_err(|error| self.read_error(error, Some(view.base)))
+    }
+
     fn read_segment(
         &self,
         view: SegmentView,
@@ -225,7 +240,7 @@ impl PartitionLog {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Option<Slice>, SegmentError> {
-        let mut reader = SegmentReader::new(&*self.context.store, &self.name, view);
+        let mut reader = self.segment_reader(view);
         // What a hint says is not trusted blindly, and in a compacted log it may point behind a gap.
         let hint = match hint {
             Some(position) => reader.header_at(position)?.and_then(|header| {
@@ -251,7 +266,9 @@ impl PartitionLog {
         };
         // Nor is what an index says.
         match reader.header_at(position)? {
-            Some(header) if offset <= header.last_offset() => {}
+            Some(header) if offset <= header.last_offset() => {
+                reader.check_begin(offset, position, &header)?;
+            }
             None if position >= end.0 => return Ok(None),
             _ => {
                 let reason = format!("the batch there does not hold offset {offset}");

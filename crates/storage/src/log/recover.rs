@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wire::record_batch::{BATCH_HEADER_LEN, BatchHeader, verify_crc};
 
+use crate::cleaner::progress;
 use crate::config::{FlushPolicy, LogConfig};
 use crate::io::be;
 use crate::log::append::marker_of;
@@ -24,6 +25,7 @@ use crate::log::flush::Active;
 use crate::log::index::{
     IndexBuilder, IndexEntries, OFFSET_ENTRY_LEN, SegmentReader, SegmentView, TIME_ENTRY_LEN,
 };
+use crate::log::inherited::Inherited;
 use crate::log::producer::{AbortedTxn, ProducerStates};
 use crate::log::{LogCheckpoint, RemoteList, aborted_index};
 use crate::lsn::Lsn;
@@ -63,6 +65,8 @@ pub(crate) struct LogRecovery {
     pub(crate) aborted: Vec<AbortedTxn>,
     /// Filled in by the caller.
     pub(crate) remote: RemoteList,
+    /// What was not read.
+    pub(crate) inherited: Inherited,
     pub(crate) changed: bool,
     /// Base offset and CRC field of the batches read, ascending.
     pub(crate) scanned: Vec<(i64, u32)>,
@@ -357,6 +361,18 @@ struct SegmentStart {
     rolling: Option<i64>,
 }
 
+impl SegmentStart {
+    /// At the segment's first batch, with empty indexes.
+    fn first(input: &RecoveryInput<'_>, base: i64) -> SegmentStart {
+        SegmentStart {
+            view: SegmentView::empty(base, input.now_ms),
+            builder: IndexBuilder::new(base, input.config.index_interval_bytes),
+            position: 0,
+            rolling: None,
+        }
+    }
+}
+
 fn scan_from_point(
     input: &RecoveryInput<'_>,
     found: &mut LogRecovery,
@@ -373,6 +389,7 @@ fn scan_from_point(
     for base in &kept[..start] {
         found.segments.push(synced_view(synced, *base)?);
     }
+    let mut unread: Vec<(i64, u64)> = found.segments.iter().map(|s| (s.base, s.size)).collect();
     let mut expected = kept[start].max(found.segments.last().map_or(i64::MIN, |s| s.next_offset));
     for (index, base) in kept.iter().enumerate().skip(start) {
         let known = synced.iter().find(|segment| segment.base == *base);
@@ -385,14 +402,10 @@ fn scan_from_point(
         } else {
             None
         };
-        let begin = begin.unwrap_or_else(|| SegmentStart {
-            view: SegmentView::empty(*base, input.now_ms),
-            builder: IndexBuilder::new(*base, input.config.index_interval_bytes),
-            position: 0,
-            rolling: None,
-        });
+        let begin = begin.unwrap_or_else(|| SegmentStart::first(input, *base));
         if begin.position > 0 {
             expected = point;
+            unread.push((*base, begin.position));
         }
         let last = index + 1 == kept.len();
         let (view, builder, rolling) = scan_one(input, found, begin, expected, size)?;
@@ -415,6 +428,7 @@ fn scan_from_point(
             break;
         }
     }
+    found.inherited = inherited(input, unread);
     // Frames that go on below the log start are laid over all the same; it may lie within one.
     let continued = input
         .frames
@@ -434,6 +448,22 @@ fn rewritten(input: &RecoveryInput<'_>, offset: i64) -> bool {
     let point = input.checkpoint.map(|checkpoint| checkpoint.recovery_point);
     let is_compacted = input.config.cleanup_policy.compact;
     offset <= input.cleaned || (is_compacted && point.is_some_and(|point| offset <= point))
+}
+
+/// Segments and how much of each is not read.
+fn inherited(input: &RecoveryInput<'_>, unread: Vec<(i64, u64)>) -> Inherited {
+    if unread.is_empty() {
+        return Inherited::default();
+    }
+    let changed_to = progress::changed_to(&input.store.dir(input.name));
+    let rewritten_to = match input.checkpoint {
+        // The file may be lost.
+        Some(checkpoint) if input.config.cleanup_policy.compact => {
+            changed_to.max(checkpoint.recovery_point)
+        }
+        _ => changed_to,
+    };
+    Inherited::new(unread, rewritten_to)
 }
 
 /// What the checkpoint says of a segment that lies wholly below the recovery point.

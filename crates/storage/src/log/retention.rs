@@ -346,6 +346,8 @@ impl PartitionLog {
         };
         tracing::warn!(topic = self.topic(), partition = %self.name.partition, base,
             "rebuilding the indexes of a segment");
+        // An index over headers that are wrong would hide that they are.
+        self.check_segment(view)?;
         add(&self.context.metrics.index_rebuilds, 1);
         view.offset_entries = 0;
         view.time_entries = 0;

@@ -488,6 +488,9 @@ impl Inner {
             record.adopt(store, &log.name, faults)?;
             record.patch(&mut state.segments);
             state.hints.clear();
+            for segment in group {
+                log.inherited.locked().forget(segment.base);
+            }
             let ended_here = record.view.base..end;
             state
                 .aborted
@@ -569,13 +572,12 @@ impl Inner {
         if checkpointed {
             return i64::MIN;
         }
-        let dir = self.context.store.dir(name);
-        match progress::read(&dir) {
-            Some(progress) => progress.changed_to,
-            // It was cleaned, and nothing says how far.
-            None if config.cleanup_policy.compact && progress::path(&dir).exists() => i64::MAX,
-            None => i64::MIN,
+        let changed_to = progress::changed_to(&self.context.store.dir(name));
+        // A file that is damaged says nothing of a log that is not compacted.
+        if changed_to == i64::MAX && !config.cleanup_policy.compact {
+            return i64::MIN;
         }
+        changed_to
     }
 }
 

@@ -495,6 +495,7 @@ impl Inner {
         log: &PartitionLog,
         view: SegmentView,
     ) -> Result<(SegmentView, Indexes), CopyError> {
+        log.check_segment(view).map_err(CopyError::Batches)?;
         if let Some(indexes) = self.matching_indexes(log, &view)? {
             return Ok((view, indexes));
         }

@@ -112,7 +112,8 @@ fn without_a_broker_the_remedy_is_to_start_one() {
     let port = testkit::port::free_port().unwrap();
     let run = |bootstrap: &str| {
         let mut command = affluent();
-        command.args(["kafka", "topic", "list", "--bootstrap", bootstrap]);
+        // Kafka's word for it, where the Confluent CLI says `--bootstrap`.
+        command.args(["kafka", "topic", "list", "--bootstrap-server", bootstrap]);
         Run::of(command.output().unwrap()).failed()
     };
     let bootstrap = format!("127.0.0.1:{port}");

@@ -27,6 +27,7 @@ pub struct Global {
     /// Broker addresses, separated by commas.
     #[arg(
         long,
+        alias = "bootstrap-server",
         global = true,
         value_name = "host:port",
         env = "AFFLUENT_BOOTSTRAP",

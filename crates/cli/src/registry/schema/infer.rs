@@ -25,6 +25,7 @@ pub(crate) struct InferArgs {
     /// Broker addresses, separated by commas.
     #[arg(
         long,
+        alias = "bootstrap-server",
         value_name = "host:port",
         env = "AFFLUENT_BOOTSTRAP",
         default_value = "localhost:9092"

@@ -84,7 +84,36 @@ pub enum KmsError {
     Client(#[source] reqwest::Error),
 }
 
+/// What of a request is at fault, rather than the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The kind of service.
+    Type,
+    /// The id of the key.
+    KeyId,
+    /// The properties, which have no credentials.
+    Credentials,
+    /// The bytes, or a key that the service does not know.
+    Input,
+}
+
 impl KmsError {
+    /// What of the request is at fault; `None` when it is the service, or whoever asks may not.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::UnknownType { .. } => Some(Fault::Type),
+            Self::KeyId { .. } => Some(Fault::KeyId),
+            Self::NoCredentials { .. } => Some(Fault::Credentials),
+            Self::Cipher(_)
+            | Self::Refused {
+                status: 400 | 404 | 422,
+                ..
+            } => Some(Fault::Input),
+            _ => None,
+        }
+    }
+
     /// Whether the credentials, rather than the service or the bytes, are at fault.
     #[must_use]
     pub fn is_access_denied(&self) -> bool {

@@ -44,7 +44,7 @@ use base::ErrorChain;
 use object_store::CredentialProvider;
 
 pub use environment::Environment;
-pub use error::KmsError;
+pub use error::{Fault, KmsError};
 pub use key::{Kind, KmsKey, is_secret_property, normal_type};
 
 use http::Http;

@@ -1,4 +1,8 @@
 //! What can go wrong with keys, with the numbers and texts of Confluent's registry (`DekRegistryErrors`, 8.2).
+//!
+//! Differs: Confluent's registry answers 500/50070 whenever a key management service does not do what it is asked. Here
+//! that is for a service that fails; a KEK of no kind of service, without credentials, or material that is not of its
+//! key are 422/42271, for a client tries a 5xx again, and the next try would fail in the same way.
 
 /// Why a request about keys was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +27,12 @@ pub enum KeyError {
     /// A field of the request that is missing, or is not what it should be.
     #[error("Invalid or missing value for field '{field}' of key")]
     Invalid { field: &'static str },
+    /// A field of the key by which its service cannot do what it is asked.
+    #[error("Invalid or missing value for field '{field}' of key. {message}")]
+    Unusable {
+        field: &'static str,
+        message: String,
+    },
     /// A KEK with DEKs.
     #[error("One or more references exist to the key '{name}'")]
     ReferenceExists { name: String },
@@ -45,7 +55,7 @@ impl KeyError {
             Self::SoftDeleted { .. } => 40472,
             Self::Exists { .. } => 40971,
             Self::TooMany { .. } => 40972,
-            Self::Invalid { .. } => 42271,
+            Self::Invalid { .. } | Self::Unusable { .. } => 42271,
             Self::ReferenceExists { .. } => 42272,
             Self::Generation { .. } => 50070,
         }

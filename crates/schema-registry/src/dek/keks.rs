@@ -230,7 +230,7 @@ impl DekRegistry {
     /// Whether the registry can use a shared KEK: it has the service encrypt a key, and throws it away.
     ///
     /// # Errors
-    /// 42271 for a KEK that is not shared, 40470, 50070 and 40370 for what the service says.
+    /// 42271 for a KEK that is not shared or that no service can be asked for, 40470, 50070 and 40370 for what the service says.
     pub async fn test_kek(&self, name: &str) -> Result<FoundKek, RegistryError> {
         let found = self.kek(name, false)?;
         self.test(name, &found.stored.value).await?;

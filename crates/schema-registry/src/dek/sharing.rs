@@ -3,7 +3,7 @@
 use base::ErrorChain;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use kms::{KmsError, KmsKey};
+use kms::{Fault, KmsError, KmsKey};
 use schema::encryption::{Algorithm, DataKey, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -101,7 +101,10 @@ impl DekRegistry {
         let encrypted = BASE64.decode(encrypted);
         let encrypted = encrypted.map_err(|_| KeyError::Invalid { field })?;
         let raw = self.kms.unwrap(&key_of(kek), &encrypted).await;
-        raw.map_err(|error| failed("Could not generate raw dek for", &id.subject, &error))
+        raw.map_err(|error| {
+            let message = format!("Could not generate raw dek for {}", id.subject);
+            failed(message, field, &error)
+        })
     }
 
     async fn sealed(
@@ -149,14 +152,22 @@ fn key_of(kek: &KekValue) -> KmsKey {
 }
 
 fn not_made(subject: &str, error: &KmsError) -> KeyError {
-    failed("Could not generate encrypted dek for", subject, error)
+    let message = format!("Could not generate encrypted dek for {subject}");
+    failed(message, "kmsKeyId", error)
 }
 
-fn failed(what: &str, subject: &str, error: &KmsError) -> KeyError {
-    let message = format!("{what} {subject}: {}", ErrorChain(error));
+/// `input` is the field that names what the service was given.
+fn failed(what: String, input: &'static str, error: &KmsError) -> KeyError {
+    let message = format!("{what}: {}", ErrorChain(error));
     if error.is_access_denied() {
-        KeyError::GenerationForbidden { message }
-    } else {
-        KeyError::Generation { message }
+        return KeyError::GenerationForbidden { message };
     }
+    let field = match error.fault() {
+        None => return KeyError::Generation { message },
+        Some(Fault::Type) => "kmsType",
+        Some(Fault::KeyId) => "kmsKeyId",
+        Some(Fault::Credentials) => "kmsProps",
+        Some(Fault::Input) => input,
+    };
+    KeyError::Unusable { field, message }
 }

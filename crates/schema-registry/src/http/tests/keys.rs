@@ -271,32 +271,66 @@ async fn what_is_imported_is_not_opened() {
     let strange = json!({"encryptedKeyMaterial": "eA=="});
     assert_eq!(post(&app, "/k/deks/t", strange).await.0, 200);
     let unreadable = get(&app, "/k/deks/t").await;
-    assert_eq!(code(unreadable), (500, Some(50070)));
+    assert_eq!(code(unreadable), (422, Some(42271)));
 }
 
 #[tokio::test]
-async fn a_service_that_fails_is_told_and_nothing_is_written() {
+async fn a_key_that_cannot_be_used_is_the_requests_fault_and_a_service_that_is_away_is_not() {
+    let (app, _leadership) = app();
+    let told = |answer: (u16, Value)| {
+        let message = answer.1["message"].as_str().unwrap_or_default().to_owned();
+        (code(answer), message)
+    };
+    let mut unknown = kek("of-no-service", true);
+    unknown["kmsType"] = json!("post-it");
+    assert_eq!(post(&app, "", unknown.clone()).await.0, 200);
+    for path in ["/of-no-service/deks/s", "/of-no-service/test"] {
+        let (code, message) = told(post(&app, path, json!({})).await);
+        assert_eq!(code, (422, Some(42271)), "{path}");
+        assert!(message.contains("'kmsType'"), "{message}");
+    }
+    unknown["name"] = json!("k");
+    let (refused, _) = told(post(&app, "?testSharing=true", unknown).await);
+    assert_eq!(refused, (422, Some(42271)));
+    post(&app, "", kek("k", true)).await;
+    let strange = json!({"encryptedKeyMaterial": "bm90IG9mIHRoaXMga2V5LCBub3QgYXQgYWxsLCBubw=="});
+    let (code_of, message) = told(post(&app, "/k/deks/s", strange).await);
+    assert_eq!(code_of, (422, Some(42271)));
+    assert!(message.contains("'encryptedKeyMaterial'"), "{message}");
+    // Nobody listens there.
+    let mut away = kek("away", true);
+    away["kmsType"] = json!("hcvault");
+    away["kmsKeyId"] = json!("http://127.0.0.1:1/transit/keys/k");
+    away["kmsProps"] = json!({"token.id": "t"});
+    assert_eq!(post(&app, "", away).await.0, 200);
+    let failed = post(&app, "/away/deks/s", json!({})).await;
+    assert_eq!(code(failed), (500, Some(50070)));
+}
+
+#[tokio::test]
+async fn what_a_service_does_not_do_is_told_and_nothing_is_written() {
     let (app, _leadership) = app();
     let mut lost = kek("k", true);
     lost["kmsProps"] = json!({});
     assert_eq!(
         code(post(&app, "?testSharing=true", lost.clone()).await),
-        (500, Some(50070))
+        (422, Some(42271))
     );
     assert_eq!(get(&app, "").await.1, json!([]));
     assert_eq!(post(&app, "", lost).await.0, 200);
     let failed = post(&app, "/k/deks/s", json!({})).await;
     let message = failed.1["message"].as_str().unwrap();
     assert!(
-        message.starts_with("Could not generate encrypted dek for s: "),
+        message.contains("'kmsProps'")
+            && message.contains("Could not generate encrypted dek for s: "),
         "{message}"
     );
     assert!(message.contains("LOCAL_SECRET"), "{message}");
-    assert_eq!(code(failed), (500, Some(50070)));
+    assert_eq!(code(failed), (422, Some(42271)));
     assert_eq!(get(&app, "/k/deks").await.1, json!([]));
     assert_eq!(
         code(post(&app, "/k/test", json!({})).await),
-        (500, Some(50070))
+        (422, Some(42271))
     );
     let with_secret = json!({"kmsProps": {"secret": "s"}});
     assert_eq!(put(&app, "/k?testSharing=true", with_secret).await.0, 200);
@@ -331,7 +365,7 @@ async fn a_secret_is_kept_and_never_told() {
         (&gone["kmsProps"], &gone["doc"]),
         (&json!({}), &Value::Null)
     );
-    assert_eq!(code(get(&app, "/k/deks/s").await), (500, Some(50070)));
+    assert_eq!(code(get(&app, "/k/deks/s").await), (422, Some(42271)));
 }
 
 #[tokio::test]

@@ -5,6 +5,12 @@ serdes.py BOOTSTRAP REGISTRY VAULT [CASE ...]
 Each case registers a schema (through the REST API, as an operator would), lets a serialiser write one record, reads the
 record back from its topic, looks at its bytes, and lets a deserialiser read it. VAULT is the address of a development server of
 OpenBao whose root token is `root`. Without names all cases run; with `--list` as the only argument they are listed.
+
+serdes.py --write BOOTSTRAP REGISTRY FORMAT TOPIC
+serdes.py --read BOOTSTRAP REGISTRY FORMAT TOPIC
+
+One side of a case in another language: writes the record that all cases write, by the subject's newest schema, or reads the
+topic's first record and prints it as JSON.
 """
 
 import base64
@@ -83,7 +89,10 @@ class World:
 
     def through_broker(self, topic, payload, headers):
         """Writes one record and reads it back."""
-        from confluent_kafka import TopicPartition
+        self.send(topic, payload, headers)
+        return self.receive(topic)
+
+    def send(self, topic, payload, headers):
         from confluent_kafka.admin import NewTopic
 
         for made in self.admin.create_topics([NewTopic(topic, 1, 1)]).values():
@@ -91,6 +100,11 @@ class World:
         failures = []
         self.producer.produce(topic, payload, headers=headers, on_delivery=lambda error, _: failures.append(error))
         assert self.producer.flush(LIMIT_S) == 0 and failures == [None], failures
+
+    def receive(self, topic):
+        """The first record of the topic."""
+        from confluent_kafka import TopicPartition
+
         self.consumer.assign([TopicPartition(topic, 0, 0)])
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
@@ -133,9 +147,9 @@ def user_class(field="age"):
 class Case:
     """One format, one topic, one subject."""
 
-    def __init__(self, world, form):
+    def __init__(self, world, form, topic=None):
         self.world, self.form = world, form
-        self.topic = f"serdes-{uuid.uuid4().hex[:12]}"
+        self.topic = topic or f"serdes-{uuid.uuid4().hex[:12]}"
         self.subject = self.topic + "-value"
         self.rules = registry_of_rules()
 
@@ -204,12 +218,15 @@ class Case:
 
         return SerializationContext(self.topic, MessageField.VALUE, headers if headers is not None else [])
 
-    def write(self, value=SAMPLE, conf=None, rule_conf=None, field="age"):
-        """Serialises, sends and fetches: the bytes and the headers as the broker gives them back."""
+    def serialize(self, value=SAMPLE, conf=None, rule_conf=None, field="age"):
         serializer = self.serializer(conf or LATEST, rule_conf, field)
         headers = []
         payload = serializer(self.message(value, field), self.context(headers))
-        return self.world.through_broker(self.topic, payload, headers)
+        return payload, headers
+
+    def write(self, value=SAMPLE, conf=None, rule_conf=None, field="age"):
+        """Serialises, sends and fetches: the bytes and the headers as the broker gives them back."""
+        return self.world.through_broker(self.topic, *self.serialize(value, conf, rule_conf, field))
 
     def read(self, written, conf=None, rule_conf=None, field="age"):
         payload, headers = written
@@ -457,8 +474,21 @@ def cases():
     return named
 
 
+def one_side(task, bootstrap, registry, form, topic):
+    """What a case in another language needs of this one."""
+    world = World(bootstrap, registry, None)
+    case = Case(world, form, topic)
+    if task == "--write":
+        world.send(topic, *case.serialize(rule_conf=SECRETS))
+    else:
+        print(json.dumps(case.read(world.receive(topic), rule_conf=SECRETS)))
+
+
 def main(arguments):
     named = cases()
+    if arguments[:1] in (["--write"], ["--read"]):
+        one_side(*arguments)
+        return
     if arguments == ["--list"]:
         print(json.dumps(list(named)))
         return

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
+use crate::npm;
 use crate::object_server::{self, BUCKET, ObjectServer};
 use crate::probe;
 use crate::process::{self, Finished, Managed};
@@ -22,7 +23,6 @@ const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 const SCRIPT: &str = include_str!("../js/azurite.mjs");
-const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 const ASK_LIMIT: Duration = Duration::from_secs(30);
 
 /// The running emulator.
@@ -33,20 +33,10 @@ pub(crate) struct Azurite {
     script: PathBuf,
 }
 
-/// Installs it, as [`object_server::install`] says.
+/// Installs it, as [`cache::install`] says.
 pub(crate) fn prepare(cache: &Cache, tier: Tier) -> Result<bool> {
-    object_server::install(cache, "azurite", VERSION, tier, |directory| {
-        ensure!(
-            process::exists("npm", "--version"),
-            "npm is not installed; on Debian: apt-get install npm"
-        );
-        let package = format!("azurite@{VERSION}");
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--prefix"])
-            .args([directory, Path::new(&package)])
-            .current_dir(directory);
-        let finished = process::run(&mut npm, b"", INSTALL_LIMIT)?.ok();
-        finished.context("npm install failed").map(drop)
+    cache::install(cache, "azurite", VERSION, tier, |directory| {
+        npm::install(directory, &[&format!("azurite@{VERSION}")])
     })
 }
 

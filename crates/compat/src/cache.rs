@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::suite::Tier;
+
 /// The root of the cache.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -54,6 +56,27 @@ pub fn once(
     }
     make()?;
     fs::write(&marker, stamp).with_context(|| format!("could not write {}", marker.display()))
+}
+
+/// Installs a client or a server into its directory of the cache, once for each `version`. False in the quick tier when that
+/// is still to be done.
+pub(crate) fn install(
+    cache: &Cache,
+    name: &str,
+    version: &str,
+    tier: Tier,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<bool> {
+    let directory = cache.directory(name)?;
+    let there = fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == version);
+    if tier == Tier::Quick && !there {
+        return Ok(false);
+    }
+    once(&directory, "installed", version, || {
+        eprintln!("installing {name} {version} in {}", directory.display());
+        make(&directory)
+    })?;
+    Ok(true)
 }
 
 #[cfg(test)]

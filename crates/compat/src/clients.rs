@@ -8,11 +8,14 @@ pub mod java_tools;
 pub mod kafka_python;
 pub mod kcat;
 pub mod librdkafka;
+mod program;
 pub mod rdkafka;
 mod registry;
 pub mod rest_proxy;
 pub mod schema_registry;
 pub mod serdes;
+pub mod serdes_java;
+pub mod serdes_js;
 mod service;
 pub mod streams;
 pub mod streams_group;
@@ -43,6 +46,8 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(tiered::Tiered),
         Box::new(rest_proxy::RestProxy),
         Box::new(serdes::Serdes),
+        Box::new(serdes_js::SerdesJs),
+        Box::new(serdes_java::SerdesJava),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

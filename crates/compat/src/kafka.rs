@@ -1,7 +1,7 @@
 //! Apache Kafka itself, from Maven Central: the jars of its broker, its client and its command-line tools.
 //!
 //! `java/pom.xml` names the two artifacts that bring everything, and the version. The jars land in the cache;
-//! `java/src` holds our own runner and client, compiled against them.
+//! `java/src` holds our own runner and client, compiled against them; `java/serdes` is compiled against more.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -54,7 +54,7 @@ impl Kafka {
         self.java_with(&[], jvm_options)
     }
 
-    /// As [`Self::java`], with more folders of classes in front.
+    /// As [`Self::java`], with more entries of the class path in front.
     pub fn java_with(&self, classes: &[&Path], jvm_options: &[&str]) -> Command {
         let mut command = Command::new("java");
         let mut logging = OsString::from("-Dlog4j2.configurationFile=");
@@ -67,9 +67,20 @@ impl Kafka {
         command
     }
 
-    /// Compiles the Java sources of this crate, once for each change to them, and returns the folder of classes.
+    /// Compiles the runner of the suites in Java, and returns the folder of classes.
     pub fn compile_runner(&self) -> Result<PathBuf> {
-        let sources = java_sources()?;
+        self.compile("src", &self.directory, &[])
+    }
+
+    /// Compiles the Java sources in a folder of this crate's `java` into `directory`, once for each change to them, and
+    /// returns the folder of classes. `jars` are entries of the class path before Apache Kafka's.
+    pub(crate) fn compile(
+        &self,
+        folder: &str,
+        directory: &Path,
+        jars: &[&Path],
+    ) -> Result<PathBuf> {
+        let sources = java_sources(folder)?;
         let mut stamp = String::new();
         for source in &sources {
             stamp.push_str(
@@ -77,17 +88,19 @@ impl Kafka {
                     .with_context(|| format!("could not read {}", source.display()))?,
             );
         }
-        let classes = self.directory.join("classes");
-        once(&self.directory, "compiled", &stamp, || {
+        let classes = directory.join("classes");
+        once(directory, "compiled", &stamp, || {
             if classes.exists() {
                 fs::remove_dir_all(&classes)?;
             }
             let mut command = Command::new("javac");
+            // What other people's jars say of themselves and of each other is not looked at.
             command
-                .args(["-Xlint:all,-processing", "-Werror", "--release", "17", "-d"])
+                .args(["-Xlint:all,-processing,-path,-classfile", "-Werror"])
+                .args(["--release", "17", "-d"])
                 .arg(&classes)
                 .arg("-cp");
-            command.arg(self.class_path(&[])).args(&sources);
+            command.arg(self.class_path(jars)).args(&sources);
             process::run(&mut command, b"", Duration::from_secs(180))
                 .context("could not start javac; on Debian: apt-get install default-jdk-headless")?
                 .ok()
@@ -157,10 +170,10 @@ fn download(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn java_sources() -> Result<Vec<PathBuf>> {
+fn java_sources(folder: &str) -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("java")
-        .join("src");
+        .join(folder);
     let mut sources = Vec::new();
     for entry in
         fs::read_dir(&folder).with_context(|| format!("could not list {}", folder.display()))?

@@ -58,10 +58,11 @@ pub fn run(request: &Request) -> Result<()> {
             .prepare(&cache, &kafka, request.tier)
             .with_context(|| format!("could not prepare the suite {}", suite.name()))?;
         if !ready {
-            eprintln!(
-                "{}: not in the cache yet, left out of the quick tier",
-                suite.name()
-            );
+            let why = match request.tier {
+                Tier::Quick => "not in the cache yet, left out of the quick tier",
+                Tier::Full => "left out, for its cases are not on this machine",
+            };
+            eprintln!("{}: {why}", suite.name());
             continue;
         }
         for &kind in &request.targets {

@@ -2,7 +2,7 @@
 //!
 //! Nobody here wrote the clients: kcat, Apache Kafka's Java client, command-line tools, Streams and Connect,
 //! librdkafka's own test-suite, confluent-kafka, the tests of the `rdkafka` crate and kafka-python's integration
-//! tests. Each case runs against a fresh broker on a free port of the loopback interface; the same case against Apache
+//! tests; for the services, Confluent's serialisers for Python, Node and Java. Each case runs against a fresh broker on a free port of the loopback interface; the same case against Apache
 //! Kafka 4.3.1 tells a difference between the two brokers from a fault of the test.
 //!
 //! Words used here:
@@ -29,6 +29,7 @@ pub mod clients;
 pub mod expected;
 pub mod kafka;
 pub mod lane;
+mod npm;
 pub mod object_server;
 pub mod oracle;
 pub mod probe;

@@ -6,14 +6,13 @@
 //! answers an upload with "invalid uploadType".
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::azurite::{self, Azurite};
-use crate::cache::{Cache, once};
+use crate::cache::Cache;
 use crate::process::{self, Managed};
 use crate::seaweedfs::{self, SeaweedFs};
 use crate::suite::Tier;
@@ -95,26 +94,6 @@ pub(crate) fn properties(own: &[(&str, &str)]) -> Vec<(String, String)> {
     let all = [("remote.log.storage.system.enable", "true")];
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     all.iter().chain(own).map(owned).collect()
-}
-
-/// Installs a version of a server into its directory of the cache, once. False in the quick tier when that is still to be done.
-pub(crate) fn install(
-    cache: &Cache,
-    name: &str,
-    version: &str,
-    tier: Tier,
-    make: impl FnOnce(&Path) -> Result<()>,
-) -> Result<bool> {
-    let directory = cache.directory(name)?;
-    let there = fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == version);
-    if tier == Tier::Quick && !there {
-        return Ok(false);
-    }
-    once(&directory, "installed", version, || {
-        eprintln!("installing {name} {version} in {}", directory.display());
-        make(&directory)
-    })?;
-    Ok(true)
 }
 
 /// Waits until `serves` says so; it is what makes the bucket.

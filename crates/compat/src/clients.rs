@@ -22,7 +22,7 @@ pub mod streams_group;
 pub mod tiered;
 
 use crate::suite::Suite;
-use librdkafka::GroupProtocol;
+use librdkafka::{Edition, GroupProtocol};
 
 /// Broker properties of suites that make many share groups: the first member of one hears of its partitions with its
 /// second heartbeat, which by default is due after five seconds.
@@ -53,14 +53,22 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(librdkafka::Librdkafka {
             scenario: "noautocreate",
             group_protocol: GroupProtocol::Classic,
+            edition: Edition::Crate,
         }),
         Box::new(librdkafka::Librdkafka {
             scenario: "default",
             group_protocol: GroupProtocol::Classic,
+            edition: Edition::Crate,
         }),
         Box::new(librdkafka::Librdkafka {
             scenario: "default",
             group_protocol: GroupProtocol::Consumer,
+            edition: Edition::Crate,
+        }),
+        Box::new(librdkafka::Librdkafka {
+            scenario: "default",
+            group_protocol: GroupProtocol::Consumer,
+            edition: Edition::Share,
         }),
     ]
 }

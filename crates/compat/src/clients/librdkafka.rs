@@ -2,13 +2,18 @@
 //!
 //! It is configured and made in the cache, with `tests/test.conf` as `tests/README.md` says and
 //! `TEST_KAFKA_VERSION=4.2.0`, in its quick mode (`-Q`, what its own CI runs: fewer messages, the same checks). Each
-//! test number is a process of its own, so that one that hangs or crashes does not take the others along; three run
+//! test number is a process of its own, so that one that hangs or crashes does not take the others along; some run
 //! side by side, since most of their time is waiting (the suite's own default is five threads in one process).
 //!
 //! The scenario `default` runs twice, with consumer groups of the classic protocol and with those of KIP-848.
 //!
-//! Adapted (see [`ADAPTATIONS`]): three replicas, which one broker cannot hold, become one, and a segment size that
-//! Apache Kafka 4.0 and later refuse becomes the least it takes. What the tests check stays the same.
+//! The crate's release knows no share groups. The tests of those come with a newer release, which travels in an npm
+//! package ([`Edition::Share`]); of that only they are run, and not in quick mode, which leaves out nearly all that they
+//! do. All of them consist of subtests, of which one at least must be seen to pass.
+//!
+//! Adapted (see [`ADAPTATIONS`] and [`SHARE_ADAPTATIONS`]): three replicas, which one broker cannot hold, become one, a
+//! segment size that Apache Kafka 4.0 and later refuse becomes the least it takes, and a test that did not wait for what
+//! it presumes does. What the tests check stays the same.
 //!
 //! Left out: tests that need no broker (`TEST_F_LOCAL`, and those on librdkafka's mock cluster), and manual ones.
 
@@ -36,8 +41,14 @@ const BROKER_VERSION: &str = "4.2.0";
 /// How many tests run at a time.
 const WORKERS: usize = 3;
 
+/// The same for the tests of share consumers, which do little but wait.
+const SHARE_WORKERS: usize = 7;
+
 /// How long one test number may take; the longest healthy one needs about two minutes in quick mode.
 const TEST_LIMIT: Duration = Duration::from_secs(300);
+
+/// The same for the tests of share consumers, whose groups take seconds to settle in each of up to forty subtests.
+const SHARE_TEST_LIMIT: Duration = Duration::from_secs(900);
 
 const BUILD_LIMIT: Duration = Duration::from_secs(2400);
 
@@ -48,8 +59,45 @@ const SPLIT_SOURCE: &str = "0081-admin.c";
 /// Functions of that source that only call or count.
 const NO_SUBTESTS: [&str; 2] = ["apis", "acls_count"];
 
-/// What is changed in the tests' sources, by file: the text and what stands in its place.
-const ADAPTATIONS: [(&str, &str, &str); 5] = [
+/// The npm package whose library has share consumers: librdkafka 2.15.1.
+pub const SHARE_PACKAGE: &str = "@confluentinc/kafka-javascript@1.10.1";
+
+/// What is changed in a test's source: its file, the text and what stands in its place.
+type Adaptation = (&'static str, &'static str, &'static str);
+
+/// The changes in the tests of share consumers: 0170 wants what it writes "after both groups have joined" to reach both,
+/// but waits only for one group to join, and then only for the other to read. It must go on until both have.
+const SHARE_ADAPTATIONS: [Adaptation; 2] = [
+    (
+        "0170-share_consumer_subscription.c",
+        "while (attempts-- > 0 && countA < 5) {",
+        "while (attempts-- > 0 && (countA < 5 || attempts > 24)) {",
+    ),
+    (
+        "0170-share_consumer_subscription.c",
+        "while (attempts-- > 0 && countB < 3) {",
+        "while (attempts-- > 0 && (countA < 8 || countB < 3)) {",
+    ),
+];
+
+/// Broker properties for the tests of share consumers. Locks that last three seconds are waited for: the minimum is what
+/// librdkafka's own `tests/cluster_testing.py` sets.
+///
+/// The heartbeats' interval must not divide the times that the tests themselves wait for. Two subtests of 0180 do
+/// something five seconds after they subscribed, the default interval, and with that run into faults of the library
+/// (2.15.1), with Apache Kafka as well:
+/// - A heartbeat that is due when `connections.max.idle.ms` of the coordinator's connection has passed is queued on the
+///   connection that the library then closes. If that is open again before its main thread looks, the next heartbeat is
+///   sent after another interval, to meet the same end: no assignment ever comes.
+/// - A close while the metadata of the first assignment are asked for hangs: the assignment is taken up after it.
+const SHARE_SETTINGS: [(&str, &str); 3] = [
+    ("group.share.min.record.lock.duration.ms", "1000"),
+    ("group.share.min.heartbeat.interval.ms", "1700"),
+    ("group.share.heartbeat.interval.ms", "1700"),
+];
+
+/// The changes in the tests of the crate's release.
+const ADAPTATIONS: [Adaptation; 5] = [
     ("0098-consumer-txn.cpp", ", 3, 5000)", ", 1, 5000)"),
     ("0103-transactions.c", ", 3, 5000)", ", 1, 5000)"),
     ("0107-topic_recreate.c", ", 3, 5000)", ", 1, 5000)"),
@@ -70,6 +118,15 @@ pub enum GroupProtocol {
     Consumer,
 }
 
+/// Which release of the library, and so which tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edition {
+    /// The one in the crate `rdkafka-sys`: all its tests.
+    Crate,
+    /// The newer one in [`SHARE_PACKAGE`]: its tests of share consumers.
+    Share,
+}
+
 /// The suite, in one of the cluster configurations ("scenarios") its tests ask for.
 #[derive(Debug)]
 pub struct Librdkafka {
@@ -77,6 +134,8 @@ pub struct Librdkafka {
     pub scenario: &'static str,
     /// The group protocol.
     pub group_protocol: GroupProtocol,
+    /// The release.
+    pub edition: Edition,
 }
 
 /// One entry of the table in `tests/test.c`.
@@ -101,9 +160,10 @@ struct ReportedTest {
 
 impl Suite for Librdkafka {
     fn name(&self) -> &'static str {
-        match (self.scenario, self.group_protocol) {
-            ("default", GroupProtocol::Classic) => "librdkafka",
-            ("default", GroupProtocol::Consumer) => "librdkafka-consumer",
+        match (self.edition, self.scenario, self.group_protocol) {
+            (Edition::Share, ..) => "librdkafka-share",
+            (_, "default", GroupProtocol::Classic) => "librdkafka",
+            (_, "default", GroupProtocol::Consumer) => "librdkafka-consumer",
             _ => "librdkafka-noautocreate",
         }
     }
@@ -113,14 +173,21 @@ impl Suite for Librdkafka {
             GroupProtocol::Classic => "",
             GroupProtocol::Consumer => ", group.protocol=consumer",
         };
-        format!(
-            "librdkafka's own test-suite, scenario {}{protocol}, from rdkafka-sys",
-            self.scenario
-        )
+        match self.edition {
+            Edition::Crate => format!(
+                "librdkafka's own test-suite, scenario {}{protocol}, from rdkafka-sys",
+                self.scenario
+            ),
+            Edition::Share => {
+                format!("librdkafka's own tests of share consumers, from {SHARE_PACKAGE}")
+            }
+        }
     }
 
     fn overrides(&self) -> Vec<(&'static str, &'static str)> {
-        if self.scenario == "default" {
+        if self.edition == Edition::Share {
+            SHARE_SETTINGS.to_vec()
+        } else if self.scenario == "default" {
             vec![]
         } else {
             vec![("auto.create.topics.enable", "false")]
@@ -128,19 +195,20 @@ impl Suite for Librdkafka {
     }
 
     fn prepare(&self, cache: &Cache, _kafka: &Kafka, tier: Tier) -> Result<bool> {
-        let directory = cache.directory("librdkafka")?;
-        let source = registry::source("rdkafka-sys")?;
-        let stamp = source.display().to_string();
+        let directory = cache.directory(self.directory())?;
+        let stamp = match self.edition {
+            Edition::Crate => registry::source("rdkafka-sys")?.display().to_string(),
+            Edition::Share => SHARE_PACKAGE.to_owned(),
+        };
         let built = fs::read_to_string(directory.join("built")).is_ok_and(|found| found == stamp);
         if tier == Tier::Quick && !built {
             return Ok(false);
         }
-        once(&directory, "built", &stamp, || {
-            build(&source.join("librdkafka"), &directory)
-        })?;
-        let stamp = format!("{stamp}\n{ADAPTATIONS:?}");
+        let (source, adaptations) = self.source(&directory)?;
+        once(&directory, "built", &stamp, || build(&source, &directory))?;
+        let stamp = format!("{stamp}\n{adaptations:?}");
         once(&directory, "adapted", &stamp, || {
-            adapt(&source.join("librdkafka"), &directory)
+            adapt(&source, &directory, adaptations)
         })?;
         Ok(true)
     }
@@ -148,14 +216,18 @@ impl Suite for Librdkafka {
     fn run(&self, session: &Session<'_>, done: &mut dyn FnMut(CaseResult)) -> Result<()> {
         let tests = session
             .cache
-            .directory("librdkafka")?
+            .directory(self.directory())?
             .join("source")
             .join("tests");
         let bench = Bench::prepare(session, tests, self)?;
         let queue = Mutex::new(bench.jobs(session)?);
         let (sender, results) = channel();
+        let workers = match self.edition {
+            Edition::Crate => WORKERS,
+            Edition::Share => SHARE_WORKERS,
+        };
         thread::scope(|scope| {
-            for _ in 0..WORKERS {
+            for _ in 0..workers {
                 let (sender, queue, bench) = (sender.clone(), &queue, &bench);
                 scope.spawn(move || {
                     while let Some(job) = next(queue) {
@@ -175,6 +247,39 @@ impl Suite for Librdkafka {
     }
 }
 
+impl Librdkafka {
+    /// The folder in the cache.
+    fn directory(&self) -> &'static str {
+        match self.edition {
+            Edition::Crate => "librdkafka",
+            Edition::Share => "librdkafka-share",
+        }
+    }
+
+    /// Where the source is, fetched if need be, and what is changed in its tests.
+    fn source(&self, directory: &Path) -> Result<(PathBuf, &'static [Adaptation])> {
+        Ok(match self.edition {
+            Edition::Crate => {
+                let source = registry::source("rdkafka-sys")?.join("librdkafka");
+                (source, &ADAPTATIONS)
+            }
+            Edition::Share => {
+                once(directory, "fetched", SHARE_PACKAGE, || {
+                    registry::npm_package(SHARE_PACKAGE, directory)
+                })?;
+                let source = directory.join("package").join("deps").join("librdkafka");
+                (source, &SHARE_ADAPTATIONS)
+            }
+        })
+    }
+
+    /// Whether it is for this suite to run the test.
+    fn has(&self, test: &Test) -> bool {
+        let of_edition = self.edition == Edition::Crate || test.name.contains("_share_");
+        of_edition && test.needs_broker && test.scenarios.iter().any(|name| name == self.scenario)
+    }
+}
+
 fn next(queue: &Mutex<VecDeque<Job>>) -> Option<Job> {
     queue.lock().ok()?.pop_front()
 }
@@ -185,9 +290,25 @@ struct Job {
     number: String,
     tests: Vec<String>,
     subtest: Option<String>,
+    /// Whether its tests consist of subtests.
+    has_subtests: bool,
 }
 
 impl Job {
+    /// Whether the test has done anything. One whose subtests are all left out passes too; that proves nothing.
+    fn has_worked(&self, test: &str, printed: &str) -> bool {
+        let passed_subtest = |line: &str| {
+            let rest = line
+                .strip_prefix('[')
+                .and_then(|line| line.strip_prefix(test));
+            rest.is_some_and(|rest| rest.trim_start().starts_with('/') && rest.contains(": PASS ("))
+        };
+        match &self.subtest {
+            Some(subtest) => printed.contains(&format!("[ do_test_{subtest}:")),
+            None => !self.has_subtests || printed.lines().any(passed_subtest),
+        }
+    }
+
     /// The case's name: the test's, and the subtest's behind it.
     fn case(&self, test: &str) -> String {
         match &self.subtest {
@@ -200,16 +321,15 @@ impl Job {
 /// All that the jobs of a run share.
 struct Bench<'a> {
     session: &'a Session<'a>,
+    suite: &'a Librdkafka,
     tests: PathBuf,
-    scenario: &'static str,
-    group_protocol: GroupProtocol,
     configuration: PathBuf,
     bootstrap: String,
     kafka_path: PathBuf,
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(session: &'a Session<'a>, tests: PathBuf, suite: &Librdkafka) -> Result<Self> {
+    fn prepare(session: &'a Session<'a>, tests: PathBuf, suite: &'a Librdkafka) -> Result<Self> {
         let configuration = session.target.scratch().join("test.conf");
         let bootstrap = session.target.bootstrap();
         // Twice the timeouts: they are set for a machine with nothing else to do.
@@ -219,9 +339,8 @@ impl<'a> Bench<'a> {
         fs::write(&configuration, settings)?;
         Ok(Self {
             session,
+            suite,
             tests,
-            scenario: suite.scenario,
-            group_protocol: suite.group_protocol,
             configuration,
             bootstrap,
             kafka_path: session.kafka.shell_scripts()?,
@@ -231,9 +350,9 @@ impl<'a> Bench<'a> {
     fn jobs(&self, session: &Session<'_>) -> Result<VecDeque<Job>> {
         let table =
             fs::read_to_string(self.tests.join("test.c")).context("could not read tests/test.c")?;
-        let wanted = parse_table(&table).into_iter().filter(|test| {
-            test.needs_broker && test.scenarios.iter().any(|name| name == self.scenario)
-        });
+        let wanted = parse_table(&table)
+            .into_iter()
+            .filter(|test| self.suite.has(test));
         let mut by_number: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut jobs = VecDeque::new();
         for test in wanted {
@@ -246,6 +365,7 @@ impl<'a> Bench<'a> {
                         number,
                         tests,
                         subtest: Some(subtest),
+                        has_subtests: true,
                     };
                     if session.selection.wants(&job.case(&test.name)) {
                         jobs.push_back(job);
@@ -259,6 +379,7 @@ impl<'a> Bench<'a> {
             number,
             tests,
             subtest: None,
+            has_subtests: self.suite.edition == Edition::Share,
         }));
         Ok(jobs)
     }
@@ -284,8 +405,11 @@ impl<'a> Bench<'a> {
         let scratch = tempfile::tempdir()?;
         let report = scratch.path().join("report.json");
         let mut command = Command::new("./test-runner");
+        if self.suite.edition == Edition::Crate {
+            command.arg("-Q");
+        }
         command
-            .args(["-p1", "-L", "-Q", "-s", self.scenario])
+            .args(["-p1", "-L", "-s", self.suite.scenario])
             .current_dir(&self.tests)
             .env("LD_LIBRARY_PATH", "../src:../src-cpp")
             .env("TESTS", &job.number)
@@ -296,14 +420,18 @@ impl<'a> Bench<'a> {
             .env("BROKERS", &self.bootstrap)
             .env_remove("CI")
             .env_remove("TEST_CONSUMER_GROUP_PROTOCOL");
-        if self.group_protocol == GroupProtocol::Consumer {
+        if self.suite.group_protocol == GroupProtocol::Consumer {
             command.env("TEST_CONSUMER_GROUP_PROTOCOL", "consumer");
         }
         if let Some(subtest) = &job.subtest {
             // The colon ends the name, so that no longer name matches as well.
             command.env("SUBTESTS", format!("do_test_{subtest}:"));
         }
-        let finished = process::run(&mut command, b"", TEST_LIMIT)?;
+        let limit = match self.suite.edition {
+            Edition::Crate => TEST_LIMIT,
+            Edition::Share => SHARE_TEST_LIMIT,
+        };
+        let finished = process::run(&mut command, b"", limit)?;
         let printed = without_colours(&format!(
             "{}\n{}",
             finished.stdout_text(),
@@ -357,13 +485,20 @@ fn build_step(folder: &Path, program: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// Writes the adapted sources over those in the cache, and makes the test runner of them.
-fn adapt(source: &Path, directory: &Path) -> Result<()> {
+fn adapt(source: &Path, directory: &Path, adaptations: &[Adaptation]) -> Result<()> {
     let tests = directory.join("source").join("tests");
-    for (file, text, instead) in ADAPTATIONS {
-        let original = fs::read_to_string(source.join("tests").join(file))
-            .with_context(|| format!("could not read {file}"))?;
-        ensure!(original.contains(text), "{file} does not say {text:?}");
-        fs::write(tests.join(file), original.replace(text, instead))?;
+    let mut adapted: BTreeMap<&str, String> = BTreeMap::new();
+    for (file, text, instead) in adaptations {
+        let before = match adapted.get(file) {
+            Some(before) => before.clone(),
+            None => fs::read_to_string(source.join("tests").join(file))
+                .with_context(|| format!("could not read {file}"))?,
+        };
+        ensure!(before.contains(text), "{file} does not say {text:?}");
+        adapted.insert(file, before.replace(text, instead));
+    }
+    for (file, text) in &adapted {
+        fs::write(tests.join(file), text)?;
     }
     build_step(&tests, "make", &["-j2", "build"])?;
     ensure!(
@@ -382,13 +517,8 @@ fn result_of(
 ) -> CaseResult {
     let reported = report.and_then(|report| report.tests.get(test));
     let outcome = match reported.map(|reported| reported.state.as_str()) {
-        Some("PASSED") => match &job.subtest {
-            // A test whose subtests are all filtered out passes too; that proves nothing.
-            Some(subtest) if !printed.contains(&format!("[ do_test_{subtest}:")) => {
-                Outcome::Skip("no subtest of this name ran".to_owned())
-            }
-            _ => Outcome::Pass,
-        },
+        Some("PASSED") if job.has_worked(test, printed) => Outcome::Pass,
+        Some("PASSED") => Outcome::Skip("none of its subtests ran".to_owned()),
         Some("SKIPPED") => Outcome::Skip(reason(test, printed)),
         _ => Outcome::Fail(reason(test, printed)),
     };
@@ -539,6 +669,20 @@ mod tests {
             "failed at test.c:1 at Mon: | KAFKA_PATH must be set"
         );
         assert_eq!(reason("0002_unkpart", "one\ntwo\n"), "one | two");
+    }
+
+    #[test]
+    fn a_test_without_a_subtest_that_passed_has_done_nothing() {
+        let job = Job {
+            number: "0173".to_owned(),
+            tests: vec!["0173_a".to_owned(), "0173_a_local".to_owned()],
+            subtest: None,
+            has_subtests: true,
+        };
+        let printed =
+            "[0173_a_local      /  0.1s] [ do_test_x:1: PASS (0.10s) ]\n[0173_a  /  0.1s] done\n";
+        assert!(!job.has_worked("0173_a", printed));
+        assert!(job.has_worked("0173_a_local", printed));
     }
 
     #[test]

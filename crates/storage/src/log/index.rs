@@ -214,15 +214,12 @@ impl<'a> SegmentReader<'a> {
         position: u64,
         found: &BatchHeader,
     ) -> Result<(), SegmentError> {
-        let Some(inherited) = self.inherited else {
-            return Ok(());
-        };
-        let inherited = inherited.locked();
         let begin = found.base_offset;
-        if begin <= offset
-            || !inherited.holds(self.view.base)
-            || inherited.may_follow(offset, begin)
-        {
+        let may_begin = |inherited: &Mutex<Inherited>| {
+            let inherited = inherited.locked();
+            !inherited.holds(self.view.base) || inherited.may_follow(offset, begin)
+        };
+        if begin <= offset || self.inherited.is_none_or(may_begin) {
             return Ok(());
         }
         let reason = format!("offset {begin} where {offset} follows");
@@ -379,7 +376,6 @@ impl<'a> SegmentReader<'a> {
             return Ok(None);
         }
         if end - start <= max_bytes {
-            self.check(start..end)?;
             return Ok(Some(Slice {
                 position: start,
                 end,
@@ -408,15 +404,13 @@ impl<'a> SegmentReader<'a> {
                 break;
             }
         }
-        let Some(next_offset) = next_offset.filter(|_| position > start) else {
-            return Ok(None);
-        };
-        self.check(start..position)?;
-        Ok(Some(Slice {
-            position: start,
-            end: position,
-            next_offset,
-        }))
+        Ok(next_offset
+            .filter(|_| position > start)
+            .map(|next_offset| Slice {
+                position: start,
+                end: position,
+                next_offset,
+            }))
     }
 
     /// Where to look for the first record with a timestamp at or above `timestamp`: `LogSegment.findOffsetByTimestamp`.

@@ -65,16 +65,14 @@ impl Inherited {
     /// The first part of `range` that was not followed yet.
     pub(crate) fn next(&self, base: i64, range: &Range<u64>) -> Option<Range<u64>> {
         let followed = self.segments.get(&base)?;
-        let end = range.end.min(followed.end);
-        let after = followed.ranges.partition_point(|r| r.end <= range.start);
-        let mut start = range.start;
-        let mut later = followed.ranges.iter().skip(after);
-        let mut next = later.next();
-        if let Some(covering) = next.filter(|r| r.start <= start) {
-            start = covering.end;
-            next = later.next();
-        }
-        let end = next.map_or(end, |r| end.min(r.start));
+        let (before, behind) = followed
+            .ranges
+            .split_at(followed.ranges.partition_point(|r| r.start <= range.start));
+        let start = before
+            .last()
+            .map_or(range.start, |r| r.end.max(range.start));
+        let end = behind.first().map_or(followed.end, |r| r.start);
+        let end = end.min(followed.end).min(range.end);
         (start < end).then_some(start..end)
     }
 

@@ -275,7 +275,11 @@ impl PartitionLog {
                 return Err(SegmentError::Corrupt { position, reason });
             }
         }
-        reader.cut(position, end, max_bytes as u64, at_least_one)
+        let slice = reader.cut(position, end, max_bytes as u64, at_least_one)?;
+        if let Some(slice) = &slice {
+            reader.check(slice.position..slice.end)?;
+        }
+        Ok(slice)
     }
 
     fn read_tail(

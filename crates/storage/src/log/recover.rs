@@ -442,12 +442,21 @@ fn scan_from_point(
     Ok(())
 }
 
-/// Whether offsets before `offset` may be missing: they are dense unless the log is compacted, or was. A pass changes only what
-/// lies below the checkpoint that was there when it began, so what is missing behind it is lost, and the journal has it.
+/// Whether offsets before `offset` may be missing.
 fn rewritten(input: &RecoveryInput<'_>, offset: i64) -> bool {
-    let point = input.checkpoint.map(|checkpoint| checkpoint.recovery_point);
-    let is_compacted = input.config.cleanup_policy.compact;
-    offset <= input.cleaned || (is_compacted && point.is_some_and(|point| offset <= point))
+    offset <= rewritten_to(input, input.cleaned)
+}
+
+/// Up to which offset some may be missing, of a log that is known to be cleaned up to `cleaned`: they are dense unless the log is
+/// compacted, or was. A pass changes only what lies below the checkpoint that was there when it began, so what is missing behind
+/// it is lost, and the journal has it. How far the log was cleaned may be lost itself.
+fn rewritten_to(input: &RecoveryInput<'_>, cleaned: i64) -> i64 {
+    match input.checkpoint {
+        Some(checkpoint) if input.config.cleanup_policy.compact => {
+            cleaned.max(checkpoint.recovery_point)
+        }
+        _ => cleaned,
+    }
 }
 
 /// Segments and how much of each is not read.
@@ -455,15 +464,8 @@ fn inherited(input: &RecoveryInput<'_>, unread: Vec<(i64, u64)>) -> Inherited {
     if unread.is_empty() {
         return Inherited::default();
     }
-    let changed_to = progress::changed_to(&input.store.dir(input.name));
-    let rewritten_to = match input.checkpoint {
-        // The file may be lost.
-        Some(checkpoint) if input.config.cleanup_policy.compact => {
-            changed_to.max(checkpoint.recovery_point)
-        }
-        _ => changed_to,
-    };
-    Inherited::new(unread, rewritten_to)
+    let cleaned = progress::changed_to(&input.store.dir(input.name));
+    Inherited::new(unread, rewritten_to(input, cleaned))
 }
 
 /// What the checkpoint says of a segment that lies wholly below the recovery point.

@@ -32,6 +32,7 @@ use serde::Deserialize;
 use super::registry;
 use crate::cache::{Cache, once};
 use crate::kafka::Kafka;
+use crate::npm;
 use crate::process;
 use crate::suite::{CaseResult, Outcome, Session, Suite, Tier, seconds};
 
@@ -265,7 +266,7 @@ impl Librdkafka {
             }
             Edition::Share => {
                 once(directory, "fetched", SHARE_PACKAGE, || {
-                    registry::npm_package(SHARE_PACKAGE, directory)
+                    npm::fetch(SHARE_PACKAGE, directory)
                 })?;
                 let source = directory.join("package").join("deps").join("librdkafka");
                 (source, &SHARE_ADAPTATIONS)

@@ -1,5 +1,4 @@
-//! Sources of crates that this workspace depends on, and of packages for other languages: the test-suites of clients
-//! travel in them.
+//! Sources of crates that this workspace depends on: the test-suites of clients travel in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,27 +44,6 @@ pub(super) fn source(package: &str) -> Result<PathBuf> {
         .parent()
         .map(Path::to_path_buf)
         .context("a manifest lies in a folder")
-}
-
-/// Fetches a package of npm, `name@version`, and unpacks it into `package/` in the folder. Needs `npm`.
-pub(super) fn npm_package(package: &str, folder: &Path) -> Result<()> {
-    let limit = Duration::from_secs(300);
-    let mut command = Command::new("npm");
-    command
-        .args(["pack", "--silent", package])
-        .current_dir(folder);
-    let printed = process::run(&mut command, b"", limit)
-        .context("could not start npm; on Debian: apt-get install npm")?
-        .ok()
-        .with_context(|| format!("npm could not fetch {package}"))?
-        .stdout_text();
-    let archive = printed.lines().last().context("npm names no archive")?;
-    let mut command = Command::new("tar");
-    command.args(["xzf", archive]).current_dir(folder);
-    process::run(&mut command, b"", limit)?
-        .ok()
-        .with_context(|| format!("could not unpack {archive}"))?;
-    Ok(())
 }
 
 /// Copies a folder and makes the copy writable: cargo's own sources are for reading.

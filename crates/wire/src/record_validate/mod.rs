@@ -24,6 +24,8 @@
 //!   batch, repairs them when it recompresses, and fails with `UNKNOWN_SERVER_ERROR` otherwise.
 //! - A client's batch of type `LogAppendTime` in a `CreateTime` topic loses that type in Kafka too, but Kafka
 //!   judges each record by the batch's `max_timestamp`; here it is the record's own, which then counts.
+//! - A gzip stream whose header has reserved flags set is `INVALID_RECORD`, as RFC 1952 (2.3.1.2) asks of a reader and as
+//!   consumers with zlib meet it; Java's reader does not look at those flags.
 //! - Kafka decompresses without a limit; see [`ValidationRules::decompressed_max_bytes`].
 
 mod convert;

@@ -343,6 +343,17 @@ fn a_codec_that_does_not_exist_is_unsupported() {
 }
 
 #[test]
+fn gzip_with_reserved_flags_is_refused() {
+    let sent = batch(Compression::Gzip);
+    let flags_at = BATCH_HEADER_LEN + 3;
+    assert!(validate_produce(&sent, &rules()).is_ok());
+    for flag in [0x20, 0x40, 0x80] {
+        let reserved = changed(&sent, |bytes| bytes[flags_at] |= flag);
+        assert_eq!(code(&reserved, &rules()), ErrorCode::InvalidRecord);
+    }
+}
+
+#[test]
 fn a_compacted_topic_names_each_record_without_a_key() {
     for codec in CODECS {
         let options = BatchOptions {

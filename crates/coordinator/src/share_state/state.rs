@@ -49,8 +49,9 @@ pub(super) enum Change {
 /// The state. Its epochs fence requests.
 ///
 /// Differs: Kafka keeps the highest epochs it has seen of a share partition beside its state, also over an
-/// initialization that sets them lower, but loses them when the coordinator is loaded from a pruned log. Here they
-/// are the state's, always.
+/// initialization that sets them lower (its state epoch is -1, its leader epoch always 0), but loses them when the coordinator
+/// is loaded from a pruned log, so that the same request is fenced or not. Here they are the state's, always: a function of
+/// the log. Leaders read a state before they write it, so what is not fenced here is what no leader sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PartitionState {
     pub(super) snapshot: Snapshot,

@@ -78,6 +78,30 @@ fn requests_of_an_earlier_leader_or_state_are_fenced() {
 }
 
 #[test]
+fn an_initialization_without_an_epoch_is_not_fenced_and_fences_nothing() {
+    let mut bench = Bench::new(ShareStateConfig::default());
+    let key = key("g", 1, 1);
+    bench.initialize(&key, 5, 0).unwrap();
+    bench.initialize(&key, -1, 20).unwrap();
+    for _ in 0..2 {
+        let read = bench.read(&key, -1).unwrap();
+        assert_eq!(
+            (read.state_epoch, read.start_offset),
+            (-1, Some(Offset(20)))
+        );
+        // Kafka fences this until it loads a log in which the first initialization is pruned.
+        let late = WriteState {
+            state_epoch: 4,
+            leader_epoch: -1,
+            ..write(20, &[])
+        };
+        bench.write(&key, &late).unwrap();
+        bench.crash();
+    }
+    bench.initialize(&key, 2, 0).unwrap();
+}
+
+#[test]
 fn partitions_that_do_not_exist_have_no_state() {
     let mut bench = Bench::new(ShareStateConfig::default());
     let unknown = ErrorCode::UnknownTopicOrPartition;

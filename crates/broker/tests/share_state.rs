@@ -226,3 +226,44 @@ fn share_partitions_have_a_coordinator() {
     assert_eq!(find(6, " :AAAAAAAAAAAAAAAAAAAAAQ:0"), invalid);
     broker.stop();
 }
+
+/// As `ShareCoordinatorService` of Apache Kafka 4.3.1 answers: it asks for each and keeps the last answer of a partition.
+#[test]
+fn a_share_partition_that_is_named_twice_is_answered_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = Running::start(directory.path(), &[]);
+    let mut client = broker.connect("c");
+    client.create_topic("t", 2);
+    let id = topic_id(&mut client, "t");
+    let asked = |partition, state_epoch, start_offset| initialize::PartitionData {
+        partition,
+        state_epoch,
+        start_offset,
+    };
+    let of = |partitions| initialize::InitializeStateData {
+        topic_id: id,
+        partitions,
+    };
+    let request = InitializeShareGroupStateRequest {
+        group_id: "g".to_owned(),
+        topics: vec![
+            of(vec![asked(1, 1, 7), asked(0, 5, 50), asked(0, 3, 30)]),
+            of(vec![asked(1, 2, 8)]),
+        ],
+    };
+    assert_eq!(initialize_state(&mut client, id, 1), ErrorCode::None);
+    let results = client.call(0, &request).results;
+    let [topic] = results.as_slice() else {
+        panic!("{results:?}");
+    };
+    let answers = topic.partitions.iter();
+    let answers: Vec<(i32, i16)> = answers
+        .map(|answer| (answer.partition, answer.error_code))
+        .collect();
+    let fenced = ErrorCode::FencedStateEpoch.code();
+    assert_eq!(answers, [(0, fenced), (1, fenced)]);
+    // The first of the two was done all the same.
+    let state = read_state(&mut client, id, -1);
+    assert_eq!((state.state_epoch, state.start_offset), (5, 50));
+    broker.stop();
+}

@@ -1,5 +1,6 @@
 //! What the requests to the share coordinator have in common: who may send them, and the walk over their partitions.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -30,9 +31,10 @@ impl Answered<()> {
     }
 }
 
-/// Asks for every partition of `topics`, those of one topic at a time, and answers in their order. Needs CLUSTER_ACTION on
-/// the cluster; who may not gets that for each partition. Like Apache Kafka, a request without a group or with a topic that
-/// names no partition gets an empty answer.
+/// Asks for every partition of `topics`, those of one topic at a time, and answers by topic id and partition. Needs
+/// CLUSTER_ACTION on the cluster; who may not gets that for each partition. Like Apache Kafka, a request without a group or with a
+/// topic that names no partition gets an empty answer, and what names a partition twice asks twice and is told what came of the
+/// second.
 pub(crate) async fn each_partition<P, T, F>(
     server: &Server,
     context: &RequestContext,
@@ -44,13 +46,21 @@ pub(crate) async fn each_partition<P, T, F>(
 where
     F: Future<Output = Result<T, StateError>>,
 {
-    let allowed = may_ask(server, context);
-    let no_partitions = topics.iter().any(|(_, partitions)| partitions.is_empty());
-    if allowed && (group_id.is_empty() || no_partitions) {
+    if !may_ask(server, context) {
+        let refuse = |asked| Answered {
+            partition: index(&asked),
+            outcome: Err(refused()),
+        };
+        let topics = topics.into_iter();
+        return topics
+            .map(|(id, partitions)| (id, partitions.into_iter().map(refuse).collect()))
+            .collect();
+    }
+    if group_id.is_empty() || topics.iter().any(|(_, partitions)| partitions.is_empty()) {
         return Vec::new();
     }
     let group_id: Arc<str> = group_id.into();
-    let mut answers = Vec::with_capacity(topics.len());
+    let mut answers: BTreeMap<Uuid, BTreeMap<i32, Answered<T>>> = BTreeMap::new();
     for (topic_id, partitions) in topics {
         let asked = partitions.into_iter().map(|asked| {
             let partition = index(&asked);
@@ -59,18 +69,19 @@ where
                 topic_id,
                 partition: PartitionIndex(partition),
             };
-            let asking = allowed.then(|| ask(key, asked));
+            let asking = ask(key, asked);
             async move {
-                let outcome = match asking {
-                    Some(asking) => asking.await,
-                    None => Err(refused()),
-                };
-                Answered { partition, outcome }
+                let outcome = asking.await;
+                (partition, Answered { partition, outcome })
             }
         });
-        answers.push((topic_id, join_all(asked).await));
+        let answered = join_all(asked).await;
+        answers.entry(topic_id).or_default().extend(answered);
     }
+    let answers = answers.into_iter();
     answers
+        .map(|(id, partitions)| (id, partitions.into_values().collect()))
+        .collect()
 }
 
 /// Whether the requester may act as a broker.

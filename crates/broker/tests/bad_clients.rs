@@ -15,14 +15,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use support::{Client, Running};
 use wire::ErrorCode;
+use wire::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use wire::messages::join_group_request::JoinGroupRequestProtocol;
 use wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use wire::messages::{
-    ConsumerGroupHeartbeatRequest, DescribeGroupsRequest, EndTxnRequest, FindCoordinatorRequest,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, DescribeGroupsRequest, EndTxnRequest, FetchRequest,
+    FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, SyncGroupRequest,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -423,6 +424,55 @@ fn oversized_metadata_and_subscriptions_are_refused() {
 }
 
 /// This process's resident bytes.
+#[test]
+fn who_fetches_as_a_replica_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = start(&directory);
+    let mut client = running.connect("replica");
+    client.call(9, &support::produce(TOPIC, 10, 1));
+    let mut fetched = |version, replica_id, topic: &str, current_leader_epoch| {
+        let has_state = version >= 15;
+        let wanted = FetchPartition {
+            current_leader_epoch,
+            partition_max_bytes: 1_000,
+            ..FetchPartition::default()
+        };
+        let request = FetchRequest {
+            replica_id: if has_state { -1 } else { replica_id },
+            replica_state: ReplicaState {
+                replica_id: if has_state { replica_id } else { -1 },
+                ..ReplicaState::default()
+            },
+            max_bytes: 1_000,
+            topics: vec![FetchTopic {
+                topic: topic.to_owned(),
+                topic_id: base::Uuid([7; 16]),
+                partitions: vec![wanted],
+            }],
+            ..FetchRequest::default()
+        };
+        let mut response = client.call(version, &request);
+        let partition = response.responses.remove(0).partitions.remove(0);
+        let has_records = partition.records.is_some_and(|records| !records.is_empty());
+        assert_eq!(has_records, partition.error_code == 0);
+        error(partition.error_code)
+    };
+    for consumer in [-1, -2] {
+        assert_eq!(fetched(12, consumer, TOPIC, -1), ErrorCode::None);
+    }
+    // The broker's own id is not one of a follower either.
+    for broker in [0, 1, 5] {
+        let mut of = |topic, epoch| fetched(12, broker, topic, epoch);
+        assert_eq!(of(TOPIC, -1), ErrorCode::NotLeaderOrFollower);
+        assert_eq!(of(TOPIC, 0), ErrorCode::UnknownLeaderEpoch);
+        assert_eq!(of(TOPIC, 1), ErrorCode::UnknownLeaderEpoch);
+        assert_eq!(of("none", 0), ErrorCode::UnknownTopicOrPartition);
+    }
+    assert_eq!(fetched(4, 5, TOPIC, -1), ErrorCode::NotLeaderOrFollower);
+    assert_eq!(fetched(17, 5, "", 0), ErrorCode::UnknownTopicId);
+    running.stop();
+}
+
 fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status

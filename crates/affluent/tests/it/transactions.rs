@@ -12,18 +12,19 @@ use testkit::server::{Server, ServerOptions};
 use testkit::wait::wait_for;
 use wire::ErrorCode;
 use wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use wire::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, ListTransactionsRequest, TxnOffsetCommitRequest,
-    WriteTxnMarkersRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest,
+    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use wire::record_data::{BatchOptions, batches, records};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const TOPIC: &str = "orders";
 
 /// A transactional producer that sends what it is told.
@@ -337,6 +338,32 @@ fn the_next_producer_fences_the_last_one() {
     assert_eq!(second.send(12, "kept"), ErrorCode::None);
     second.end(5, true);
     wait_committed(&mut server.connect().unwrap(), &["kept"]);
+}
+
+/// As `ReplicaManager.fetchOffset` of Apache Kafka 4.3.1 has it: to a broker, or to one that debugs, the log ends where it does.
+#[test]
+fn only_consumers_are_told_the_last_stable_offset() {
+    let server = start(options());
+    let mut producer = Producer::start(&server, "tx", 60_000);
+    assert_eq!(producer.send(12, "open"), ErrorCode::None);
+    let mut connection = server.connect().unwrap();
+    let mut latest = |replica_id| {
+        let request = ListOffsetsRequest {
+            replica_id,
+            isolation_level: 1,
+            topics: vec![ListOffsetsTopic {
+                name: TOPIC.to_owned(),
+                partitions: vec![ListOffsetsPartition {
+                    timestamp: -1,
+                    ..ListOffsetsPartition::default()
+                }],
+            }],
+            ..ListOffsetsRequest::default()
+        };
+        let answer = connection.call(9, &request).unwrap();
+        answer.topics[0].partitions[0].offset
+    };
+    assert_eq!([-1, -2, 5].map(&mut latest), [0, 1, 1]);
 }
 
 #[test]

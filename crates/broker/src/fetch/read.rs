@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset, PartitionIndex, TopicId};
-use security::{Operation, ResourceType};
+use security::{CLUSTER_NAME, Operation, ResourceType};
 use storage::{AbortedTxn, ReadError, ReadLimit, ReadResult};
 use wire::messages::fetch_response::EpochEndOffset;
 use wire::{ErrorCode, Records};
@@ -68,14 +68,39 @@ impl Pass {
 /// A partition of the fetch, found or not.
 pub(crate) type Resolved = Result<Partition, ErrorCode>;
 
+/// Who a fetch says it is for (`FetchRequest.isFromFollower`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A consumer, also one that debugs.
+    Consumer,
+    /// A broker that keeps a copy of the partitions.
+    Follower,
+}
+
+impl Reader {
+    fn may_read(self, server: &Server, context: &RequestContext, topic: &str) -> bool {
+        let (operation, kind, name) = match self {
+            Reader::Consumer => (Operation::Read, ResourceType::Topic, topic),
+            Reader::Follower => (
+                Operation::ClusterAction,
+                ResourceType::Cluster,
+                CLUSTER_NAME,
+            ),
+        };
+        server.allows(context, operation, kind, name)
+    }
+}
+
 /// Finds the partition a request means, and checks that it may be read.
 ///
 /// # Errors
-/// Kafka's code: TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION.
+/// Kafka's code: TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION; to a follower, always one, as no
+/// partition has any.
 pub(crate) fn resolve(
     server: &Server,
     context: &RequestContext,
     wanted: &FetchedPartition,
+    reader: Reader,
 ) -> Resolved {
     let by_id = context.api_version >= 13;
     let topic = if by_id {
@@ -85,7 +110,7 @@ pub(crate) fn resolve(
             .ok_or(ErrorCode::UnknownTopicId)?
     } else {
         let name = &wanted.key.topic;
-        if !server.allows(context, Operation::Read, ResourceType::Topic, name) {
+        if !reader.may_read(server, context, name) {
             return Err(ErrorCode::TopicAuthorizationFailed);
         }
         server
@@ -93,12 +118,37 @@ pub(crate) fn resolve(
             .get(name)
             .ok_or(ErrorCode::UnknownTopicOrPartition)?
     };
-    if by_id && !server.allows(context, Operation::Read, ResourceType::Topic, &topic.name) {
+    if by_id && !reader.may_read(server, context, &topic.name) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
-    topic
+    let partition = topic
         .partition(PartitionIndex(wanted.key.partition))
-        .ok_or(ErrorCode::UnknownTopicOrPartition)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    match reader {
+        Reader::Consumer => Ok(partition),
+        Reader::Follower => Err(refuse_follower(&partition, wanted)),
+    }
+}
+
+/// What a broker is told that is not a replica of the partition (`Partition.followerReplicaOrThrow`): both codes have it look
+/// for the leader again.
+fn refuse_follower(partition: &Partition, wanted: &FetchedPartition) -> ErrorCode {
+    if let Err(error) = check_leader(partition, wanted) {
+        return error;
+    }
+    if wanted.current_leader_epoch >= 0 {
+        ErrorCode::UnknownLeaderEpoch
+    } else {
+        ErrorCode::NotLeaderOrFollower
+    }
+}
+
+/// Whether the partition is there, and led as the reader believes.
+fn check_leader(partition: &Partition, wanted: &FetchedPartition) -> Result<(), ErrorCode> {
+    if !partition.is_online() {
+        return Err(ErrorCode::KafkaStorageError);
+    }
+    partition.check_epoch(wanted.current_leader_epoch)
 }
 
 /// Reads the partitions in order, until `max_bytes` are used up. The first batch of the first partition that
@@ -135,10 +185,7 @@ fn read_one(
     (max_bytes, limit): (usize, ReadLimit),
     at_least_one: bool,
 ) -> PartitionRead {
-    if !partition.is_online() {
-        return PartitionRead::failed(ErrorCode::KafkaStorageError);
-    }
-    if let Err(error) = partition.check_epoch(wanted.current_leader_epoch) {
+    if let Err(error) = check_leader(partition, wanted) {
         return PartitionRead::failed(error);
     }
     let diverging = match diverging_epoch(partition, wanted) {

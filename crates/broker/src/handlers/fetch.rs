@@ -15,7 +15,7 @@ use wire::ErrorCode;
 use wire::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use wire::messages::{FetchRequest, FetchResponse};
 
-use crate::fetch::read::{PartitionRead, Pass, Resolved, read_all, resolve, subscribe};
+use crate::fetch::read::{PartitionRead, Pass, Reader, Resolved, read_all, resolve, subscribe};
 use crate::fetch::remote;
 use crate::fetch::session::{
     FINAL_EPOCH, FetchContext, FetchedPartition, Lent, NO_SESSION, PartitionKey, SessionCache,
@@ -26,8 +26,9 @@ use crate::server::Server;
 
 const READ_COMMITTED: i8 = 1;
 
-/// How long and how much a fetch may take.
+/// Who fetches, and how long and how much that may take.
 struct Limits {
+    reader: Reader,
     up_to: ReadLimit,
     min_bytes: usize,
     max_bytes: usize,
@@ -119,6 +120,7 @@ pub(crate) async fn handle(
         .min(server.settings().fetch_max_bytes)
         .min(server.quotas().fetch_bytes_max(&context));
     let limits = Limits {
+        reader: reader(&request),
         up_to: if read_committed {
             ReadLimit::LastStableOffset
         } else {
@@ -171,6 +173,15 @@ pub(crate) async fn handle(
             let pass = read(&server, &context, &lent.partitions, &limits).await;
             incremental_response(lent, pass, read_committed, told)
         }
+    }
+}
+
+/// Ids from 0 are brokers'; version 15 moved the id.
+fn reader(request: &FetchRequest) -> Reader {
+    if request.replica_id.max(request.replica_state.replica_id) >= 0 {
+        Reader::Follower
+    } else {
+        Reader::Consumer
     }
 }
 
@@ -294,7 +305,7 @@ async fn read(
     let resolve_all = || -> Vec<Resolved> {
         wanted
             .iter()
-            .map(|partition| resolve(server, context, partition))
+            .map(|partition| resolve(server, context, partition, limits.reader))
             .collect()
     };
     let mut resolved = resolve_all();

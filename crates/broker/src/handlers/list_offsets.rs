@@ -18,6 +18,9 @@ use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::Partition;
 
+/// `ListOffsetsRequest.CONSUMER_REPLICA_ID`.
+const CONSUMER: i32 = -1;
+
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 /// KIP-734, from version 7.
@@ -35,7 +38,8 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    let read_committed = request.isolation_level == 1;
+    // What a broker asks for, or one that debugs, is where the log ends.
+    let read_committed = request.isolation_level == 1 && request.replica_id == CONSUMER;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let allowed = server.allows(

@@ -23,9 +23,8 @@ use wire::coordinator_records::{
 use wire::{DecodeError, EncodeError, Message, Reader, Writer};
 
 use crate::action::CoordinatorRecord;
-use crate::consumer::records::{self, ConsumerRecord};
-use crate::share_group::records::{self as share_records, ShareRecord};
-use crate::streams::records::{self as streams_records, StreamsRecord};
+use crate::shard::write::LogRecord;
+use crate::{consumer, share_group, streams};
 
 const KEY_VERSION: i16 = 0;
 const GROUP_METADATA_VALUE_VERSION: i16 = 3;
@@ -74,16 +73,12 @@ pub enum ReplayError {
 }
 
 /// A record that was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Decoded {
     Offset(OffsetCommitKey, Option<OffsetCommitValue>),
     Group(GroupMetadataKey, Option<GroupMetadataValue>),
-    /// Of the consumer group with this id.
-    Consumer(String, ConsumerRecord),
-    /// Of the streams group with this id.
-    Streams(String, StreamsRecord),
-    /// Of the share group with this id.
-    Share(String, ShareRecord),
+    /// Of the consumer, streams or share group with this id.
+    OfGroup(String, LogRecord),
     Unknown(i16),
 }
 
@@ -145,15 +140,16 @@ pub(crate) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Decoded, Repl
             decode_value(record_type, value)?,
         )),
         other => {
-            if let Some((group, change)) = records::decode(other, &mut reader, value)? {
-                return Ok(Decoded::Consumer(group, change));
+            if let Some((group, change)) = consumer::records::decode(other, &mut reader, value)? {
+                return Ok(Decoded::OfGroup(group, LogRecord::Consumer(change)));
             }
-            if let Some((group, change)) = share_records::decode(other, &mut reader, value)? {
-                return Ok(Decoded::Share(group, change));
+            if let Some((group, change)) = share_group::records::decode(other, &mut reader, value)?
+            {
+                return Ok(Decoded::OfGroup(group, LogRecord::Share(change)));
             }
-            let streams = streams_records::decode(other, &mut reader, value)?;
+            let streams = streams::records::decode(other, &mut reader, value)?;
             Ok(streams.map_or(Decoded::Unknown(other), |(group, change)| {
-                Decoded::Streams(group, change)
+                Decoded::OfGroup(group, LogRecord::Streams(change))
             }))
         }
     }
@@ -183,6 +179,18 @@ pub(crate) fn group_record<K: Message, V: Message>(
 ) -> Result<CoordinatorRecord, EncodeError> {
     let value = value.as_ref().map(|value| (GROUP_VALUE_VERSION, value));
     record(record_type, key, value)
+}
+
+/// The key, from behind the record type, and the value of a record.
+pub(crate) fn decode_pair<K: Message, V: Message>(
+    record_type: i16,
+    key: &mut Reader,
+    value: Option<&Bytes>,
+) -> Result<(K, Option<V>), ReplayError> {
+    Ok((
+        decode_key(record_type, key)?,
+        decode_value(record_type, value)?,
+    ))
 }
 
 pub(crate) fn decode_key<T: Message>(

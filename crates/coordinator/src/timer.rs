@@ -46,6 +46,23 @@ pub(crate) enum TimerKey {
     Expiration,
 }
 
+impl TimerKey {
+    pub(crate) fn session(group: &Arc<str>, member: &Arc<str>) -> TimerKey {
+        TimerKey::Session {
+            group: group.clone(),
+            member: member.clone(),
+        }
+    }
+
+    pub(crate) fn member(group: &Arc<str>, member: &Arc<str>, timer: MemberTimer) -> TimerKey {
+        TimerKey::Member {
+            group: group.clone(),
+            member: member.clone(),
+            timer,
+        }
+    }
+}
+
 /// When a key is due.
 #[derive(Clone, Copy, Debug)]
 struct Due {

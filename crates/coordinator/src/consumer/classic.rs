@@ -19,12 +19,12 @@ use super::group::ConsumerGroup;
 use super::heartbeat::copy_of;
 use super::member::{ClassicMetadata, Member, MemberMetadata, MemberState};
 use super::plan::{Plan, RegexChange};
-use super::write::LogRecord;
 use crate::action::{RequestContext, Response};
 use crate::group::CONSUMER_PROTOCOL_TYPE;
 use crate::shard::Shard;
 use crate::shard::core::Waiting;
-use crate::timer::MemberTimer;
+use crate::shard::write::LogRecord;
+use crate::timer::{MemberTimer, TimerKey};
 
 /// The version of JoinGroup from which on a new member gets an id first (KIP-394).
 const MEMBER_ID_REQUIRED_VERSION: i16 = 4;
@@ -98,11 +98,14 @@ impl Shard {
         if let Some((group, core)) = self.consumer_mut(&id) {
             group.refresh_due &= !joined.refreshed;
             core.timers
-                .cancel(&group.member_key(&member_id, MemberTimer::Join));
+                .cancel(&TimerKey::member(&group.id, &member_id, MemberTimer::Join));
             let session = crate::group::millis(request.session_timeout_ms);
-            core.schedule(group.session_key(&member_id), session);
+            core.schedule_session(&group.id, &member_id, session);
             let sync = crate::group::millis(request.rebalance_timeout_ms);
-            core.schedule(group.member_key(&member_id, MemberTimer::Sync), sync);
+            core.schedule(
+                TimerKey::member(&group.id, &member_id, MemberTimer::Sync),
+                sync,
+            );
         }
     }
 
@@ -177,9 +180,9 @@ impl Shard {
             return Err(ErrorCode::RebalanceInProgress);
         }
         core.timers
-            .cancel(&group.member_key(&member.id, MemberTimer::Sync));
+            .cancel(&TimerKey::member(&group.id, &member.id, MemberTimer::Sync));
         let session = member.classic_session_timeout().unwrap_or_default();
-        core.schedule(group.session_key(&member.id), session);
+        core.schedule_session(&group.id, &member.id, session);
         let assigned = embedded::of_owned(&member.current.assigned);
         let response = Response::SyncGroup(SyncGroupResponse {
             protocol_type: request.protocol_type.clone(),
@@ -206,7 +209,7 @@ impl Shard {
             return Err(ErrorCode::UnknownMemberId);
         };
         let session = member.classic_session_timeout().unwrap_or_default();
-        core.schedule(group.session_key(&member.id), session);
+        core.schedule_session(&group.id, &member.id, session);
         let goes_on = match member.current.state {
             MemberState::UnrevokedPartitions => true,
             MemberState::UnreleasedPartitions => !group.waits_for_release(&member),
@@ -279,7 +282,7 @@ impl Shard {
 impl ConsumerGroup {
     /// The member has been told to join again: it leaves unless it does so within its rebalance timeout.
     fn expect_join(&self, core: &mut crate::shard::core::Core, member: &Member) {
-        let key = self.member_key(&member.id, MemberTimer::Join);
+        let key = TimerKey::member(&self.id, &member.id, MemberTimer::Join);
         if !core.timers.contains(&key) {
             core.schedule(key, member.rebalance_timeout());
         }

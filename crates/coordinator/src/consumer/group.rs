@@ -12,6 +12,8 @@ use base::Uuid;
 use super::assignment::{Partitions, each};
 use super::member::{CurrentAssignment, LEAVE_EPOCH, Member, MemberState};
 use super::records::{ConsumerRecord, ResolvedRegex};
+use crate::revocation::Revocations;
+use crate::shard::groups::Lifecycle;
 
 /// The epoch of a group that nothing has changed yet, and of its target assignment, which is empty.
 const FIRST_EPOCH: i32 = 1;
@@ -57,12 +59,7 @@ impl ConsumerGroupState {
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumerGroup {
     pub(crate) id: Arc<str>,
-    /// Tells this group from an earlier or later one of the same id.
-    pub(crate) incarnation: u64,
-    /// The log holds the group.
-    pub(crate) durable: bool,
-    /// Its tombstones are on the way to the log: to requests it does not exist.
-    pub(crate) deleting: bool,
+    pub(crate) lifecycle: Lifecycle,
 
     /// Grows with each change that asks for a new assignment, from [`FIRST_EPOCH`], of which no record tells.
     pub(crate) epoch: i32,
@@ -93,8 +90,7 @@ pub(crate) struct ConsumerGroup {
     pub(crate) refresh_due: bool,
     /// Topics may have come since the regular expressions were resolved. Not in the log, as above.
     pub(crate) regex_refresh_due: bool,
-    /// At which epoch a member's rebalance timeout was set.
-    pub(crate) revoking_since: BTreeMap<Arc<str>, i32>,
+    pub(crate) revocations: Revocations,
 }
 
 impl ConsumerGroup {
@@ -102,9 +98,7 @@ impl ConsumerGroup {
     pub(crate) fn new(id: Arc<str>, incarnation: u64) -> ConsumerGroup {
         ConsumerGroup {
             id,
-            incarnation,
-            durable: false,
-            deleting: false,
+            lifecycle: Lifecycle::new(incarnation),
             epoch: FIRST_EPOCH,
             metadata_hash: 0,
             assignment_epoch: FIRST_EPOCH,
@@ -122,7 +116,7 @@ impl ConsumerGroup {
             classic_protocols: BTreeMap::new(),
             refresh_due: true,
             regex_refresh_due: true,
-            revoking_since: BTreeMap::new(),
+            revocations: Revocations::default(),
         }
     }
 
@@ -143,30 +137,23 @@ impl ConsumerGroup {
                 (self.assignment_epoch, self.assignment_timestamp_ms) = value.unwrap_or((-1, 0));
                 ConsumerRecord::TargetEpoch(Some(before))
             }
-            ConsumerRecord::Target(id, Some(partitions)) => {
-                let before = self.target.insert(id.clone(), partitions);
-                ConsumerRecord::Target(id, before)
-            }
-            ConsumerRecord::Target(id, None) => {
-                let before = self.target.remove(&id);
+            ConsumerRecord::Target(id, target) => {
+                let before = match target {
+                    Some(target) => self.target.insert(id.clone(), target),
+                    None => self.target.remove(&id),
+                };
                 ConsumerRecord::Target(id, before)
             }
             ConsumerRecord::Regex(regex, resolved) => self.apply_regex(regex, resolved),
-            ConsumerRecord::Member(id, Some(metadata)) => {
+            ConsumerRecord::Member(id, metadata) => {
                 let old = self.members.get(&id).cloned();
                 let before = old.as_ref().map(|member| member.metadata.clone());
-                let mut member = old
-                    .as_deref()
-                    .cloned()
-                    .unwrap_or_else(|| Member::new(id.clone()));
-                member.metadata = metadata;
-                self.replace_member(old.as_deref(), Some(member));
+                let new = metadata.map(|metadata| Member {
+                    metadata,
+                    ..Member::known(&id, old.as_deref())
+                });
+                self.replace_member(old.as_deref(), new);
                 ConsumerRecord::Member(id, before)
-            }
-            ConsumerRecord::Member(id, None) => {
-                let old = self.members.get(&id).cloned();
-                self.replace_member(old.as_deref(), None);
-                ConsumerRecord::Member(id, old.map(|member| member.metadata.clone()))
             }
             ConsumerRecord::Current(id, current) => self.apply_current(id, current),
         }
@@ -188,12 +175,11 @@ impl ConsumerGroup {
             },
             (None, None) => return ConsumerRecord::Current(id, None),
         };
-        let mut member = old
-            .as_deref()
-            .cloned()
-            .unwrap_or_else(|| Member::new(id.clone()));
-        member.current = current;
-        self.replace_member(old.as_deref(), Some(member));
+        let new = Member {
+            current,
+            ..Member::known(&id, old.as_deref())
+        };
+        self.replace_member(old.as_deref(), Some(new));
         ConsumerRecord::Current(id, before)
     }
 
@@ -231,7 +217,7 @@ impl ConsumerGroup {
             }
             if new.is_none() {
                 self.members.remove(&old.id);
-                self.revoking_since.remove(&old.id);
+                self.revocations.forget(&old.id);
             }
         }
         if let Some(new) = new {

@@ -16,10 +16,12 @@ use super::assignment::{Owned, is_subset};
 use super::assignor::Assignor;
 use super::group::ConsumerGroup;
 use super::member::{JOIN_EPOCH, LEAVE_EPOCH, Member, MemberMetadata, STATIC_LEAVE_EPOCH};
-use super::plan::{Plan, RebalanceTimer, RegexChange};
-use super::write::{LogRecord, Source};
+use super::plan::{Plan, RegexChange};
+use super::write::Source;
 use crate::action::{Action, RequestContext, Response, Token};
+use crate::revocation::RebalanceTimer;
 use crate::shard::Shard;
+use crate::shard::write::LogRecord;
 
 /// From this version on the client makes its member id up itself.
 const CLIENT_MAKES_MEMBER_ID_VERSION: i16 = 1;
@@ -184,7 +186,7 @@ impl Shard {
         if upgraded {
             group.start_sessions(core, timeout);
         }
-        core.schedule(group.session_key(&member_id), timeout);
+        core.schedule_session(&group.id, &member_id, timeout);
         group.set_rebalance_timer(core, &beat.member, beat.timer);
         if beat.resolve {
             self.resolve_regexes(&id, may_see);

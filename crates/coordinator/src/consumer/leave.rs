@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wire::ErrorCode;
 use wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use super::Failure;
@@ -17,9 +16,10 @@ use super::metadata_hash;
 use super::plan::{Plan, forget_regex};
 use super::records::{ConsumerRecord, ResolvedRegex};
 use super::regex;
-use super::write::LogRecord;
 use crate::action::{Response, Token};
 use crate::shard::Shard;
+use crate::shard::groups::Group;
+use crate::shard::write::LogRecord;
 
 impl Shard {
     /// A heartbeat with epoch -1 or -2.
@@ -29,7 +29,9 @@ impl Shard {
         request: &ConsumerGroupHeartbeatRequest,
     ) -> Result<(), Failure> {
         let id: Arc<str> = request.group_id.as_str().into();
-        let member = self.leaving_member(request)?;
+        let group = self.find_group(&id, ("consumer", "Group"), Group::as_consumer)?;
+        let sender = (request.member_id.as_str(), request.instance_id.as_deref());
+        let member = leaving_member(&id, sender, &group.members, &group.static_members)?;
         let response = Response::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
             member_id: Some(request.member_id.clone()),
             member_epoch: request.member_epoch,
@@ -59,32 +61,6 @@ impl Shard {
         Ok(())
     }
 
-    fn leaving_member(
-        &self,
-        request: &ConsumerGroupHeartbeatRequest,
-    ) -> Result<Arc<Member>, Failure> {
-        let group_id = &request.group_id;
-        let not_found = |message| Failure::new(ErrorCode::GroupIdNotFound, message);
-        let Some(group) = self.consumer(group_id) else {
-            return Err(not_found(match self.any_group(group_id) {
-                Some(_) => format!("Group {group_id} is not a consumer group."),
-                None => format!("Group {group_id} not found."),
-            }));
-        };
-        let member_id = request.member_id.as_str();
-        let Some(instance_id) = request.instance_id.as_deref() else {
-            let member = group.members.get(member_id);
-            return member
-                .cloned()
-                .ok_or_else(|| unknown_member(group_id, member_id));
-        };
-        let member = group
-            .static_member(instance_id)
-            .ok_or_else(|| unknown_instance(instance_id))?;
-        check_holder(&member.id, member_id, instance_id)?;
-        Ok(Arc::clone(member))
-    }
-
     /// Takes members out of the group. When only classic members are left, it becomes a classic group.
     pub(super) fn fence_members(
         &mut self,
@@ -107,7 +83,8 @@ impl Shard {
         let mut topics = group.topics().clone();
         let mut expressions: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for member in members {
-            plan.remove_member(&member.id);
+            plan.records
+                .extend(ConsumerRecord::of_removed_member(&member.id));
             for topic in &member.metadata.topic_names {
                 count(&mut topics, topic, |count| {
                     count.by_name = count.by_name.saturating_sub(1);
@@ -129,7 +106,7 @@ impl Shard {
         self.write(id, records, reply);
         if let Some((group, core)) = self.consumer_mut(id) {
             for member in members {
-                group.cancel_member_timers(core, &member.id);
+                core.cancel_member_timers(&group.id, &member.id);
             }
         }
     }
@@ -200,4 +177,20 @@ impl Shard {
             group.regex_refresh_due |= created && !group.regex_members().is_empty();
         }
     }
+}
+
+/// The member that sends a heartbeat to leave; a static one has to be the holder of its instance id.
+pub(crate) fn leaving_member<M: Clone>(
+    group_id: &str,
+    (member_id, instance_id): (&str, Option<&str>),
+    members: &BTreeMap<Arc<str>, M>,
+    static_members: &BTreeMap<Arc<str>, Arc<str>>,
+) -> Result<M, Failure> {
+    if let Some(instance_id) = instance_id {
+        let holder = static_members.get(instance_id);
+        let holder = holder.ok_or_else(|| unknown_instance(instance_id))?;
+        check_holder(holder, member_id, instance_id)?;
+    }
+    let member = members.get(member_id).cloned();
+    member.ok_or_else(|| unknown_member(group_id, member_id))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::assignment::Owned;
+use crate::member;
 
 /// The epoch of a member that wants to join, or to come back after it was fenced.
 pub(crate) const JOIN_EPOCH: i32 = 0;
@@ -126,32 +127,9 @@ impl CurrentAssignment {
 }
 
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: Arc<str>,
-    pub(crate) metadata: MemberMetadata,
-    pub(crate) current: CurrentAssignment,
-}
+pub(crate) type Member = member::Member<MemberMetadata, CurrentAssignment>;
 
 impl Member {
-    /// A member of which nothing is known yet.
-    pub(crate) fn new(id: Arc<str>) -> Member {
-        Member {
-            id,
-            metadata: MemberMetadata::default(),
-            current: CurrentAssignment::default(),
-        }
-    }
-
-    /// The same member with other metadata.
-    pub(crate) fn with_metadata(&self, metadata: MemberMetadata) -> Member {
-        Member {
-            id: self.id.clone(),
-            metadata,
-            current: self.current.clone(),
-        }
-    }
-
     pub(crate) fn uses_classic_protocol(&self) -> bool {
         self.metadata.classic.is_some()
     }

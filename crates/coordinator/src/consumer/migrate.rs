@@ -19,11 +19,12 @@ use super::group::ConsumerGroup;
 use super::member::{ClassicMetadata, CurrentAssignment, Member, MemberMetadata, MemberState};
 use super::metadata_hash;
 use super::records::ConsumerRecord;
-use super::write::{LogRecord, Source};
+use super::write::Source;
 use crate::action::{Response, Token};
 use crate::config::MigrationPolicy;
 use crate::group::{ClassicGroup, Member as ClassicMember};
 use crate::shard::Shard;
+use crate::shard::write::LogRecord;
 
 impl Shard {
     /// The classic group as a consumer group, with the records that make it one.
@@ -243,7 +244,7 @@ impl Shard {
         let members: Vec<ClassicMember> = members.collect();
         let mut classic = ClassicGroup::of_members(id.clone(), incarnation, now_ms, members);
         classic.generation = group.epoch;
-        classic.durable = group.durable;
+        classic.lifecycle.durable = group.lifecycle.durable;
         let protocol = classic.protocol_name.clone().unwrap_or_default();
         for member in classic.members.values_mut() {
             let metadata = member.metadata(&protocol);

@@ -24,7 +24,7 @@ mod describe;
 mod embedded;
 pub(crate) mod group;
 pub(crate) mod heartbeat;
-mod leave;
+pub(crate) mod leave;
 pub(crate) mod member;
 pub(crate) mod metadata_hash;
 mod migrate;

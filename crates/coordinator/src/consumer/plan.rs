@@ -22,6 +22,7 @@ use super::regex;
 use super::target::Target;
 use crate::cluster::{ClusterView, ConsumerSettings};
 use crate::config::GroupConfig;
+use crate::revocation::RebalanceTimer;
 
 /// How long resolved regular expressions are good at least (`REGEX_BATCH_REFRESH_MIN_INTERVAL_MS`).
 const REGEX_REFRESH_MIN_MS: i64 = 10_000;
@@ -34,15 +35,6 @@ pub(super) enum RegexChange {
     Unresolved,
     /// It changed, and what it matches is known.
     Resolved,
-}
-
-/// What happens to the timer of a member's revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RebalanceTimer {
-    Keep,
-    /// The member has to give up partitions within its rebalance timeout, or leave.
-    Set,
-    Cancel,
 }
 
 /// A change of a group in the making.
@@ -88,21 +80,13 @@ impl<'a> Plan<'a> {
 
     /// Puts `member`, a copy under a new id, in the place of the static member `old`.
     pub(super) fn replace_static_member(&mut self, old: &Member, member: &Member) {
-        self.remove_member(&old.id);
+        self.records
+            .extend(ConsumerRecord::of_removed_member(&old.id));
         let target = self.group.target.get(&old.id).cloned().unwrap_or_default();
         self.records.extend([
             ConsumerRecord::Member(member.id.clone(), Some(member.metadata.clone())),
             ConsumerRecord::Target(member.id.clone(), Some(target)),
             ConsumerRecord::Current(member.id.clone(), Some(member.current.clone())),
-        ]);
-    }
-
-    /// The tombstones of a member. The order matters to Kafka when it reads them.
-    pub(super) fn remove_member(&mut self, id: &Arc<str>) {
-        self.records.extend([
-            ConsumerRecord::Current(id.clone(), None),
-            ConsumerRecord::Target(id.clone(), None),
-            ConsumerRecord::Member(id.clone(), None),
         ]);
     }
 

@@ -15,7 +15,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use base::Uuid;
 use bytes::Bytes;
 use wire::coordinator_records::consumer_group_current_member_assignment_value as current_value;
 use wire::coordinator_records::consumer_group_member_metadata_value as member_value;
@@ -39,7 +38,8 @@ use wire::{EncodeError, Reader};
 use super::assignment::{Owned, Partitions};
 use super::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
 use crate::action::CoordinatorRecord;
-use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
+use crate::partition_lists::{from_list_with_epochs, to_list, to_list_with_epochs};
+use crate::record::{ReplayError, decode_key, decode_pair as pair, group_record as put};
 
 /// The topics that a regular expression matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,28 @@ pub(crate) enum ConsumerRecord {
     Target(Arc<str>, Option<Arc<Partitions>>),
     Current(Arc<str>, Option<CurrentAssignment>),
     Regex(Arc<str>, Option<Arc<ResolvedRegex>>),
+}
+
+impl ConsumerRecord {
+    /// The tombstones of a member. The order matters to Kafka when it reads them.
+    pub(crate) fn of_removed_member(id: &Arc<str>) -> [ConsumerRecord; 3] {
+        [
+            ConsumerRecord::Current(id.clone(), None),
+            ConsumerRecord::Target(id.clone(), None),
+            ConsumerRecord::Member(id.clone(), None),
+        ]
+    }
+
+    pub(crate) fn is_tombstone(&self) -> bool {
+        match self {
+            ConsumerRecord::Group(value) | ConsumerRecord::TargetEpoch(value) => value.is_none(),
+            ConsumerRecord::PartitionMetadata(present) => !present,
+            ConsumerRecord::Member(_, value) => value.is_none(),
+            ConsumerRecord::Target(_, value) => value.is_none(),
+            ConsumerRecord::Current(_, value) => value.is_none(),
+            ConsumerRecord::Regex(_, value) => value.is_none(),
+        }
+    }
 }
 
 /// The record as the log holds it.
@@ -143,8 +165,7 @@ pub(crate) fn decode(
 ) -> Result<Option<(String, ConsumerRecord)>, ReplayError> {
     let decoded = match record_type {
         GroupKey::RECORD_TYPE => {
-            let key: GroupKey = decode_key(record_type, key)?;
-            let value: Option<GroupValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<GroupKey, GroupValue>(record_type, key, value)?;
             let value = value.map(|value| (value.epoch, value.metadata_hash));
             (key.group_id, ConsumerRecord::Group(value))
         }
@@ -154,33 +175,28 @@ pub(crate) fn decode(
             (key.group_id, ConsumerRecord::PartitionMetadata(present))
         }
         MemberKey::RECORD_TYPE => {
-            let key: MemberKey = decode_key(record_type, key)?;
-            let value: Option<MemberValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<MemberKey, MemberValue>(record_type, key, value)?;
             let change = ConsumerRecord::Member(key.member_id.into(), value.map(from_member));
             (key.group_id, change)
         }
         TargetEpochKey::RECORD_TYPE => {
-            let key: TargetEpochKey = decode_key(record_type, key)?;
-            let value: Option<TargetEpochValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetEpochKey, TargetEpochValue>(record_type, key, value)?;
             let value = value.map(|value| (value.assignment_epoch, value.assignment_timestamp));
             (key.group_id, ConsumerRecord::TargetEpoch(value))
         }
         TargetKey::RECORD_TYPE => {
-            let key: TargetKey = decode_key(record_type, key)?;
-            let value: Option<TargetValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetKey, TargetValue>(record_type, key, value)?;
             let target = value.map(|value| Arc::new(from_target(value)));
             let change = ConsumerRecord::Target(key.member_id.into(), target);
             (key.group_id, change)
         }
         CurrentKey::RECORD_TYPE => {
-            let key: CurrentKey = decode_key(record_type, key)?;
-            let value: Option<CurrentValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<CurrentKey, CurrentValue>(record_type, key, value)?;
             let change = ConsumerRecord::Current(key.member_id.into(), value.map(from_current));
             (key.group_id, change)
         }
         RegexKey::RECORD_TYPE => {
-            let key: RegexKey = decode_key(record_type, key)?;
-            let value: Option<RegexValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<RegexKey, RegexValue>(record_type, key, value)?;
             let resolved = value.map(|value| {
                 Arc::new(ResolvedRegex {
                     topics: value.topics.into_iter().collect(),
@@ -247,12 +263,11 @@ fn from_member(value: MemberValue) -> MemberMetadata {
 }
 
 fn to_target(partitions: &Partitions) -> TargetValue {
-    let topic = |(id, indexes): (&Uuid, &BTreeSet<i32>)| target_value::TopicPartition {
-        topic_id: *id,
-        partitions: indexes.iter().copied().collect(),
-    };
     TargetValue {
-        topic_partitions: partitions.iter().map(topic).collect(),
+        topic_partitions: to_list(partitions, |id, partitions| target_value::TopicPartition {
+            topic_id: *id,
+            partitions,
+        }),
     }
 }
 
@@ -282,14 +297,13 @@ fn to_current(current: &CurrentAssignment) -> CurrentValue {
 }
 
 fn to_owned_partitions(owned: &Owned) -> Vec<current_value::TopicPartitions> {
-    let topics = owned.iter();
-    topics
-        .map(|(id, partitions)| current_value::TopicPartitions {
+    to_list_with_epochs(owned, |id, partitions, epochs| {
+        current_value::TopicPartitions {
             topic_id: *id,
-            partitions: partitions.keys().copied().collect(),
-            assignment_epochs: Some(partitions.values().copied().collect()),
-        })
-        .collect()
+            partitions,
+            assignment_epochs: Some(epochs),
+        }
+    })
 }
 
 fn from_current(value: CurrentValue) -> CurrentAssignment {
@@ -303,17 +317,8 @@ fn from_current(value: CurrentValue) -> CurrentAssignment {
     }
 }
 
-/// Records of Kafka before 4.3 have no epochs: the member's own stands in for them.
 fn from_owned_partitions(topics: Vec<current_value::TopicPartitions>, epoch: i32) -> Owned {
-    let mut owned = Owned::new();
-    for topic in topics {
-        let epochs = topic.assignment_epochs.unwrap_or_default();
-        let with_epoch = topic.partitions.into_iter().enumerate();
-        let partitions = owned.entry(topic.topic_id).or_default();
-        partitions.extend(
-            with_epoch.map(|(at, index)| (index, epochs.get(at).copied().unwrap_or(epoch))),
-        );
-    }
-    owned.retain(|_, partitions| !partitions.is_empty());
-    owned
+    let topics = topics.into_iter();
+    let topics = topics.map(|topic| (topic.topic_id, topic.partitions, topic.assignment_epochs));
+    from_list_with_epochs(topics, epoch)
 }

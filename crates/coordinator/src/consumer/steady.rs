@@ -38,8 +38,9 @@ impl Shard {
             ..ConsumerGroupHeartbeatResponse::default()
         };
         debug_assert!(self.is_planned(group, &member.id, (context, request), &response));
-        let (id, session) = (Arc::clone(&group.id), group.session_key(&member.id));
-        self.core.schedule(session, settings.session_timeout);
+        let (id, member_id) = (Arc::clone(&group.id), Arc::clone(&member.id));
+        self.core
+            .schedule_session(&id, &member_id, settings.session_timeout);
         // It may tell of what is still on its way to the log.
         let reply = (token, Response::ConsumerGroupHeartbeat(response));
         self.write(&id, Vec::new(), Some(reply));

@@ -9,46 +9,25 @@ use std::time::Duration;
 
 use super::group::ConsumerGroup;
 use super::member::{Member, MemberState};
-use super::plan::RebalanceTimer;
+use crate::revocation::{Asked, RebalanceTimer};
 use crate::shard::Shard;
 use crate::shard::core::Core;
-use crate::timer::{MemberTimer, TimerKey};
+use crate::timer::MemberTimer;
 
 impl ConsumerGroup {
-    pub(super) fn session_key(&self, member: &Arc<str>) -> TimerKey {
-        TimerKey::Session {
-            group: self.id.clone(),
-            member: member.clone(),
-        }
-    }
-
-    pub(super) fn member_key(&self, member: &Arc<str>, timer: MemberTimer) -> TimerKey {
-        TimerKey::Member {
-            group: self.id.clone(),
-            member: member.clone(),
-            timer,
-        }
-    }
-
     pub(super) fn set_rebalance_timer(
         &mut self,
         core: &mut Core,
         member: &Member,
         timer: RebalanceTimer,
     ) {
-        let key = self.member_key(&member.id, MemberTimer::Rebalance);
-        match timer {
-            RebalanceTimer::Keep => {}
-            RebalanceTimer::Set => {
-                core.schedule(key, member.rebalance_timeout());
-                self.revoking_since
-                    .insert(member.id.clone(), member.current.epoch);
-            }
-            RebalanceTimer::Cancel => {
-                core.timers.cancel(&key);
-                self.revoking_since.remove(&member.id);
-            }
-        }
+        let asked = Asked {
+            group: &self.id,
+            member: &member.id,
+            epoch: member.current.epoch,
+            rebalance_timeout: member.rebalance_timeout(),
+        };
+        self.revocations.set(core, &asked, timer);
     }
 
     /// Gives every member a full session from now, and one that has to revoke its full rebalance timeout.
@@ -56,7 +35,7 @@ impl ConsumerGroup {
         let members: Vec<Arc<Member>> = self.members.values().cloned().collect();
         for member in members {
             let timeout = member.classic_session_timeout().unwrap_or(session_timeout);
-            core.schedule(self.session_key(&member.id), timeout);
+            core.schedule_session(&self.id, &member.id, timeout);
             let revokes = member.current.state == MemberState::UnrevokedPartitions;
             if revokes && !member.uses_classic_protocol() {
                 self.set_rebalance_timer(core, &member, RebalanceTimer::Set);
@@ -64,17 +43,10 @@ impl ConsumerGroup {
         }
     }
 
-    pub(super) fn cancel_member_timers(&self, core: &mut Core, member: &Arc<str>) {
-        core.timers.cancel(&self.session_key(member));
-        for timer in MemberTimer::ALL {
-            core.timers.cancel(&self.member_key(member, timer));
-        }
-    }
-
     /// Drops the group's deadlines.
     pub(crate) fn cancel_timers(&self, core: &mut Core) {
         for member in self.members.keys() {
-            self.cancel_member_timers(core, member);
+            core.cancel_member_timers(&self.id, member);
         }
     }
 }
@@ -97,9 +69,8 @@ impl Shard {
                 let Some((state, _)) = self.consumer_mut(group) else {
                     return;
                 };
-                let since = state.revoking_since.remove(member);
                 let epoch = state.members.get(member).map(|member| member.current.epoch);
-                if since.is_none() || since != epoch {
+                if !state.revocations.expire(member, epoch) {
                     return;
                 }
                 "it did not give up its partitions in time"
@@ -121,7 +92,7 @@ impl Shard {
     }
 
     /// Gives the members of a group that was put back full timeouts.
-    pub(super) fn restart_timers(&mut self, id: &Arc<str>) {
+    pub(crate) fn restart_timers(&mut self, id: &Arc<str>) {
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };

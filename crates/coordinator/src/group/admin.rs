@@ -144,8 +144,8 @@ impl Shard {
     /// Hides the group from requests and adds its deletion to `changes`.
     pub(crate) fn mark_deleting(&mut self, id: &Arc<str>, changes: &mut Vec<Change>) {
         if let Some(group) = self.groups.get_mut(id) {
-            group.set_deleting(true);
-            let incarnation = group.incarnation();
+            group.lifecycle_mut().deleting = true;
+            let incarnation = group.lifecycle().incarnation;
             changes.push(Change::DeleteGroup {
                 group: id.clone(),
                 incarnation,

@@ -19,6 +19,7 @@ use wire::messages::join_group_response::JoinGroupResponseMember;
 use super::GroupState;
 use super::member::{Member, millis};
 use crate::shard::core::{Core, Waiting};
+use crate::shard::groups::Lifecycle;
 use crate::timer::TimerKey;
 
 /// The protocol type of consumer groups (`ConsumerProtocol.PROTOCOL_TYPE`).
@@ -40,12 +41,7 @@ pub(crate) enum JoinPhase {
 #[derive(Clone, Debug)]
 pub(crate) struct ClassicGroup {
     pub(crate) id: Arc<str>,
-    /// Tells this group from an earlier or later one of the same id.
-    pub(crate) incarnation: u64,
-    /// The log holds the group, or a record of it is behind the durable watermark.
-    pub(crate) durable: bool,
-    /// Its tombstone is on the way to the log: to requests it does not exist.
-    pub(crate) deleting: bool,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) state: GroupState,
     pub(crate) previous_state: GroupState,
     /// When the state was entered, in wall-clock milliseconds; none for records of Kafka before 2.1.
@@ -75,9 +71,7 @@ impl ClassicGroup {
     pub(crate) fn new(id: Arc<str>, incarnation: u64, now_ms: i64) -> ClassicGroup {
         ClassicGroup {
             id,
-            incarnation,
-            durable: false,
-            deleting: false,
+            lifecycle: Lifecycle::new(incarnation),
             state: GroupState::Empty,
             previous_state: GroupState::Dead,
             state_timestamp_ms: Some(now_ms),
@@ -100,10 +94,9 @@ impl ClassicGroup {
 
     /// A group that exists because a durable offset names it.
     pub(crate) fn simple(id: Arc<str>, incarnation: u64, now_ms: i64) -> ClassicGroup {
-        ClassicGroup {
-            durable: true,
-            ..ClassicGroup::new(id, incarnation, now_ms)
-        }
+        let mut group = ClassicGroup::new(id, incarnation, now_ms);
+        group.lifecycle.durable = true;
+        group
     }
 
     /// The group a GroupMetadata record tells of: Stable if it has members, else Empty.
@@ -268,7 +261,7 @@ impl ClassicGroup {
     pub(crate) fn remove(&mut self, core: &mut Core, member_id: &str) {
         self.pending_join.remove(member_id);
         self.pending_sync.remove(member_id);
-        core.timers.cancel(&self.session_key(&member_id.into()));
+        core.cancel_session(&self.id, &member_id.into());
         let Some(mut member) = self.members.remove(member_id) else {
             return;
         };
@@ -444,13 +437,6 @@ impl ClassicGroup {
         self.subscribed_topics.is_some()
     }
 
-    pub(crate) fn session_key(&self, member_id: &Arc<str>) -> TimerKey {
-        TimerKey::Session {
-            group: self.id.clone(),
-            member: member_id.clone(),
-        }
-    }
-
     /// Answers everything that waits with `error`.
     pub(crate) fn fail_waiting(&mut self, core: &mut Core, error: ErrorCode) {
         for member in self.members.values_mut() {
@@ -469,7 +455,7 @@ impl ClassicGroup {
         core.timers.cancel(&TimerKey::Join(self.id.clone()));
         core.timers.cancel(&TimerKey::Sync(self.id.clone()));
         for member in self.members.keys().chain(&self.pending_join) {
-            core.timers.cancel(&self.session_key(member));
+            core.cancel_session(&self.id, member);
         }
     }
 

@@ -188,7 +188,7 @@ impl ClassicGroup {
         // KIP-394: the client must come again with this id, so that a lost answer leaves a pending id
         // behind, not a member that the rebalance waits for.
         core.schedule(
-            self.session_key(&new_id),
+            TimerKey::session(&self.id, &new_id),
             super::member::millis(request.session_timeout_ms),
         );
         core.reply_join_error(join.waiting, &new_id, ErrorCode::MemberIdRequired);
@@ -239,7 +239,7 @@ impl ClassicGroup {
         {
             self.new_member_added = true;
         }
-        core.schedule(self.session_key(&member_id), NEW_MEMBER_JOIN_TIMEOUT);
+        core.schedule_session(&self.id, &member_id, NEW_MEMBER_JOIN_TIMEOUT);
         self.insert(Member {
             id: member_id,
             instance_id: request.group_instance_id,
@@ -319,7 +319,7 @@ impl ClassicGroup {
         });
         let effect = Effect::NewGroup {
             group: self.id.clone(),
-            incarnation: self.incarnation,
+            incarnation: self.lifecycle.incarnation,
             replaced,
         };
         core.append(effect, None, records);
@@ -328,7 +328,7 @@ impl ClassicGroup {
     /// Gives every member a full session from now.
     pub(crate) fn start_sessions(&self, core: &mut Core) {
         for member in self.members.values() {
-            core.schedule(self.session_key(&member.id), member.session_timeout());
+            core.schedule_session(&self.id, &member.id, member.session_timeout());
         }
     }
 

@@ -155,7 +155,7 @@ impl ClassicGroup {
     /// Moves the deadline of a member's session.
     pub(crate) fn extend_session(&self, core: &mut Core, member_id: &str) {
         if let Some(member) = self.members.get(member_id) {
-            core.schedule(self.session_key(&member.id), member.session_timeout());
+            core.schedule_session(&self.id, &member.id, member.session_timeout());
         }
     }
 

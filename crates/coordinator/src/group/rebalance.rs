@@ -141,7 +141,7 @@ impl ClassicGroup {
         let value = self.to_record(|_| Bytes::new());
         let effect = Effect::EmptyGroup {
             group: self.id.clone(),
-            incarnation: self.incarnation,
+            incarnation: self.lifecycle.incarnation,
         };
         core.append(effect, reply, one(record::group_metadata(&self.id, &value)));
     }
@@ -169,7 +169,7 @@ impl ClassicGroup {
             if let Some(member) = self.members.get_mut(&id) {
                 member.is_new = false;
                 let timeout = member.session_timeout();
-                core.schedule(self.session_key(&id), timeout);
+                core.schedule_session(&self.id, &id, timeout);
             }
             self.pending_sync.insert(id);
         }
@@ -224,7 +224,7 @@ impl ClassicGroup {
             answered.push((member.id.clone(), member.session_timeout()));
         }
         for (id, timeout) in answered {
-            core.schedule(self.session_key(&id), timeout);
+            core.schedule_session(&self.id, &id, timeout);
         }
     }
 

@@ -36,7 +36,7 @@ impl ClassicGroup {
         );
         let undo = StaticMember {
             group: self.id.clone(),
-            incarnation: self.incarnation,
+            incarnation: self.lifecycle.incarnation,
             instance_id: old.instance_id.clone().unwrap_or_default(),
             old_id: old_id.clone(),
             new_id: new_id.clone(),
@@ -154,8 +154,8 @@ impl ClassicGroup {
         if let Some(waiting) = member.awaiting_sync.take() {
             core.reply_sync_error(waiting, ErrorCode::FencedInstanceId);
         }
-        core.timers.cancel(&self.session_key(old_id));
-        core.schedule(self.session_key(&new_id), member.session_timeout());
+        core.cancel_session(&self.id, old_id);
+        core.schedule_session(&self.id, &new_id, member.session_timeout());
         if self.is_leader(old_id) {
             self.leader = Some(new_id.clone());
         }

@@ -115,7 +115,7 @@ impl ClassicGroup {
         let value = self.to_record(|member| by_member.get(&member.id).cloned().unwrap_or_default());
         let effect = Effect::Assignment(Assignment {
             group: self.id.clone(),
-            incarnation: self.incarnation,
+            incarnation: self.lifecycle.incarnation,
             generation: self.generation,
             leader: request.member_id.into(),
             by_member,

@@ -59,22 +59,16 @@ impl Shard {
         if self.share_group(&request.group_id).is_some() {
             return Err(ErrorCode::GroupIdNotFound);
         }
+        let committer = Committer {
+            member_id: &request.member_id,
+            instance_id: request.group_instance_id.as_deref(),
+            epoch: request.generation_id_or_member_epoch,
+            version: Some(version),
+        };
         if let Some(group) = self.consumer(&request.group_id) {
-            let committer = Committer {
-                member_id: &request.member_id,
-                instance_id: request.group_instance_id.as_deref(),
-                epoch: request.generation_id_or_member_epoch,
-                version: Some(version),
-            };
             return group.validate_commit(committer, partitions(&request.topics));
         }
         if let Some(group) = self.streams(&request.group_id) {
-            let committer = Committer {
-                member_id: &request.member_id,
-                instance_id: request.group_instance_id.as_deref(),
-                epoch: request.generation_id_or_member_epoch,
-                version: Some(version),
-            };
             return group.validate_commit(committer, named_partitions(&request.topics));
         }
         let Some((group, core)) = self.group_mut(&request.group_id) else {
@@ -106,13 +100,7 @@ impl Shard {
         };
         let max_metadata = self.core.config.offset_metadata_max_bytes;
         let check = |partition: &OffsetCommitRequestPartition| {
-            // Java's `String.length()`: UTF-16 units.
-            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-            if metadata.encode_utf16().count() > max_metadata {
-                ErrorCode::OffsetMetadataTooLarge
-            } else {
-                ErrorCode::None
-            }
+            check_metadata(partition.committed_metadata.as_deref(), max_metadata)
         };
         let response = respond(&request.topics, check);
         let mut changes = Vec::new();
@@ -161,6 +149,16 @@ impl ClassicGroup {
             return Err(ErrorCode::RebalanceInProgress);
         }
         Ok(())
+    }
+}
+
+/// Whether the metadata of an offset is within `offset.metadata.max.bytes`, which Kafka counts by Java's `String.length()`: in
+/// UTF-16 units.
+pub(super) fn check_metadata(metadata: Option<&str>, max: usize) -> ErrorCode {
+    if metadata.unwrap_or_default().encode_utf16().count() > max {
+        ErrorCode::OffsetMetadataTooLarge
+    } else {
+        ErrorCode::None
     }
 }
 

@@ -22,6 +22,7 @@ use wire::messages::txn_offset_commit_response::{
 use wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::OffsetEntry;
+use super::commit::check_metadata;
 use crate::action::{Action, Response, Token, TransactionMarker, TransactionalProducer};
 use crate::consumer::Committer;
 use crate::group::{ClassicGroup, GroupState};
@@ -226,13 +227,13 @@ impl Shard {
         if self.share_group(&request.group_id).is_some() {
             return Err(ErrorCode::GroupIdNotFound);
         }
+        let committer = Committer {
+            member_id: &request.member_id,
+            instance_id: request.group_instance_id.as_deref(),
+            epoch: request.generation_id_or_member_epoch,
+            version: None,
+        };
         if let Some(group) = self.consumer(&request.group_id) {
-            let committer = Committer {
-                member_id: &request.member_id,
-                instance_id: request.group_instance_id.as_deref(),
-                epoch: request.generation_id_or_member_epoch,
-                version: None,
-            };
             let partitions = request.topics.iter().flat_map(|topic| {
                 let partitions = topic.partitions.iter();
                 partitions.map(move |partition| (topic.topic_id, partition.partition_index))
@@ -242,12 +243,6 @@ impl Shard {
                 .map_err(of_producer);
         }
         if let Some(group) = self.streams(&request.group_id) {
-            let committer = Committer {
-                member_id: &request.member_id,
-                instance_id: request.group_instance_id.as_deref(),
-                epoch: request.generation_id_or_member_epoch,
-                version: None,
-            };
             let partitions = request.topics.iter().flat_map(|topic| {
                 let partitions = topic.partitions.iter();
                 partitions.map(move |partition| (topic.name.as_str(), partition.partition_index))
@@ -274,13 +269,7 @@ impl Shard {
         let commit_timestamp_ms = self.core.now_ms();
         let max_metadata = self.core.config.offset_metadata_max_bytes;
         let check = |partition: &TxnOffsetCommitRequestPartition| {
-            // Java's `String.length()`: UTF-16 units.
-            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-            if metadata.encode_utf16().count() > max_metadata {
-                ErrorCode::OffsetMetadataTooLarge
-            } else {
-                ErrorCode::None
-            }
+            check_metadata(partition.committed_metadata.as_deref(), max_metadata)
         };
         let response = Response::TxnOffsetCommit(respond(&request.topics, check));
         let mut changes = Vec::new();

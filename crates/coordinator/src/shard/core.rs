@@ -15,7 +15,7 @@ use crate::action::{
 };
 use crate::config::GroupConfig;
 use crate::group::MemberIds;
-use crate::timer::{TimerKey, Timers};
+use crate::timer::{MemberTimer, TimerKey, Timers};
 
 /// An append whose outcome is not known yet.
 #[derive(Debug)]
@@ -92,6 +92,28 @@ impl Core {
         self.timers.schedule(key, at);
     }
 
+    /// Gives a member `timeout` from now until its next heartbeat.
+    pub(crate) fn schedule_session(
+        &mut self,
+        group: &Arc<str>,
+        member: &Arc<str>,
+        timeout: Duration,
+    ) {
+        self.schedule(TimerKey::session(group, member), timeout);
+    }
+
+    pub(crate) fn cancel_session(&mut self, group: &Arc<str>, member: &Arc<str>) {
+        self.timers.cancel(&TimerKey::session(group, member));
+    }
+
+    /// Drops every deadline of a member.
+    pub(crate) fn cancel_member_timers(&mut self, group: &Arc<str>, member: &Arc<str>) {
+        self.cancel_session(group, member);
+        for timer in MemberTimer::ALL {
+            self.timers.cancel(&TimerKey::member(group, member, timer));
+        }
+    }
+
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.out)
     }
@@ -134,19 +156,13 @@ impl Core {
         producer: TransactionalProducer,
         records: Result<Vec<CoordinatorRecord>, EncodeError>,
     ) -> CommitId {
-        let commit = self.begin_commit(effect, reply);
-        match records {
-            Ok(records) => self.out.push(Action::AppendTransactional {
+        self.append_as(effect, reply, records, |commit, records| {
+            Action::AppendTransactional {
                 commit,
                 producer,
                 records,
-            }),
-            Err(error) => {
-                tracing::warn!(%error, commit = commit.0, "coordinator records do not encode");
-                self.unencodable.push(commit);
             }
-        }
-        commit
+        })
     }
 
     /// Starts the append of a marker.
@@ -184,9 +200,22 @@ impl Core {
         reply: Option<(Token, Response)>,
         records: Result<Vec<CoordinatorRecord>, EncodeError>,
     ) -> CommitId {
+        self.append_as(effect, reply, records, |commit, records| Action::Append {
+            commit,
+            records,
+        })
+    }
+
+    fn append_as(
+        &mut self,
+        effect: Effect,
+        reply: Option<(Token, Response)>,
+        records: Result<Vec<CoordinatorRecord>, EncodeError>,
+        action: impl FnOnce(CommitId, Vec<CoordinatorRecord>) -> Action,
+    ) -> CommitId {
         let commit = self.begin_commit(effect, reply);
         match records {
-            Ok(records) => self.out.push(Action::Append { commit, records }),
+            Ok(records) => self.out.push(action(commit, records)),
             Err(error) => {
                 tracing::warn!(%error, commit = commit.0, "coordinator records do not encode");
                 self.unencodable.push(commit);

@@ -8,7 +8,7 @@ use wire::messages::join_group_request::JoinGroupRequestProtocol;
 
 use super::core::Waiting;
 use super::groups::Group;
-use crate::consumer::write::Written;
+use super::write::Written;
 use crate::offsets::OffsetEntry;
 
 /// What happens when an append is durable or has failed.

@@ -5,12 +5,35 @@ use std::sync::Arc;
 use wire::{EncodeError, ErrorCode};
 
 use super::core::Core;
+use super::write::LogRecord;
 use crate::action::CoordinatorRecord;
 use crate::cluster::ClusterView;
 use crate::consumer::{self, ConsumerGroup};
 use crate::group::ClassicGroup;
 use crate::share_group::{self, ShareGroup};
 use crate::streams::{self, StreamsGroup};
+
+/// Where a group of any protocol is between its first record and its tombstone.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifecycle {
+    /// Tells the group from an earlier or later one of the same id.
+    pub(crate) incarnation: u64,
+    /// The log holds the group; of a classic one, or a record of it is behind the durable watermark.
+    pub(crate) durable: bool,
+    /// Its tombstones are on the way to the log: to requests it does not exist.
+    pub(crate) deleting: bool,
+}
+
+impl Lifecycle {
+    /// That of a group which no record tells of yet.
+    pub(crate) fn new(incarnation: u64) -> Lifecycle {
+        Lifecycle {
+            incarnation,
+            durable: false,
+            deleting: false,
+        }
+    }
+}
 
 /// A group.
 #[derive(Clone, Debug)]
@@ -35,52 +58,34 @@ impl Group {
         }
     }
 
-    /// Tells this group from an earlier or later one of the same id.
-    pub(crate) fn incarnation(&self) -> u64 {
+    pub(crate) fn lifecycle(&self) -> &Lifecycle {
         match self {
-            Group::Classic(group) => group.incarnation,
-            Group::Consumer(group) => group.incarnation,
-            Group::Streams(group) => group.incarnation,
-            Group::Share(group) => group.incarnation,
+            Group::Classic(group) => &group.lifecycle,
+            Group::Consumer(group) => &group.lifecycle,
+            Group::Streams(group) => &group.lifecycle,
+            Group::Share(group) => &group.lifecycle,
         }
     }
 
-    /// Whether the log holds the group.
-    pub(crate) fn is_durable(&self) -> bool {
+    pub(crate) fn lifecycle_mut(&mut self) -> &mut Lifecycle {
         match self {
-            Group::Classic(group) => group.durable,
-            Group::Consumer(group) => group.durable,
-            Group::Streams(group) => group.durable,
-            Group::Share(group) => group.durable,
+            Group::Classic(group) => &mut group.lifecycle,
+            Group::Consumer(group) => &mut group.lifecycle,
+            Group::Streams(group) => &mut group.lifecycle,
+            Group::Share(group) => &mut group.lifecycle,
         }
+    }
+
+    pub(crate) fn is_durable(&self) -> bool {
+        self.lifecycle().durable
     }
 
     pub(crate) fn set_durable(&mut self) {
-        match self {
-            Group::Classic(group) => group.durable = true,
-            Group::Consumer(group) => group.durable = true,
-            Group::Streams(group) => group.durable = true,
-            Group::Share(group) => group.durable = true,
-        }
+        self.lifecycle_mut().durable = true;
     }
 
-    /// Whether the group's tombstone is on its way to the log: to requests it does not exist.
     pub(crate) fn is_deleting(&self) -> bool {
-        match self {
-            Group::Classic(group) => group.deleting,
-            Group::Consumer(group) => group.deleting,
-            Group::Streams(group) => group.deleting,
-            Group::Share(group) => group.deleting,
-        }
-    }
-
-    pub(crate) fn set_deleting(&mut self, deleting: bool) {
-        match self {
-            Group::Classic(group) => group.deleting = deleting,
-            Group::Consumer(group) => group.deleting = deleting,
-            Group::Streams(group) => group.deleting = deleting,
-            Group::Share(group) => group.deleting = deleting,
-        }
+        self.lifecycle().deleting
     }
 
     /// Whether the group has no members and expects none.
@@ -156,6 +161,61 @@ impl Group {
         match self {
             Group::Share(group) => Some(group),
             Group::Classic(_) | Group::Consumer(_) | Group::Streams(_) => None,
+        }
+    }
+
+    /// A group of the protocol of `record`, without members, that no record tells of yet; none for the classic protocol.
+    pub(super) fn of_protocol(record: &LogRecord, id: Arc<str>, incarnation: u64) -> Option<Group> {
+        Some(match record {
+            LogRecord::Classic(_) => return None,
+            LogRecord::Consumer(_) => {
+                Group::Consumer(Box::new(ConsumerGroup::new(id, incarnation)))
+            }
+            LogRecord::Streams(_) => Group::Streams(Box::new(StreamsGroup::new(id, incarnation))),
+            LogRecord::Share(_) => Group::Share(Box::new(ShareGroup::new(id, incarnation))),
+        })
+    }
+
+    /// Whether `record` is one of such a group.
+    pub(super) fn is_of_protocol(&self, record: &LogRecord) -> bool {
+        matches!(
+            (self, record),
+            (Group::Classic(_), LogRecord::Classic(_))
+                | (Group::Consumer(_), LogRecord::Consumer(_))
+                | (Group::Streams(_), LogRecord::Streams(_))
+                | (Group::Share(_), LogRecord::Share(_))
+        )
+    }
+
+    /// Applies a record of the group's protocol, and returns the one that would take it back; none, and nothing done, for
+    /// any other.
+    pub(super) fn apply(&mut self, record: LogRecord) -> Option<LogRecord> {
+        Some(match (self, record) {
+            (Group::Consumer(group), LogRecord::Consumer(change)) => {
+                LogRecord::Consumer(group.apply(change))
+            }
+            (Group::Streams(group), LogRecord::Streams(change)) => {
+                LogRecord::Streams(group.apply(change))
+            }
+            (Group::Share(group), LogRecord::Share(change)) => {
+                LogRecord::Share(group.apply(change))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Applies what takes a record back. What a group knows of topics and states may have been written down only there.
+    pub(super) fn take_back(&mut self, record: LogRecord) {
+        if self.apply(record).is_none() {
+            return;
+        }
+        match self {
+            Group::Classic(_) | Group::Consumer(_) => {}
+            Group::Streams(group) => group.refresh_due = true,
+            Group::Share(group) => {
+                group.refresh_due = true;
+                group.initializing_since_ms = 0;
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod effect;
 pub(crate) mod groups;
 mod machine;
 mod outcome;
+pub(crate) mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -117,27 +118,7 @@ impl Shard {
                     self.groups.remove(key.group.as_str());
                 }
             }
-            Decoded::Consumer(group, change) => {
-                let id: Arc<str> = group.into();
-                self.apply_consumer(&id, change);
-                if let Some(group) = self.groups.get_mut(&id) {
-                    group.set_durable();
-                }
-            }
-            Decoded::Streams(group, change) => {
-                let id: Arc<str> = group.into();
-                self.apply_streams(&id, change);
-                if let Some(group) = self.groups.get_mut(&id) {
-                    group.set_durable();
-                }
-            }
-            Decoded::Share(group, change) => {
-                let id: Arc<str> = group.into();
-                self.apply_share(&id, change);
-                if let Some(group) = self.groups.get_mut(&id) {
-                    group.set_durable();
-                }
-            }
+            Decoded::OfGroup(group, record) => self.replay_record(&group.into(), record),
             Decoded::Unknown(record_type) => return Ok(Replayed::UnknownType(record_type)),
         }
         Ok(Replayed::Applied)
@@ -277,6 +258,23 @@ impl Shard {
             .filter(|group| !group.is_deleting())
     }
 
+    /// The group of the protocol `kind`, as `of_kind` has it; `what` begins Kafka's words when there is none.
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND, for a group of another protocol too.
+    pub(crate) fn find_group<'a, G>(
+        &'a self,
+        group_id: &str,
+        (kind, what): (&str, &str),
+        of_kind: impl FnOnce(&'a Group) -> Option<&'a G>,
+    ) -> Result<&'a G, Failure> {
+        let not_found = |message| Failure::new(ErrorCode::GroupIdNotFound, message);
+        let group = self
+            .any_group(group_id)
+            .ok_or_else(|| not_found(format!("{what} {group_id} not found.")))?;
+        of_kind(group).ok_or_else(|| not_found(format!("Group {group_id} is not a {kind} group.")))
+    }
+
     /// The group that a describe request of the protocol `kind` names, as `of_kind` has it: only what the log holds.
     ///
     /// # Errors
@@ -309,7 +307,7 @@ impl Shard {
     /// As [`Shard::group`], with what its handlers need.
     pub(crate) fn group_mut(&mut self, group_id: &str) -> Option<(&mut ClassicGroup, &mut Core)> {
         let group = self.groups.get_mut(group_id)?.as_classic_mut()?;
-        (!group.deleting).then_some((group, &mut self.core))
+        (!group.lifecycle.deleting).then_some((group, &mut self.core))
     }
 
     /// Stores a durable offset that was committed outside of a transaction: it stands above what transactions

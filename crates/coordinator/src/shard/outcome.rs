@@ -5,7 +5,7 @@
 use super::Shard;
 use super::core::PendingCommit;
 use super::effect::{Assignment, Change, Effect, StaticMember};
-use super::groups::Group;
+use super::groups::{Group, Lifecycle};
 use crate::action::{AppendError, CommitId, Response, Token};
 use crate::group::ClassicGroup;
 
@@ -38,13 +38,13 @@ impl Shard {
             }
             | Effect::EmptyGroup { group, incarnation } => {
                 if let Some(group) = incarnated(self.groups.get_mut(&group), incarnation) {
-                    group.durable = true;
+                    group.lifecycle.durable = true;
                 }
             }
             Effect::Assignment(assignment) => {
                 let group = self.groups.get_mut(&assignment.group);
                 if let Some(group) = incarnated(group, assignment.incarnation) {
-                    group.durable = true;
+                    group.lifecycle.durable = true;
                     group.assignment_durable(&mut self.core, &assignment);
                 }
             }
@@ -75,9 +75,9 @@ impl Shard {
                 for change in changes {
                     if let Change::DeleteGroup { group, incarnation } = change
                         && let Some(group) = self.groups.get_mut(group)
-                        && group.incarnation() == *incarnation
+                        && group.lifecycle().incarnation == *incarnation
                     {
-                        group.set_deleting(false);
+                        group.lifecycle_mut().deleting = false;
                     }
                 }
             }
@@ -91,7 +91,12 @@ impl Shard {
                 // A later record of the group stands for it if one is on its way.
                 let current = self.groups.get(id).and_then(Group::as_classic);
                 let abandoned = current.is_some_and(|group| {
-                    group.incarnation == *incarnation && group.generation == 0 && !group.durable
+                    let Lifecycle {
+                        incarnation: of,
+                        durable,
+                        ..
+                    } = group.lifecycle;
+                    of == *incarnation && group.generation == 0 && !durable
                 });
                 if abandoned && let Some(mut group) = self.groups.remove(id) {
                     group.retire(&mut self.core, error.to_error_code());
@@ -222,7 +227,7 @@ impl Shard {
             }
             Change::DeleteGroup { group, incarnation } => {
                 if let Some(live) = self.groups.get_mut(&group)
-                    && live.incarnation() == incarnation
+                    && live.lifecycle().incarnation == incarnation
                 {
                     live.retire(&mut self.core, wire::ErrorCode::UnknownMemberId);
                     self.groups.remove(&group);
@@ -236,5 +241,5 @@ impl Shard {
 fn incarnated(group: Option<&mut Group>, incarnation: u64) -> Option<&mut ClassicGroup> {
     group?
         .as_classic_mut()
-        .filter(|group| group.incarnation == incarnation)
+        .filter(|group| group.lifecycle.incarnation == incarnation)
 }

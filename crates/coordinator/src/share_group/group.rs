@@ -12,6 +12,7 @@ use super::states::StatePartitions;
 use crate::consumer::assignment::Partitions;
 use crate::consumer::group::tally;
 use crate::consumer::member::LEAVE_EPOCH;
+use crate::shard::groups::Lifecycle;
 
 /// The epoch of a group that nothing has changed yet, and of its target assignment, which is empty.
 const FIRST_EPOCH: i32 = 1;
@@ -20,12 +21,7 @@ const FIRST_EPOCH: i32 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct ShareGroup {
     pub(crate) id: Arc<str>,
-    /// Tells this group from an earlier or later one of the same id.
-    pub(crate) incarnation: u64,
-    /// The log holds the group.
-    pub(crate) durable: bool,
-    /// Its tombstones are on the way to the log: to requests it does not exist.
-    pub(crate) deleting: bool,
+    pub(crate) lifecycle: Lifecycle,
 
     /// Grows with each change that asks for a new assignment, from [`FIRST_EPOCH`], of which no record tells.
     pub(crate) epoch: i32,
@@ -53,9 +49,7 @@ impl ShareGroup {
     pub(crate) fn new(id: Arc<str>, incarnation: u64) -> ShareGroup {
         ShareGroup {
             id,
-            incarnation,
-            durable: false,
-            deleting: false,
+            lifecycle: Lifecycle::new(incarnation),
             epoch: FIRST_EPOCH,
             metadata_hash: 0,
             assignment_epoch: FIRST_EPOCH,
@@ -96,11 +90,11 @@ impl ShareGroup {
             ShareRecord::Member(id, metadata) => {
                 let old = self.members.get(&id).cloned();
                 let before = old.as_ref().map(|member| member.metadata.clone());
-                let member = metadata.map(|metadata| Member {
+                let new = metadata.map(|metadata| Member {
                     metadata,
-                    ..known(&id, old.as_deref())
+                    ..Member::known(&id, old.as_deref())
                 });
-                self.replace_member(old.as_deref(), member);
+                self.replace_member(old.as_deref(), new);
                 ShareRecord::Member(id, before)
             }
             ShareRecord::Current(id, current) => {
@@ -115,11 +109,11 @@ impl ShareGroup {
                     },
                     (None, None) => return ShareRecord::Current(id, None),
                 };
-                let member = Member {
+                let new = Member {
                     current,
-                    ..known(&id, old.as_deref())
+                    ..Member::known(&id, old.as_deref())
                 };
-                self.replace_member(old.as_deref(), Some(member));
+                self.replace_member(old.as_deref(), Some(new));
                 ShareRecord::Current(id, before)
             }
         }
@@ -189,8 +183,4 @@ impl ShareGroup {
         records.push(ShareRecord::Group(None));
         records
     }
-}
-
-fn known(id: &Arc<str>, old: Option<&Member>) -> Member {
-    old.cloned().unwrap_or_else(|| Member::new(id.clone()))
 }

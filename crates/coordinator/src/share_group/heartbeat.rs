@@ -20,8 +20,9 @@ use crate::consumer::assignment::Partitions;
 use crate::consumer::heartbeat::unknown_member;
 use crate::consumer::member::{JOIN_EPOCH, LEAVE_EPOCH};
 use crate::consumer::metadata_hash;
-use crate::consumer::write::LogRecord;
+use crate::partition_lists::to_list;
 use crate::shard::Shard;
+use crate::shard::write::LogRecord;
 
 /// The answer to a heartbeat, and what the broker has to have initialized after it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,9 +85,7 @@ impl Shard {
         let group = group.ok_or(ErrorCode::UnknownServerError)?;
         check_room(group, &member_id, self.core.config.share.max_size)?;
         let old = find_member(group, &member_id, request.member_epoch)?;
-        let mut updated = old
-            .cloned()
-            .unwrap_or_else(|| Member::new(member_id.clone()));
+        let mut updated = Member::known(&member_id, old);
         updated.metadata = updated_metadata(&updated.metadata, context, request);
         let mut plan = Plan {
             group,
@@ -123,7 +122,7 @@ impl Shard {
             if asks {
                 group.initializing_since_ms = core.now_ms();
             }
-            core.schedule(group.session_key(&member_id), settings.session_timeout);
+            core.schedule_session(&group.id, &member_id, settings.session_timeout);
         }
         Ok(())
     }
@@ -160,15 +159,11 @@ impl Shard {
         let topics = group.topics_after(Some(member), None);
         let hash = metadata_hash::of_topics(&*self.cluster, topics.iter().map(String::as_str));
         let epoch = group.epoch.saturating_add(1);
-        let records = [
-            ShareRecord::Current(member.id.clone(), None),
-            ShareRecord::Target(member.id.clone(), None),
-            ShareRecord::Member(member.id.clone(), None),
-            ShareRecord::Group(Some((epoch, hash))),
-        ];
-        let key = group.session_key(&member.id);
-        self.write(id, records.map(LogRecord::Share).into(), reply);
-        self.core.timers.cancel(&key);
+        let removed = ShareRecord::of_removed_member(&member.id).into_iter();
+        let records = removed.chain([ShareRecord::Group(Some((epoch, hash)))]);
+        let records = records.map(LogRecord::Share).collect();
+        self.write(id, records, reply);
+        self.core.cancel_session(id, &member.id);
     }
 }
 
@@ -259,14 +254,11 @@ fn updated_metadata(
 }
 
 fn to_assignment(assigned: &Partitions) -> Assignment {
-    let topics = assigned.iter();
     Assignment {
-        topic_partitions: topics
-            .map(|(id, partitions)| TopicPartitions {
-                topic_id: *id,
-                partitions: partitions.iter().copied().collect(),
-            })
-            .collect(),
+        topic_partitions: to_list(assigned, |id, partitions| TopicPartitions {
+            topic_id: *id,
+            partitions,
+        }),
     }
 }
 

@@ -1,9 +1,9 @@
 //! One member of a share group. Source: Kafka's `ShareGroupMember`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::consumer::assignment::Partitions;
+use crate::member;
 
 /// Who a member is and what it wants: the ShareGroupMemberMetadata record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,20 +34,4 @@ impl Default for CurrentAssignment {
 }
 
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: Arc<str>,
-    pub(crate) metadata: MemberMetadata,
-    pub(crate) current: CurrentAssignment,
-}
-
-impl Member {
-    /// A member that nothing is known of.
-    pub(crate) fn new(id: Arc<str>) -> Member {
-        Member {
-            id,
-            metadata: MemberMetadata::default(),
-            current: CurrentAssignment::default(),
-        }
-    }
-}
+pub(crate) type Member = member::Member<MemberMetadata, CurrentAssignment>;

@@ -25,8 +25,8 @@ use super::{SharePartitions, ShareStates};
 use crate::action::{Action, Response, Token};
 use crate::cluster::ClusterView;
 use crate::consumer::Failure;
-use crate::consumer::write::LogRecord;
 use crate::shard::Shard;
+use crate::shard::write::LogRecord;
 
 const NON_EMPTY: &str = "The group is not empty.";
 const UNKNOWN_PARTITION: &str = "This server does not host this topic-partition.";
@@ -322,7 +322,7 @@ impl Shard {
             .groups
             .values()
             .filter_map(|group| {
-                let group = group.as_share().filter(|group| !group.deleting)?;
+                let group = group.as_share().filter(|group| !group.lifecycle.deleting)?;
                 let mut states = group.states.as_deref()?.clone();
                 states.forget(topics).then(|| (group.id.clone(), states))
             })

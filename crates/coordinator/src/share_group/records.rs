@@ -35,7 +35,8 @@ use super::member::{CurrentAssignment, MemberMetadata};
 use super::states::{ByTopic, StatePartitions, TopicStates};
 use crate::action::CoordinatorRecord;
 use crate::consumer::assignment::Partitions;
-use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
+use crate::partition_lists::to_list;
+use crate::record::{ReplayError, decode_pair as pair, group_record as put};
 
 /// `MemberState.STABLE`, the only state a member of a share group is in.
 const STABLE: i8 = 0;
@@ -54,6 +55,15 @@ pub(crate) enum ShareRecord {
 }
 
 impl ShareRecord {
+    /// The tombstones of a member. The order matters to Kafka when it reads them.
+    pub(crate) fn of_removed_member(id: &Arc<str>) -> [ShareRecord; 3] {
+        [
+            ShareRecord::Current(id.clone(), None),
+            ShareRecord::Target(id.clone(), None),
+            ShareRecord::Member(id.clone(), None),
+        ]
+    }
+
     pub(crate) fn is_tombstone(&self) -> bool {
         match self {
             ShareRecord::Group(value) | ShareRecord::TargetEpoch(value) => value.is_none(),
@@ -128,26 +138,22 @@ pub(crate) fn decode(
 ) -> Result<Option<(String, ShareRecord)>, ReplayError> {
     let decoded = match record_type {
         GroupKey::RECORD_TYPE => {
-            let key: GroupKey = decode_key(record_type, key)?;
-            let value: Option<GroupValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<GroupKey, GroupValue>(record_type, key, value)?;
             let value = value.map(|value| (value.epoch, value.metadata_hash));
             (key.group_id, ShareRecord::Group(value))
         }
         MemberKey::RECORD_TYPE => {
-            let key: MemberKey = decode_key(record_type, key)?;
-            let value: Option<MemberValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<MemberKey, MemberValue>(record_type, key, value)?;
             let change = ShareRecord::Member(key.member_id.into(), value.map(from_member));
             (key.group_id, change)
         }
         TargetEpochKey::RECORD_TYPE => {
-            let key: TargetEpochKey = decode_key(record_type, key)?;
-            let value: Option<TargetEpochValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetEpochKey, TargetEpochValue>(record_type, key, value)?;
             let value = value.map(|value| (value.assignment_epoch, value.assignment_timestamp));
             (key.group_id, ShareRecord::TargetEpoch(value))
         }
         TargetKey::RECORD_TYPE => {
-            let key: TargetKey = decode_key(record_type, key)?;
-            let value: Option<TargetValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetKey, TargetValue>(record_type, key, value)?;
             let target = value.map(|value| Arc::new(from_target(value)));
             (
                 key.group_id,
@@ -155,14 +161,12 @@ pub(crate) fn decode(
             )
         }
         CurrentKey::RECORD_TYPE => {
-            let key: CurrentKey = decode_key(record_type, key)?;
-            let value: Option<CurrentValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<CurrentKey, CurrentValue>(record_type, key, value)?;
             let change = ShareRecord::Current(key.member_id.into(), value.map(from_current));
             (key.group_id, change)
         }
         StatesKey::RECORD_TYPE => {
-            let key: StatesKey = decode_key(record_type, key)?;
-            let value: Option<StatesValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<StatesKey, StatesValue>(record_type, key, value)?;
             let states = value.map(|value| Arc::new(from_states(value)));
             (key.group_id, ShareRecord::States(states))
         }
@@ -190,14 +194,11 @@ fn from_member(value: MemberValue) -> MemberMetadata {
 }
 
 fn to_target(partitions: &Partitions) -> TargetValue {
-    let topics = partitions.iter();
     TargetValue {
-        topic_partitions: topics
-            .map(|(id, indexes)| target_value::TopicPartition {
-                topic_id: *id,
-                partitions: indexes.iter().copied().collect(),
-            })
-            .collect(),
+        topic_partitions: to_list(partitions, |id, partitions| target_value::TopicPartition {
+            topic_id: *id,
+            partitions,
+        }),
     }
 }
 
@@ -209,17 +210,16 @@ fn from_target(value: TargetValue) -> Partitions {
 }
 
 fn to_current(current: &CurrentAssignment) -> CurrentValue {
-    let topics = current.assigned.iter();
     CurrentValue {
         member_epoch: current.epoch,
         previous_member_epoch: current.previous_epoch,
         state: STABLE,
-        assigned_partitions: topics
-            .map(|(id, indexes)| current_value::TopicPartitions {
+        assigned_partitions: to_list(&current.assigned, |id, partitions| {
+            current_value::TopicPartitions {
                 topic_id: *id,
-                partitions: indexes.iter().copied().collect(),
-            })
-            .collect(),
+                partitions,
+            }
+        }),
     }
 }
 

@@ -7,27 +7,19 @@ use std::time::Duration;
 use super::group::ShareGroup;
 use crate::shard::Shard;
 use crate::shard::core::Core;
-use crate::timer::TimerKey;
 
 impl ShareGroup {
-    pub(super) fn session_key(&self, member: &Arc<str>) -> TimerKey {
-        TimerKey::Session {
-            group: self.id.clone(),
-            member: member.clone(),
-        }
-    }
-
     /// Gives every member a full session from now.
     pub(crate) fn start_sessions(&self, core: &mut Core, session_timeout: Duration) {
         for member in self.members.keys() {
-            core.schedule(self.session_key(member), session_timeout);
+            core.schedule_session(&self.id, member, session_timeout);
         }
     }
 
     /// Drops the group's deadlines.
     pub(crate) fn cancel_timers(&self, core: &mut Core) {
         for member in self.members.keys() {
-            core.timers.cancel(&self.session_key(member));
+            core.cancel_session(&self.id, member);
         }
     }
 }

@@ -14,6 +14,8 @@ use super::tasks::{OwnedTasks, Tasks, each, each_active};
 use super::topology::Topology;
 use crate::consumer::group::tally;
 use crate::consumer::member::LEAVE_EPOCH;
+use crate::revocation::Revocations;
+use crate::shard::groups::Lifecycle;
 
 /// The epoch of the empty target assignment that a group begins with.
 const FIRST_EPOCH: i32 = 1;
@@ -91,12 +93,7 @@ pub(crate) struct TaskOffsets {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamsGroup {
     pub(crate) id: Arc<str>,
-    /// Tells this group from an earlier or later one of the same id.
-    pub(crate) incarnation: u64,
-    /// The log holds the group.
-    pub(crate) durable: bool,
-    /// Its tombstones are on the way to the log: to requests it does not exist.
-    pub(crate) deleting: bool,
+    pub(crate) lifecycle: Lifecycle,
 
     pub(crate) metadata: GroupMetadata,
     pub(crate) topology: Option<Arc<Topology>>,
@@ -108,7 +105,7 @@ pub(crate) struct StreamsGroup {
     pub(crate) target: BTreeMap<Arc<str>, Arc<Tasks>>,
 
     /// Member id by instance id.
-    static_members: BTreeMap<Arc<str>, Arc<str>>,
+    pub(super) static_members: BTreeMap<Arc<str>, Arc<str>>,
     active: Holders,
     standby: Holders,
     warmup: Holders,
@@ -123,8 +120,7 @@ pub(crate) struct StreamsGroup {
     pub(super) endpoint_epoch: i32,
     /// What members report, by member.
     pub(super) task_offsets: BTreeMap<Arc<str>, Arc<TaskOffsets>>,
-    /// At which epoch a member's rebalance timeout was set.
-    pub(super) revoking_since: BTreeMap<Arc<str>, i32>,
+    pub(super) revocations: Revocations,
 }
 
 impl StreamsGroup {
@@ -132,9 +128,7 @@ impl StreamsGroup {
     pub(crate) fn new(id: Arc<str>, incarnation: u64) -> StreamsGroup {
         StreamsGroup {
             id,
-            incarnation,
-            durable: false,
-            deleting: false,
+            lifecycle: Lifecycle::new(incarnation),
             metadata: GroupMetadata::default(),
             topology: None,
             assignment_epoch: FIRST_EPOCH,
@@ -150,7 +144,7 @@ impl StreamsGroup {
             shutdown_requested_by: None,
             endpoint_epoch: 0,
             task_offsets: BTreeMap::new(),
-            revoking_since: BTreeMap::new(),
+            revocations: Revocations::default(),
         }
     }
 
@@ -183,7 +177,7 @@ impl StreamsGroup {
                 let before = old.as_ref().map(|member| member.metadata.clone());
                 let new = metadata.map(|metadata| Member {
                     metadata,
-                    ..self.member_or_new(&id)
+                    ..Member::known(&id, old.as_deref())
                 });
                 self.replace_member(old.as_deref(), new);
                 StreamsRecord::Member(id, before)
@@ -207,15 +201,10 @@ impl StreamsGroup {
         };
         let new = Member {
             current,
-            ..self.member_or_new(&id)
+            ..Member::known(&id, old.as_deref())
         };
         self.replace_member(old.as_deref(), Some(new));
         StreamsRecord::Current(id, before)
-    }
-
-    fn member_or_new(&self, id: &Arc<str>) -> Member {
-        let known = self.members.get(id).map(|member| (**member).clone());
-        known.unwrap_or_else(|| Member::new(id.clone()))
     }
 
     /// Puts `new` in the place of `old`, with all that is kept by member.
@@ -229,7 +218,7 @@ impl StreamsGroup {
             }
             if new.is_none() {
                 self.members.remove(&old.id);
-                self.revoking_since.remove(&old.id);
+                self.revocations.forget(&old.id);
                 self.task_offsets.remove(&old.id);
             }
         }

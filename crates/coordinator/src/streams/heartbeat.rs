@@ -25,9 +25,10 @@ use crate::action::{Action, RequestContext, Response, Token};
 use crate::consumer::Failure;
 use crate::consumer::heartbeat::{check_holder, unknown_instance, unknown_member};
 use crate::consumer::member::{JOIN_EPOCH, STATIC_LEAVE_EPOCH};
-use crate::consumer::plan::RebalanceTimer;
-use crate::consumer::write::LogRecord;
+use crate::partition_lists::to_list;
+use crate::revocation::RebalanceTimer;
 use crate::shard::Shard;
+use crate::shard::write::LogRecord;
 
 /// What a heartbeat does, before any of it is done.
 struct Beat {
@@ -115,7 +116,7 @@ impl Shard {
             }
         }
         group.keep_offsets(&beat.member.id, request);
-        core.schedule(group.session_key(&beat.member.id), settings.session_timeout);
+        core.schedule_session(&group.id, &beat.member.id, settings.session_timeout);
         group.set_rebalance_timer(core, &beat.member, beat.timer);
         if let Some(key) = starts_delay {
             core.schedule(key, settings.initial_rebalance_delay);
@@ -414,11 +415,8 @@ fn updated_metadata(
 }
 
 fn to_response(tasks: &TaskSet) -> Vec<TaskIds> {
-    let tasks = tasks.iter();
-    tasks
-        .map(|(subtopology, partitions)| TaskIds {
-            subtopology_id: subtopology.to_string(),
-            partitions: partitions.iter().copied().collect(),
-        })
-        .collect()
+    to_list(tasks, |subtopology, partitions| TaskIds {
+        subtopology_id: subtopology.to_string(),
+        partitions,
+    })
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use wire::ErrorCode;
 use wire::messages::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
 
 use super::StreamsHeartbeat;
@@ -12,10 +11,11 @@ use super::records::{GroupMetadata, StreamsRecord};
 use super::tasks::OwnedTasks;
 use crate::action::{Response, Token};
 use crate::consumer::Failure;
-use crate::consumer::heartbeat::{check_holder, unknown_instance, unknown_member};
+use crate::consumer::leave::leaving_member;
 use crate::consumer::member::STATIC_LEAVE_EPOCH;
-use crate::consumer::write::LogRecord;
 use crate::shard::Shard;
+use crate::shard::groups::Group;
+use crate::shard::write::LogRecord;
 
 impl Shard {
     /// A heartbeat with epoch -1 or -2.
@@ -25,7 +25,9 @@ impl Shard {
         request: &StreamsGroupHeartbeatRequest,
     ) -> Result<(), Failure> {
         let id: Arc<str> = request.group_id.as_str().into();
-        let member = self.leaving_streams_member(request)?;
+        let group = self.find_group(&id, ("streams", "Group"), Group::as_streams)?;
+        let sender = (request.member_id.as_str(), request.instance_id.as_deref());
+        let member = leaving_member(&id, sender, &group.members, &group.static_members)?;
         let response = StreamsGroupHeartbeatResponse {
             member_id: request.member_id.clone(),
             member_epoch: request.member_epoch,
@@ -65,32 +67,6 @@ impl Shard {
         Ok(())
     }
 
-    fn leaving_streams_member(
-        &self,
-        request: &StreamsGroupHeartbeatRequest,
-    ) -> Result<Arc<Member>, Failure> {
-        let group_id = &request.group_id;
-        let not_found = |message| Failure::new(ErrorCode::GroupIdNotFound, message);
-        let Some(group) = self.streams(group_id) else {
-            return Err(not_found(match self.any_group(group_id) {
-                Some(_) => format!("Group {group_id} is not a streams group."),
-                None => format!("Group {group_id} not found."),
-            }));
-        };
-        let member_id = request.member_id.as_str();
-        let Some(instance_id) = request.instance_id.as_deref() else {
-            let member = group.members.get(member_id);
-            return member
-                .cloned()
-                .ok_or_else(|| unknown_member(group_id, member_id));
-        };
-        let member = group
-            .static_member(instance_id)
-            .ok_or_else(|| unknown_instance(instance_id))?;
-        check_holder(&member.id, member_id, instance_id)?;
-        Ok(Arc::clone(member))
-    }
-
     /// Takes a member out of the group.
     pub(super) fn fence_streams_member(
         &mut self,
@@ -105,16 +81,12 @@ impl Shard {
             epoch: group.metadata.epoch.saturating_add(1),
             ..group.metadata.clone()
         };
-        let records = [
-            StreamsRecord::Current(member.id.clone(), None),
-            StreamsRecord::Target(member.id.clone(), None),
-            StreamsRecord::Member(member.id.clone(), None),
-            StreamsRecord::Group(Some(metadata)),
-        ];
-        let records = records.into_iter().map(LogRecord::Streams).collect();
+        let removed = StreamsRecord::of_removed_member(&member.id).into_iter();
+        let records = removed.chain([StreamsRecord::Group(Some(metadata))]);
+        let records = records.map(LogRecord::Streams).collect();
         self.write(id, records, reply);
         if let Some((group, core)) = self.streams_mut(id) {
-            group.cancel_member_timers(core, &member.id);
+            core.cancel_member_timers(&group.id, &member.id);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::tasks::OwnedTasks;
 use crate::consumer::member::{JOIN_EPOCH, MemberState};
+use crate::member;
 
 /// Where an instance answers interactive queries: `application.server`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,32 +85,9 @@ impl Default for CurrentAssignment {
 }
 
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: Arc<str>,
-    pub(crate) metadata: MemberMetadata,
-    pub(crate) current: CurrentAssignment,
-}
+pub(crate) type Member = member::Member<MemberMetadata, CurrentAssignment>;
 
 impl Member {
-    /// A member of which nothing is known yet.
-    pub(crate) fn new(id: Arc<str>) -> Member {
-        Member {
-            id,
-            metadata: MemberMetadata::default(),
-            current: CurrentAssignment::default(),
-        }
-    }
-
-    /// The same member with other metadata.
-    pub(crate) fn with_metadata(&self, metadata: MemberMetadata) -> Member {
-        Member {
-            id: self.id.clone(),
-            metadata,
-            current: self.current.clone(),
-        }
-    }
-
     pub(crate) fn is_reconciled_to(&self, epoch: i32) -> bool {
         self.current.state == MemberState::Stable && self.current.epoch == epoch
     }

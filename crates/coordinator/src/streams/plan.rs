@@ -23,7 +23,7 @@ use crate::cluster::{ClusterView, StreamsSettings};
 use crate::consumer::Failure;
 use crate::consumer::member::MemberState;
 use crate::consumer::metadata_hash;
-use crate::consumer::plan::RebalanceTimer;
+use crate::revocation::RebalanceTimer;
 
 /// The assignment configs by Kafka's names: how many standby replicas, and the tags they are spread by.
 const STANDBY_REPLICAS: &str = "num.standby.replicas";
@@ -74,21 +74,13 @@ impl<'a> Plan<'a> {
 
     /// Puts `member`, a copy under a new id, in the place of the static member `old`.
     pub(super) fn replace_static_member(&mut self, old: &Member, member: &Member) {
-        self.remove_member(&old.id);
+        self.records
+            .extend(StreamsRecord::of_removed_member(&old.id));
         let target = self.group.target.get(&old.id).cloned().unwrap_or_default();
         self.records.extend([
             StreamsRecord::Member(member.id.clone(), Some(member.metadata.clone())),
             StreamsRecord::Target(member.id.clone(), Some(target)),
             StreamsRecord::Current(member.id.clone(), Some(member.current.clone())),
-        ]);
-    }
-
-    /// The tombstones of a member. The order matters to Kafka when it reads them.
-    pub(super) fn remove_member(&mut self, id: &Arc<str>) {
-        self.records.extend([
-            StreamsRecord::Current(id.clone(), None),
-            StreamsRecord::Target(id.clone(), None),
-            StreamsRecord::Member(id.clone(), None),
         ]);
     }
 

@@ -37,7 +37,8 @@ use super::tasks::{OwnedTasks, TaskEpochs, TaskSet, Tasks};
 use super::topology::Topology;
 use crate::action::CoordinatorRecord;
 use crate::consumer::member::MemberState;
-use crate::record::{ReplayError, decode_key, decode_value, group_record as put};
+use crate::partition_lists::{from_list_with_epochs, to_list, to_list_with_epochs};
+use crate::record::{ReplayError, decode_pair as pair, group_record as put};
 
 /// What the StreamsGroupMetadata record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,15 @@ pub(crate) enum StreamsRecord {
 }
 
 impl StreamsRecord {
+    /// The tombstones of a member. The order matters to Kafka when it reads them.
+    pub(crate) fn of_removed_member(id: &Arc<str>) -> [StreamsRecord; 3] {
+        [
+            StreamsRecord::Current(id.clone(), None),
+            StreamsRecord::Target(id.clone(), None),
+            StreamsRecord::Member(id.clone(), None),
+        ]
+    }
+
     pub(crate) fn is_tombstone(&self) -> bool {
         match self {
             StreamsRecord::Group(value) => value.is_none(),
@@ -155,32 +165,27 @@ pub(crate) fn decode(
 ) -> Result<Option<(String, StreamsRecord)>, ReplayError> {
     let decoded = match record_type {
         GroupKey::RECORD_TYPE => {
-            let key: GroupKey = decode_key(record_type, key)?;
-            let value: Option<GroupValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<GroupKey, GroupValue>(record_type, key, value)?;
             (key.group_id, StreamsRecord::Group(value.map(from_group)))
         }
         TopologyKey::RECORD_TYPE => {
-            let key: TopologyKey = decode_key(record_type, key)?;
-            let value: Option<TopologyValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TopologyKey, TopologyValue>(record_type, key, value)?;
             let topology =
                 value.map(|value| Arc::new(Topology::new(value.epoch, value.subtopologies)));
             (key.group_id, StreamsRecord::Topology(topology))
         }
         MemberKey::RECORD_TYPE => {
-            let key: MemberKey = decode_key(record_type, key)?;
-            let value: Option<MemberValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<MemberKey, MemberValue>(record_type, key, value)?;
             let change = StreamsRecord::Member(key.member_id.into(), value.map(from_member));
             (key.group_id, change)
         }
         TargetEpochKey::RECORD_TYPE => {
-            let key: TargetEpochKey = decode_key(record_type, key)?;
-            let value: Option<TargetEpochValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetEpochKey, TargetEpochValue>(record_type, key, value)?;
             let value = value.map(|value| (value.assignment_epoch, value.assignment_timestamp));
             (key.group_id, StreamsRecord::TargetEpoch(value))
         }
         TargetKey::RECORD_TYPE => {
-            let key: TargetKey = decode_key(record_type, key)?;
-            let value: Option<TargetValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<TargetKey, TargetValue>(record_type, key, value)?;
             let target = value.map(|value| {
                 Arc::new(Tasks {
                     active: from_target(value.active_tasks),
@@ -194,8 +199,7 @@ pub(crate) fn decode(
             )
         }
         CurrentKey::RECORD_TYPE => {
-            let key: CurrentKey = decode_key(record_type, key)?;
-            let value: Option<CurrentValue> = decode_value(record_type, value)?;
+            let (key, value) = pair::<CurrentKey, CurrentValue>(record_type, key, value)?;
             let change = StreamsRecord::Current(key.member_id.into(), value.map(from_current));
             (key.group_id, change)
         }
@@ -285,13 +289,10 @@ fn from_member(value: MemberValue) -> MemberMetadata {
 }
 
 fn to_target(tasks: &TaskSet) -> Vec<target_value::TaskIds> {
-    let tasks = tasks.iter();
-    tasks
-        .map(|(subtopology, partitions)| target_value::TaskIds {
-            subtopology_id: subtopology.to_string(),
-            partitions: partitions.iter().copied().collect(),
-        })
-        .collect()
+    to_list(tasks, |subtopology, partitions| target_value::TaskIds {
+        subtopology_id: subtopology.to_string(),
+        partitions,
+    })
 }
 
 fn from_target(tasks: Vec<target_value::TaskIds>) -> TaskSet {
@@ -320,25 +321,21 @@ fn to_current(current: &CurrentAssignment) -> CurrentValue {
 }
 
 fn to_active(tasks: &TaskEpochs) -> Vec<current_value::TaskIds> {
-    let tasks = tasks.iter();
-    tasks
-        .map(|(subtopology, partitions)| current_value::TaskIds {
+    to_list_with_epochs(tasks, |subtopology, partitions, epochs| {
+        current_value::TaskIds {
             subtopology_id: subtopology.to_string(),
-            partitions: partitions.keys().copied().collect(),
-            assignment_epochs: Some(partitions.values().copied().collect()),
-        })
-        .collect()
+            partitions,
+            assignment_epochs: Some(epochs),
+        }
+    })
 }
 
 fn to_tasks(tasks: &TaskSet) -> Vec<current_value::TaskIds> {
-    let tasks = tasks.iter();
-    tasks
-        .map(|(subtopology, partitions)| current_value::TaskIds {
-            subtopology_id: subtopology.to_string(),
-            partitions: partitions.iter().copied().collect(),
-            assignment_epochs: None,
-        })
-        .collect()
+    to_list(tasks, |subtopology, partitions| current_value::TaskIds {
+        subtopology_id: subtopology.to_string(),
+        partitions,
+        assignment_epochs: None,
+    })
 }
 
 fn from_current(value: CurrentValue) -> CurrentAssignment {
@@ -360,19 +357,13 @@ fn from_current(value: CurrentValue) -> CurrentAssignment {
     }
 }
 
-/// Records of Kafka before 4.3 have no epochs: the member's own stands in for them.
 fn from_active(tasks: Vec<current_value::TaskIds>, epoch: i32) -> TaskEpochs {
-    let mut active = TaskEpochs::new();
-    for task in tasks {
-        let epochs = task.assignment_epochs.unwrap_or_default();
-        let with_epoch = task.partitions.into_iter().enumerate();
-        let partitions = active.entry(task.subtopology_id.into()).or_default();
-        partitions.extend(
-            with_epoch.map(|(at, index)| (index, epochs.get(at).copied().unwrap_or(epoch))),
-        );
-    }
-    active.retain(|_, partitions| !partitions.is_empty());
-    active
+    let tasks = tasks.into_iter();
+    let tasks = tasks.map(|task| {
+        let subtopology = task.subtopology_id.into();
+        (subtopology, task.partitions, task.assignment_epochs)
+    });
+    from_list_with_epochs(tasks, epoch)
 }
 
 fn from_tasks(tasks: Vec<current_value::TaskIds>) -> TaskSet {

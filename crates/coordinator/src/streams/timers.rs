@@ -12,28 +12,13 @@ use super::group::StreamsGroup;
 use super::member::Member;
 use super::target::Target;
 use crate::consumer::member::MemberState;
-use crate::consumer::plan::RebalanceTimer;
-use crate::consumer::write::LogRecord;
+use crate::revocation::{Asked, RebalanceTimer};
 use crate::shard::Shard;
 use crate::shard::core::Core;
-use crate::timer::{MemberTimer, TimerKey};
+use crate::shard::write::LogRecord;
+use crate::timer::TimerKey;
 
 impl StreamsGroup {
-    pub(super) fn session_key(&self, member: &Arc<str>) -> TimerKey {
-        TimerKey::Session {
-            group: self.id.clone(),
-            member: member.clone(),
-        }
-    }
-
-    fn rebalance_key(&self, member: &Arc<str>) -> TimerKey {
-        TimerKey::Member {
-            group: self.id.clone(),
-            member: member.clone(),
-            timer: MemberTimer::Rebalance,
-        }
-    }
-
     pub(super) fn initial_rebalance_key(&self) -> TimerKey {
         TimerKey::InitialRebalance(self.id.clone())
     }
@@ -44,42 +29,31 @@ impl StreamsGroup {
         member: &Member,
         timer: RebalanceTimer,
     ) {
-        let key = self.rebalance_key(&member.id);
-        match timer {
-            RebalanceTimer::Keep => {}
-            RebalanceTimer::Set => {
-                core.schedule(key, member.rebalance_timeout());
-                self.revoking_since
-                    .insert(member.id.clone(), member.current.epoch);
-            }
-            RebalanceTimer::Cancel => {
-                core.timers.cancel(&key);
-                self.revoking_since.remove(&member.id);
-            }
-        }
+        let asked = Asked {
+            group: &self.id,
+            member: &member.id,
+            epoch: member.current.epoch,
+            rebalance_timeout: member.rebalance_timeout(),
+        };
+        self.revocations.set(core, &asked, timer);
     }
 
     /// Gives every member a full session from now, and one that has to revoke its full rebalance timeout.
     pub(crate) fn start_sessions(&mut self, core: &mut Core, session_timeout: Duration) {
         let members: Vec<Arc<Member>> = self.members.values().cloned().collect();
         for member in members {
-            core.schedule(self.session_key(&member.id), session_timeout);
+            core.schedule_session(&self.id, &member.id, session_timeout);
             if member.current.state == MemberState::UnrevokedPartitions {
                 self.set_rebalance_timer(core, &member, RebalanceTimer::Set);
             }
         }
     }
 
-    pub(super) fn cancel_member_timers(&self, core: &mut Core, member: &Arc<str>) {
-        core.timers.cancel(&self.session_key(member));
-        core.timers.cancel(&self.rebalance_key(member));
-    }
-
     /// Drops the group's deadlines.
     pub(crate) fn cancel_timers(&self, core: &mut Core) {
         core.timers.cancel(&self.initial_rebalance_key());
         for member in self.members.keys() {
-            self.cancel_member_timers(core, member);
+            core.cancel_member_timers(&self.id, member);
         }
     }
 }
@@ -95,9 +69,8 @@ impl Shard {
         let Some((state, _)) = self.streams_mut(group) else {
             return;
         };
-        let since = state.revoking_since.remove(member);
         let epoch = state.members.get(member).map(|member| member.current.epoch);
-        if since.is_some() && since == epoch {
+        if state.revocations.expire(member, epoch) {
             self.fence_silent_streams(group, member, "it did not give up its tasks in time");
         }
     }

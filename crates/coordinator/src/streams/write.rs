@@ -5,14 +5,12 @@ use std::sync::Arc;
 use wire::ErrorCode;
 
 use super::group::StreamsGroup;
-use super::records::StreamsRecord;
 use crate::cluster::StreamsSettings;
 use crate::consumer::Failure;
-use crate::consumer::write::{LogRecord, Undo};
-use crate::group::ClassicGroup;
 use crate::shard::Shard;
 use crate::shard::core::Core;
 use crate::shard::groups::Group;
+use crate::shard::write::LogRecord;
 
 /// Where the group of a request comes from.
 #[derive(Debug)]
@@ -52,7 +50,7 @@ impl Shard {
     /// As [`Shard::streams`], with what its handlers need.
     pub(crate) fn streams_mut(&mut self, group_id: &str) -> Option<(&mut StreamsGroup, &mut Core)> {
         let group = self.groups.get_mut(group_id)?.as_streams_mut()?;
-        (!group.deleting).then_some((group, &mut self.core))
+        (!group.lifecycle.deleting).then_some((group, &mut self.core))
     }
 
     /// What is in force for a streams group.
@@ -84,28 +82,5 @@ impl Shard {
                 .into_iter()
                 .collect(),
         })
-    }
-
-    /// Applies a record of a streams group. The first makes the group, in place of one that only has offsets; the
-    /// tombstones of a group that is not there, or is another kind by now, do nothing.
-    pub(crate) fn apply_streams(&mut self, id: &Arc<str>, change: StreamsRecord) -> Option<Undo> {
-        let exists = self.streams(id).is_some();
-        if change == StreamsRecord::Group(None) {
-            return exists.then(|| Undo::Group(self.groups.remove(id)));
-        }
-        if exists {
-            let group = self.groups.get_mut(id)?.as_streams_mut()?;
-            return Some(Undo::Streams(group.apply(change)));
-        }
-        let replaceable = self.groups.get(id).is_none_or(|group| {
-            group.is_deleting() || group.as_classic().is_some_and(ClassicGroup::is_simple)
-        });
-        if !replaceable || change.is_tombstone() {
-            return None;
-        }
-        let mut group = StreamsGroup::new(id.clone(), self.core.incarnation());
-        group.apply(change);
-        let group = Group::Streams(Box::new(group));
-        Some(Undo::Group(self.groups.insert(id.clone(), group)))
     }
 }

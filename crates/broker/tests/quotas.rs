@@ -23,6 +23,8 @@ use wire::messages::{
     MetadataRequest,
 };
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 const SHORT_WINDOWS: [(&str, &str); 2] = [
     ("quota.window.num", "2"),
     ("controller.quota.window.num", "2"),
@@ -94,14 +96,14 @@ fn described(client: &mut Client, components: Vec<ComponentData>, strict: bool) 
     response.entries.unwrap().iter().map(show).collect()
 }
 
-/// Asserts that the connection answers again only after about the time it was told.
-fn assert_held(client: &mut Client, throttle_time_ms: i32) {
-    let begun = Instant::now();
+/// Asserts that the connection answers again, but not before the time it was told is over. `begun` is before the request
+/// whose answer told it: the broker counts from that answer, which a slow machine shows late.
+fn assert_held(client: &mut Client, begun: Instant, throttle_time_ms: i32) {
     client.call(9, &MetadataRequest::default());
-    let waited_ms = begun.elapsed().as_millis() as i64;
-    let told_ms = i64::from(throttle_time_ms);
+    let waited_ms = begun.elapsed().as_millis();
+    let told_ms = throttle_time_ms.unsigned_abs();
     assert!(
-        (told_ms - 100..told_ms + 5_000).contains(&waited_ms),
+        waited_ms >= u128::from(told_ms),
         "told {told_ms} ms, held for {waited_ms} ms"
     );
 }
@@ -230,6 +232,7 @@ fn a_producer_over_its_rate_is_answered_then_held_back() {
         10_000.0,
     );
     for version in [3, 12] {
+        let begun = Instant::now();
         let response = producer.call(version, &produce("t", 15_000, 1));
         let throttle_ms = response.throttle_time_ms;
         assert!(
@@ -237,11 +240,11 @@ fn a_producer_over_its_rate_is_answered_then_held_back() {
             "version {version}: {throttle_ms}"
         );
         assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
-        assert_held(&mut producer, throttle_ms);
+        assert_held(&mut producer, begun, throttle_ms);
     }
     // Without an answer the connection is held back all the same.
-    producer.send(9, &produce("t", 20_000, 0));
     let begun = Instant::now();
+    producer.send(9, &produce("t", 20_000, 0));
     producer.call(9, &MetadataRequest::default());
     assert!(
         begun.elapsed() > Duration::from_millis(400),
@@ -331,13 +334,22 @@ fn a_consumer_over_its_rate_gets_an_empty_answer_and_loses_nothing() {
         "{bytes}: no more than the quota's burst"
     );
     assert_eq!(throttle_ms, 0);
-    let (bytes, throttle_ms) = read(&mut consumer, 2, 2);
-    assert_eq!(bytes, 0, "over the quota");
+    // Over the quota at the next, or soon after one that a slow machine has sent too late for that.
+    let deadline = Instant::now() + LIMIT;
+    let mut epoch = 2;
+    let (begun, throttle_ms) = loop {
+        let begun = Instant::now();
+        let (bytes, throttle_ms) = read(&mut consumer, epoch, 2);
+        epoch += 1;
+        if bytes == 0 {
+            break (begun, throttle_ms);
+        }
+        assert!(Instant::now() < deadline, "never throttled");
+    };
     assert!(throttle_ms > 0);
-    assert_held(&mut consumer, throttle_ms);
+    assert_held(&mut consumer, begun, throttle_ms);
     // The session went on; once within its quota, the client gets what it asked for.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut epoch = 3;
+    let deadline = Instant::now() + LIMIT;
     while read(&mut consumer, epoch, 2).0 == 0 {
         assert!(Instant::now() < deadline, "still throttled");
         epoch += 1;
@@ -362,10 +374,11 @@ fn request_time_holds_back_for_one_sample_at_most() {
         0.00001,
     );
     // The request that set the quota was not timed; the next one is.
+    let begun = Instant::now();
     let response = client.call(9, &MetadataRequest::default());
     let throttle_ms = response.throttle_time_ms;
     assert!((1..=1_000).contains(&throttle_ms), "{throttle_ms}");
-    assert_held(&mut client, throttle_ms);
+    assert_held(&mut client, begun, throttle_ms);
     running.stop();
 }
 
@@ -384,6 +397,7 @@ fn changes_of_partitions_are_refused_to_new_clients_and_delayed_for_old_ones() {
     };
     let exceeded = ErrorCode::ThrottlingQuotaExceeded.code();
     // A burst of two, which may be overdrawn once.
+    let begun = Instant::now();
     let response = client.call(6, &create(&["a", "b", "c"]));
     let mut codes: Vec<i16> = response
         .topics
@@ -403,7 +417,7 @@ fn changes_of_partitions_are_refused_to_new_clients_and_delayed_for_old_ones() {
     );
     let throttle_ms = response.throttle_time_ms;
     assert!((1_000..=2_000).contains(&throttle_ms), "{throttle_ms}");
-    assert_held(&mut client, throttle_ms);
+    assert_held(&mut client, begun, throttle_ms);
 
     // The bucket is at zero again: an old version overdraws it and is held back.
     let response = client.call(5, &create(&["d", "e"]));
@@ -459,9 +473,12 @@ fn connections_of_an_address_are_limited_at_once() {
         "connection_creation_rate",
         2.0,
     );
-    let served: Vec<bool> = (0..4).map(|_| is_served(&running)).collect();
-    assert!(served[..2].iter().all(|served| *served), "{served:?}");
-    assert!(served.contains(&false), "{served:?}");
+    assert!((0..2).all(|_| is_served(&running)));
+    // The next at once, or the first that comes too soon after another.
+    let deadline = Instant::now() + LIMIT;
+    while is_served(&running) {
+        assert!(Instant::now() < deadline, "nobody is turned away");
+    }
     let lifted = entry(
         &[("ip", Some("127.0.0.1"))],
         &[("connection_creation_rate", None)],

@@ -8,15 +8,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::{Client, Running, produce};
+use wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use wire::messages::initialize_share_group_state_request::{InitializeStateData, PartitionData};
 use wire::messages::share_fetch_request::{
     AcknowledgementBatch, FetchPartition, FetchTopic, ForgottenTopic,
 };
 use wire::messages::{
-    DeleteRecordsRequest, IncrementalAlterConfigsRequest, InitializeShareGroupStateRequest,
-    MetadataRequest, ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest,
-    ShareFetchResponse,
+    AddPartitionsToTxnRequest, DeleteRecordsRequest, EndTxnRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, InitProducerIdResponse,
+    InitializeShareGroupStateRequest, MetadataRequest, ShareAcknowledgeRequest,
+    ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse,
 };
 use wire::record_data::{BatchOptions, RecordBatchBuilder};
 use wire::{ErrorCode, Message, Records};
@@ -24,7 +26,9 @@ use wire::{ErrorCode, Message, Records};
 const GROUP: &str = "sharers";
 const TOPIC: &str = "shared";
 /// Nothing these tests wait for takes so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a fetch may wait for records that are on their way; less than its client waits for an answer.
+const WAIT_MS: i32 = 20_000;
 
 /// First and last offset, acknowledgement types.
 type Said<'a> = (i64, i64, &'a [i8]);
@@ -280,10 +284,10 @@ fn two_members_share_a_partition() {
     let mut admin = broker.connect("producer");
     let mut a = Member::join(&broker, "a", topic);
     let mut b = Member::join(&broker, "b", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 2, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 2, 1)]);
     assert_eq!(b.fetch(&[], 0), []);
     write(&mut admin, 4);
-    assert_eq!(b.fetch(&[], 5_000), [(3, 6, 1)]);
+    assert_eq!(b.fetch(&[], WAIT_MS), [(3, 6, 1)]);
     assert_eq!(ack_code(&a.acknowledge(&[(0, 2, &[1])])), ErrorCode::None);
     // What is another's cannot be acknowledged, nor what was.
     let response = a.acknowledge(&[(3, 6, &[1])]);
@@ -308,7 +312,7 @@ fn a_fetch_waits_for_records_and_for_released_ones() {
     let topic = prepare(&broker, 2);
     let mut a = Member::join(&broker, "a", topic);
     let mut b = Member::join(&broker, "b", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 1, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 1, 1)]);
     let waiting = ShareFetchRequest {
         max_wait_ms: 20_000,
         ..b.request(&[])
@@ -329,10 +333,10 @@ fn what_is_released_comes_back_and_what_is_rejected_does_not() {
     let broker = start(directory.path(), &[]);
     let topic = prepare(&broker, 4);
     let mut a = Member::join(&broker, "a", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 3, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 3, 1)]);
     let said: &[i8] = &[1, 2, 3, 2];
     a.fetch(&[(0, 3, said)], 0);
-    assert_eq!(a.fetch(&[], 5_000), [(1, 1, 2), (3, 3, 2)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(1, 1, 2), (3, 3, 2)]);
     broker.stop();
 }
 
@@ -343,14 +347,14 @@ fn a_record_is_delivered_no_more_often_than_its_limit() {
     let broker = start(directory.path(), &limit);
     let topic = prepare(&broker, 1);
     let mut a = Member::join(&broker, "a", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 0, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 0, 1)]);
     a.acknowledge(&[(0, 0, &[2])]);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 0, 2)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 0, 2)]);
     a.acknowledge(&[(0, 0, &[2])]);
     assert_eq!(a.fetch(&[], 0), []);
     let mut admin = broker.connect("producer");
     write(&mut admin, 1);
-    assert_eq!(a.fetch(&[], 5_000), [(1, 1, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(1, 1, 1)]);
     broker.stop();
 }
 
@@ -366,7 +370,7 @@ fn locks_run_out() {
     let mut a = Member::join(&broker, "a", topic);
     let mut b = Member::join(&broker, "b", topic);
     let request = ShareFetchRequest {
-        max_wait_ms: 5_000,
+        max_wait_ms: WAIT_MS,
         ..a.request(&[])
     };
     let response = a.call(&request);
@@ -388,7 +392,7 @@ fn a_restart_keeps_what_was_acknowledged_and_counted() {
     let broker = start(directory.path(), &[]);
     let topic = prepare(&broker, 6);
     let mut a = Member::join(&broker, "a", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 5, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 5, 1)]);
     let said: &[i8] = &[1, 1, 2, 3, 1, 2];
     assert_eq!(ack_code(&a.acknowledge(&[(0, 5, said)])), ErrorCode::None);
     drop(a);
@@ -408,7 +412,7 @@ fn a_session_that_ends_gives_its_records_back() {
     let mut a = Member::join(&broker, "a", topic);
     let mut b = Member::join(&broker, "b", topic);
     assert_eq!(b.fetch(&[], 0), []);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 1, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 1, 1)]);
     // The connection goes away.
     drop(a);
     assert_eq!(b.fetch(&[], 15_000), [(0, 1, 2)]);
@@ -434,7 +438,7 @@ fn sessions_are_checked() {
     a.epoch = 0;
     let response = a.call(&a.request(&[(0, 0, &[1])]));
     assert_eq!(code(&response), ErrorCode::InvalidRequest);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 0, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 0, 1)]);
     a.epoch = 7;
     let response = a.call(&a.request(&[]));
     assert_eq!(code(&response), ErrorCode::InvalidShareSessionEpoch);
@@ -469,7 +473,7 @@ fn a_state_that_was_set_anew_fences_its_leader() {
     let topic = prepare(&broker, 2);
     let mut admin = broker.connect("admin");
     let mut a = Member::join(&broker, "a", topic);
-    assert_eq!(a.fetch(&[], 5_000), [(0, 1, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(0, 1, 1)]);
     initialize(&mut admin, topic, 2);
     let fenced = a.acknowledge(&[(0, 1, &[1])]);
     assert_eq!(ack_code(&fenced), ErrorCode::NotLeaderOrFollower);
@@ -488,7 +492,7 @@ fn deleted_records_are_dealt_with() {
     write(&mut admin, 2);
     let mut a = Member::join(&broker, "a", topic);
     let few = ShareFetchRequest {
-        max_wait_ms: 5_000,
+        max_wait_ms: WAIT_MS,
         max_records: 2,
         ..a.request(&[])
     };
@@ -509,97 +513,105 @@ fn deleted_records_are_dealt_with() {
         },
     );
     assert_eq!(response.topics[0].partitions[0].error_code, 0);
-    assert_eq!(a.fetch(&[], 5_000), [(4, 5, 1)]);
+    assert_eq!(a.fetch(&[], WAIT_MS), [(4, 5, 1)]);
     assert_eq!(ack_code(&a.acknowledge(&[(0, 1, &[1])])), ErrorCode::None);
     broker.stop();
 }
 
-#[test]
-fn groups_that_read_committed_get_no_aborted_records() {
-    use wire::messages::{AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest};
-    let directory = tempfile::tempdir().unwrap();
-    let broker = start(
-        directory.path(),
-        &[
-            ("transaction.state.log.num.partitions", "1"),
-            ("transaction.state.log.replication.factor", "1"),
-        ],
-    );
-    let topic = prepare(&broker, 1);
-    let mut admin = broker.connect("admin");
-    set_on_group(&mut admin, "share.isolation.level", "read_committed");
+const TRANSACTIONAL_ID: &str = "t";
+
+/// A producer with transactions; waits until it has a coordinator.
+fn transactional_producer(client: &mut Client) -> InitProducerIdResponse {
     // Makes the coordinator's topic.
-    let find = wire::messages::FindCoordinatorRequest {
+    let find = FindCoordinatorRequest {
         key_type: 1,
-        coordinator_keys: vec!["t".to_owned()],
-        ..Default::default()
+        coordinator_keys: vec![TRANSACTIONAL_ID.to_owned()],
+        ..FindCoordinatorRequest::default()
     };
-    admin.call(4, &find);
+    client.call(4, &find);
     let init = InitProducerIdRequest {
-        transactional_id: Some("t".to_owned()),
+        transactional_id: Some(TRANSACTIONAL_ID.to_owned()),
         transaction_timeout_ms: 60_000,
         ..InitProducerIdRequest::default()
     };
     let until = Instant::now() + PATIENCE;
-    let producer = loop {
-        let response = admin.call(4, &init);
+    loop {
+        let response = client.call(4, &init);
         if response.error_code == 0 {
-            break response;
+            return response;
         }
         assert!(Instant::now() < until, "{response:?}");
-    };
-    for (sequence, committed) in [(0, false), (2, true)] {
-        let add = AddPartitionsToTxnRequest {
-            v3_and_below_transactional_id: "t".to_owned(),
-            v3_and_below_producer_id: producer.producer_id,
-            v3_and_below_producer_epoch: producer.producer_epoch,
-            v3_and_below_topics: vec![
-                wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic {
-                    name: TOPIC.to_owned(),
-                    partitions: vec![0],
-                },
-            ],
-            ..AddPartitionsToTxnRequest::default()
-        };
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let response = admin.call(3, &add);
-            let code = response.results_by_topic_v3_and_below[0].results_by_partition[0]
-                .partition_error_code;
-            if code == 0 {
-                break;
-            }
-            // The markers of the transaction before are still on their way.
-            assert_eq!(code, ErrorCode::ConcurrentTransactions.code());
-            assert!(Instant::now() < until, "{response:?}");
-        }
-        let mut batch = RecordBatchBuilder::new(BatchOptions {
-            producer_id: producer.producer_id,
-            producer_epoch: producer.producer_epoch,
-            base_sequence: sequence,
-            transactional: true,
-            ..BatchOptions::default()
-        });
-        for _ in 0..2 {
-            batch.append(0, None, Some(b"value"), &[]).unwrap();
-        }
-        let mut request = produce(TOPIC, 1, -1);
-        request.transactional_id = Some("t".to_owned());
-        request.topic_data[0].partition_data[0].records =
-            Some(Records::from(batch.finish().unwrap()));
-        let response = admin.call(9, &request);
-        assert_eq!(
-            response.responses[0].partition_responses[0].error_code, 0,
-            "{response:?}"
-        );
-        let end = EndTxnRequest {
-            transactional_id: "t".to_owned(),
-            producer_id: producer.producer_id,
-            producer_epoch: producer.producer_epoch,
-            committed,
-        };
-        assert_eq!(admin.call(3, &end).error_code, 0);
     }
+}
+
+/// Writes two records in a transaction of their own.
+fn write_in_transaction(
+    client: &mut Client,
+    producer: &InitProducerIdResponse,
+    sequence: i32,
+    committed: bool,
+) {
+    let add = AddPartitionsToTxnRequest {
+        v3_and_below_transactional_id: TRANSACTIONAL_ID.to_owned(),
+        v3_and_below_producer_id: producer.producer_id,
+        v3_and_below_producer_epoch: producer.producer_epoch,
+        v3_and_below_topics: vec![AddPartitionsToTxnTopic {
+            name: TOPIC.to_owned(),
+            partitions: vec![0],
+        }],
+        ..AddPartitionsToTxnRequest::default()
+    };
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let response = client.call(3, &add);
+        let results = &response.results_by_topic_v3_and_below[0].results_by_partition;
+        let code = results[0].partition_error_code;
+        if code == 0 {
+            break;
+        }
+        // The markers of the transaction before are still on their way.
+        assert_eq!(code, ErrorCode::ConcurrentTransactions.code());
+        assert!(Instant::now() < until, "{response:?}");
+    }
+    let mut batch = RecordBatchBuilder::new(BatchOptions {
+        producer_id: producer.producer_id,
+        producer_epoch: producer.producer_epoch,
+        base_sequence: sequence,
+        transactional: true,
+        ..BatchOptions::default()
+    });
+    for _ in 0..2 {
+        batch.append(0, None, Some(b"value"), &[]).unwrap();
+    }
+    let mut request = produce(TOPIC, 1, -1);
+    request.transactional_id = Some(TRANSACTIONAL_ID.to_owned());
+    request.topic_data[0].partition_data[0].records = Some(Records::from(batch.finish().unwrap()));
+    let response = client.call(9, &request);
+    let written = response.responses[0].partition_responses[0].error_code;
+    assert_eq!(written, 0, "{response:?}");
+    let end = EndTxnRequest {
+        transactional_id: TRANSACTIONAL_ID.to_owned(),
+        producer_id: producer.producer_id,
+        producer_epoch: producer.producer_epoch,
+        committed,
+    };
+    assert_eq!(client.call(3, &end).error_code, 0);
+}
+
+#[test]
+fn groups_that_read_committed_get_no_aborted_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let one_partition = [
+        ("transaction.state.log.num.partitions", "1"),
+        ("transaction.state.log.replication.factor", "1"),
+    ];
+    let broker = start(directory.path(), &one_partition);
+    let topic = prepare(&broker, 1);
+    let mut admin = broker.connect("admin");
+    set_on_group(&mut admin, "share.isolation.level", "read_committed");
+    let producer = transactional_producer(&mut admin);
+    write_in_transaction(&mut admin, &producer, 0, false);
+    write_in_transaction(&mut admin, &producer, 2, true);
     // Offsets: 0 plain, 1-2 aborted, 3 its marker, 4-5 committed, 6 its marker.
     let mut a = Member::join(&broker, "a", topic);
     let until = Instant::now() + PATIENCE;
@@ -628,7 +640,7 @@ fn requests_decode_in_both_versions() {
     let topic = prepare(&broker, 1);
     let mut a = Member::join(&broker, "a", topic);
     let request = ShareFetchRequest {
-        max_wait_ms: 5_000,
+        max_wait_ms: WAIT_MS,
         ..a.request(&[])
     };
     assert_eq!(acquired(&a.client.call(1, &request)), [(0, 0, 1)]);

@@ -162,7 +162,7 @@ fn idle_instances_end_and_their_number_is_bounded() {
     let server = alone(
         &broker,
         &[
-            "kafka.rest.consumer.instance.timeout.ms=1500",
+            "kafka.rest.consumer.instance.timeout.ms=5000",
             "kafka.rest.consumer.instances.max=2",
         ],
     );

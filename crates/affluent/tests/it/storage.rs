@@ -1,11 +1,15 @@
 //! `affluent storage`, on directories that a broker wrote.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
+use testkit::wait::wait_for;
 
 use crate::server::{Run, Server, affluent};
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn stopped() -> Server {
     let mut server = Server::start();
@@ -110,6 +114,24 @@ fn a_directory_in_use_or_missing_is_refused() {
     );
 }
 
+/// The log files below a directory, in order.
+fn logs(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => directories.push(path),
+                false => found.push(path),
+            }
+        }
+    }
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    found.sort();
+    found
+}
+
 #[test]
 fn the_remote_part_is_listed_and_held_against_the_store() {
     let store = tempfile::tempdir().unwrap();
@@ -135,27 +157,12 @@ fn the_remote_part_is_listed_and_held_against_the_store() {
             .run_with_input("kafka topic produce stored", line.as_bytes())
             .ok();
     }
-    let logs = || -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut directories = vec![store.path().to_owned()];
-        while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(directory).unwrap() {
-                let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => directories.push(path),
-                    false => found.push(path),
-                }
-            }
-        }
-        found.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
-        found.sort();
-        found
-    };
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while logs().len() < 4 {
-        assert!(std::time::Instant::now() < until, "nothing is copied");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    // Each record makes a segment, and all but the last are closed. One goes from the disk once its copy is finished.
+    let local = server.directory().join("data/logs/stored-0");
+    wait_for("every closed segment to be copied", LIMIT, || {
+        Ok(((logs(store.path()).len(), logs(&local).len()) == (19, 1)).then_some(()))
+    })
+    .unwrap();
     assert_eq!(server.stop(), 0, "{}", server.log());
     let directory = json(storage(&server, "inspect -o json"));
     let remote = directory["remote_segments"].as_array().unwrap().clone();
@@ -181,7 +188,7 @@ fn the_remote_part_is_listed_and_held_against_the_store() {
         report["remote_objects"].as_u64(),
         Some(2 * remote.len() as u64)
     );
-    fs::remove_file(&logs()[0]).unwrap();
+    fs::remove_file(&logs(store.path())[0]).unwrap();
     let run = storage(&server, &check);
     assert_eq!(run.code, 1, "{run:?}");
     let report: Value = serde_json::from_str(&run.stdout).unwrap();

@@ -54,9 +54,34 @@ class Proxy:
         assert status >= 400 and answer["error_code"] == code, (path, status, answer)
         assert answer["message"]
 
-    def v3(self, method, path, body=None):
+    def cluster(self):
         cluster = self.ok("GET", "/v3/clusters", accept="application/json")["data"][0]["cluster_id"]
-        return self.ok(method, f"/v3/clusters/{cluster}{path}", body, "application/json", "application/json")
+        return f"/v3/clusters/{cluster}"
+
+    def v3(self, method, path, body=None):
+        return self.ok(method, self.cluster() + path, body, "application/json", "application/json")
+
+    def v3_refused(self, code, method, path):
+        self.refused(code, method, self.cluster() + path, accept="application/json")
+
+    def found(self, path):
+        # A group, or a part of it; none while it is not there.
+        status, answer = self.call("GET", self.cluster() + path, accept="application/json")
+        assert status in (200, 404), (path, status, answer)
+        return answer if status == 200 else None
+
+    def follow(self, answer):
+        # Every link below the groups leads to what says that it is there.
+        todo, seen = links(answer), set()
+        while todo:
+            url = todo.pop()
+            if url in seen or "-groups/" not in url:
+                continue
+            seen.add(url)
+            part = self.ok("GET", url.removeprefix(self.url), accept="application/json")
+            assert part["metadata"]["self"] == url, (url, part)
+            todo.extend(links(part))
+        return seen
 
     def topic(self, name, partitions=1):
         self.v3("POST", "/topics", {"topic_name": name, "partitions_count": partitions})
@@ -83,6 +108,15 @@ class Proxy:
 
         until(enough)
         return records
+
+
+def links(value):
+    if isinstance(value, list):
+        return [url for one in value for url in links(one)]
+    if not isinstance(value, dict):
+        return []
+    own = [url for name, url in value.items() if name in ("self", "related")]
+    return own + links(list(value.values()))
 
 
 def until(condition):
@@ -119,8 +153,7 @@ def topics(proxy, *_):
 
 def stream(proxy, *_):
     proxy.topic("rest-stream")
-    cluster = proxy.ok("GET", "/v3/clusters", accept="application/json")["data"][0]["cluster_id"]
-    url = f"{proxy.url}/v3/clusters/{cluster}/topics/rest-stream/records"
+    url = f"{proxy.url}{proxy.cluster()}/topics/rest-stream/records"
 
     def body():
         for number in range(1000):
@@ -264,6 +297,61 @@ def after_the_kill(proxy, *_):
     assert len(proxy.ok("GET", f"{instance}/assignments")["partitions"]) == 3
     proxy.ok("DELETE", instance)
     print("whole")
+
+
+def share_group_topic(proxy, *_):
+    proxy.topic("rest-share", 3)
+    assert proxy.found("/share-groups/rest-share") is None
+
+
+def share_group(proxy, *_):
+    def complete():
+        group = proxy.found("/share-groups/rest-share")
+        wanted = {"state": "STABLE", "consumer_count": 1, "partition_count": 3}
+        return group is not None and wanted.items() <= group.items()
+
+    until(complete)
+    group = proxy.found("/share-groups/rest-share")
+    assert group["kind"] == "KafkaShareGroup", group
+    assert group in proxy.v3("GET", "/share-groups")["data"]
+    seen = proxy.follow(group)
+    assert sum("/assignments/rest-share/partitions/" in url for url in seen) == 3, seen
+    assert proxy.found("/consumer-groups/rest-share") is None
+    assert proxy.found("/streams-groups/rest-share") is None
+    # Not while it has a consumer.
+    proxy.v3_refused(50002, "DELETE", "/share-groups/rest-share")
+
+
+def share_group_left(proxy, *_):
+    until(lambda: proxy.found("/share-groups/rest-share")["state"] == "EMPTY")
+    group = proxy.found("/share-groups/rest-share")
+    assert group["consumer_count"] == 0, group
+    assert [one["partition_id"] for one in group["assigned_topic_partitions"]] == [0, 1, 2], group
+    proxy.v3("DELETE", "/share-groups/rest-share")
+    assert proxy.found("/share-groups/rest-share") is None
+
+
+def streams_group(proxy, *_):
+    def tasks():
+        members = proxy.found("/streams-groups/rest-streams/members") or {"data": []}
+        ids = [member["member_id"] for member in members["data"]]
+        return sorted(
+            (task["subtopology_id"], partition)
+            for id in ids
+            for task in proxy.found(f"/streams-groups/rest-streams/members/{id}/assignments/active")["data"]
+            for partition in task["partition_ids"]
+        )
+
+    until(lambda: tasks() == [("0", 0), ("0", 1), ("1", 0), ("1", 1)])
+    until(lambda: proxy.found("/streams-groups/rest-streams")["state"] == "STABLE")
+    group = proxy.found("/streams-groups/rest-streams")
+    assert group["kind"] == "KafkaStreamsGroup" and group["subtopology_count"] == 2, group
+    assert group in proxy.v3("GET", "/streams-groups")["data"]
+    seen = proxy.follow(group)
+    for end in ("/subtopologies/0", "/target-assignments/active/subtopologies/1", "/assignments/warmup"):
+        assert any(url.endswith(end) for url in seen), (end, seen)
+    first = proxy.found("/streams-groups/rest-streams/subtopologies/0")
+    assert first["source_topics"] == ["words-in"], first
 
 
 if __name__ == "__main__":

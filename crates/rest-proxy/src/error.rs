@@ -331,6 +331,7 @@ fn words_of(code: ErrorCode) -> &'static str {
             "This record has failed the validation on the broker and hence will be rejected."
         }
         ErrorCode::GroupIdNotFound => "The group id does not exist.",
+        ErrorCode::NonEmptyGroup => "The group is not empty.",
         other => other.name(),
     }
 }

@@ -160,6 +160,43 @@ impl Place {
         self.child(&[&"consumer-groups", &id], "consumer-group", &id)
     }
 
+    pub(crate) fn share_group(&self, id: &str) -> Self {
+        self.child(&[&"share-groups", &id], "share-group", &id)
+    }
+
+    /// A partition that a share group has.
+    pub(crate) fn shared_partition(&self, topic: &str, partition: i32) -> Self {
+        self.child(
+            &[&"assigned-topic-partitions", &topic, &partition],
+            "topic-partition",
+            &format_args!("{topic}:{partition}"),
+        )
+    }
+
+    pub(crate) fn streams_group(&self, id: &str) -> Self {
+        self.child(&[&"streams-groups", &id], "streams-group", &id)
+    }
+
+    pub(crate) fn subtopology(&self, id: &str) -> Self {
+        self.child(&[&"subtopologies", &id], "subtopology", &id)
+    }
+
+    pub(crate) fn member(&self, id: &str) -> Self {
+        self.child(&[&"members", &id], "member", &id)
+    }
+
+    /// What a member of a streams group has or is to have, which `segment` says.
+    pub(crate) fn tasks(&self, segment: &str) -> Self {
+        let mut place = self.below(&[&segment]);
+        place.name = place.name.map(|name| format!("{name}/{segment}"));
+        place
+    }
+
+    /// Its tasks of one type.
+    pub(crate) fn tasks_of_type(&self, segment: &str, tasks: &str) -> Self {
+        self.child(&[&segment, &tasks], segment, &tasks)
+    }
+
     pub(crate) fn consumer(&self, id: &str) -> Self {
         self.child(&[&"consumers", &id], "consumer", &id)
     }
@@ -254,6 +291,32 @@ mod tests {
         assert_eq!(
             name.as_deref(),
             Some("crn://host/kafka=c/topic=t/partition=2/replica=1")
+        );
+        let partition = named.share_group("g").shared_partition("t", 2).into_parts();
+        assert_eq!(
+            partition.0,
+            "http://h:8082/v3/clusters/c/share-groups/g/assigned-topic-partitions/t/2"
+        );
+        assert_eq!(
+            partition.1.as_deref(),
+            Some("crn://host/kafka=c/share-group=g/topic-partition=t:2")
+        );
+        let member = named.streams_group("g").member("m");
+        assert_eq!(
+            member.tasks("assignments").into_parts().1.as_deref(),
+            Some("crn://host/kafka=c/streams-group=g/member=m/assignments")
+        );
+        let tasks = member.tasks_of_type("target-assignments", "active");
+        let (address, name) = tasks.subtopology("0").into_parts();
+        assert_eq!(
+            address,
+            "http://h:8082/v3/clusters/c/streams-groups/g/members/m/target-assignments/active/subtopologies/0"
+        );
+        assert_eq!(
+            name.as_deref(),
+            Some(
+                "crn://host/kafka=c/streams-group=g/member=m/target-assignments=active/subtopology=0"
+            )
         );
     }
 }

@@ -16,6 +16,7 @@ mod loggers;
 mod records;
 mod registry;
 mod rest_consumers;
+mod rest_groups;
 mod rest_proxy;
 mod rest_schemas;
 mod rest_v2;

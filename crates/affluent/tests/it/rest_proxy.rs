@@ -1,5 +1,6 @@
 //! The REST Proxy of the binary, beside its broker and alone.
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -23,14 +24,14 @@ pub(crate) fn address(server: &Server) -> String {
 }
 
 /// Sends one request and gives the status and the body.
-fn call(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) fn call(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     http::call(address, method, path, body, LIMIT).unwrap()
 }
 
 /// A proxy's API of version 3.
 pub(crate) struct Rest {
     pub(crate) address: String,
-    cluster: String,
+    pub(crate) cluster: String,
 }
 
 impl Rest {
@@ -60,10 +61,49 @@ impl Rest {
         (status, value)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, &Value::Null);
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// The error code of a request that is refused with this status.
+    pub(crate) fn refused(&self, status: u16, method: &str, path: &str) -> Value {
+        let (found, body) = self.call(method, path, &Value::Null);
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{body}"
+        );
+        body["error_code"].clone()
+    }
+
+    /// Follows every link from a path of the API and gives the addresses that were seen.
+    pub(crate) fn follow(&self, path: &str) -> BTreeSet<String> {
+        let mut todo = vec![format!("http://{}{path}", self.address)];
+        let mut seen = BTreeSet::new();
+        while let Some(url) = todo.pop() {
+            if !seen.insert(url.clone()) {
+                continue;
+            }
+            let path = url
+                .strip_prefix(&format!("http://{}", self.address))
+                .unwrap();
+            let (status, body) = call(&self.address, "GET", path, "");
+            // Nobody moves partitions here, and access control lists need an authorizer.
+            let expected: &[u16] = match path {
+                path if path.ends_with("/reassignment") => &[200, 404],
+                path if path.ends_with("/acls") => &[400],
+                _ => &[200],
+            };
+            assert!(expected.contains(&status), "{path}: {status} {body}");
+            if !path.contains("/configs/") {
+                links_in(&serde_json::from_str(&body).unwrap(), &mut todo);
+            }
+        }
+        seen
     }
 }
 
@@ -118,27 +158,7 @@ fn links_lead_where_they_say() {
         rest.call("POST", "/topics", &json!({"topic_name": "a"})).0,
         201
     );
-    let mut todo = vec![format!("http://{}/v3/clusters", rest.address)];
-    let mut seen = std::collections::BTreeSet::new();
-    while let Some(url) = todo.pop() {
-        if !seen.insert(url.clone()) {
-            continue;
-        }
-        let path = url
-            .strip_prefix(&format!("http://{}", rest.address))
-            .unwrap();
-        let (status, body) = call(&rest.address, "GET", path, "");
-        // Nobody moves partitions here, and access control lists need an authorizer.
-        let expected: &[u16] = match path {
-            path if path.ends_with("/reassignment") => &[200, 404],
-            path if path.ends_with("/acls") => &[400],
-            _ => &[200],
-        };
-        assert!(expected.contains(&status), "{path}: {status} {body}");
-        if !path.contains("/configs/") {
-            links_in(&serde_json::from_str(&body).unwrap(), &mut todo);
-        }
-    }
+    let seen = rest.follow("/v3/clusters");
     assert!(seen.len() > 12, "{seen:?}");
 }
 

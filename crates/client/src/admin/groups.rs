@@ -3,15 +3,17 @@
 //! A group's kind is not known before it is asked for. As in the Java client, `ConsumerGroupDescribe` goes
 //! first where the broker has it; when it knows no such group, `DescribeGroups` answers for the classic ones.
 //! Before version 6 that API describes a missing group as `Dead` instead of refusing (KIP-1043).
+//!
+//! Share and streams groups have APIs of their own, and so files of their own beside this one.
 
 use wire::codec::DecodeErrorKind;
 use wire::messages::consumer_group_describe_response as modern;
 use wire::messages::describe_groups_response as classic;
 use wire::messages::{
-    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DescribeGroupsRequest,
-    ListGroupsRequest,
+    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest,
+    DescribeGroupsRequest, ListGroupsRequest,
 };
-use wire::{DecodeError, ErrorCode, Message, Reader};
+use wire::{DecodeError, ErrorCode, Message, Reader, Request};
 
 use super::{Admin, Broker, Destination, TopicPartition, check, describe, metadata_of};
 use crate::connection::Connection;
@@ -24,7 +26,27 @@ pub enum GroupKind {
     Classic,
     /// KIP-848: the coordinator assigns.
     Consumer,
+    /// KIP-932: members share partitions.
+    Share,
+    /// KIP-1071: the coordinator assigns tasks.
+    Streams,
 }
+
+impl GroupKind {
+    /// Kafka's name, as in the type filter of ListGroups.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupKind::Classic => "Classic",
+            GroupKind::Consumer => "Consumer",
+            GroupKind::Share => "Share",
+            GroupKind::Streams => "Streams",
+        }
+    }
+}
+
+/// The first version of ListGroups that filters by type (KIP-848).
+const LIST_BY_TYPE: i16 = 5;
 
 /// A group as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +107,36 @@ impl Admin {
     /// # Errors
     /// [`ClientError`].
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, ClientError> {
+        self.list_groups_within(0, ListGroupsRequest::default())
+            .await
+    }
+
+    /// The groups of one kind, by id, where brokers describe them with `Describe`.
+    pub(super) async fn list_groups_of<Describe: Request>(
+        &self,
+        kind: GroupKind,
+    ) -> Result<Vec<GroupListing>, ClientError> {
+        // Brokers that know the filter but no such groups would list none.
+        self.any_broker().await?.version_of::<Describe>()?;
+        let request = ListGroupsRequest {
+            types_filter: vec![kind.name().to_owned()],
+            ..ListGroupsRequest::default()
+        };
+        self.list_groups_within(LIST_BY_TYPE, request).await
+    }
+
+    async fn list_groups_within(
+        &self,
+        min_version: i16,
+        request: ListGroupsRequest,
+    ) -> Result<Vec<GroupListing>, ClientError> {
         let any = self.any_broker().await?;
         let cluster = describe(&metadata_of(&any, Some(Vec::new())).await?);
         let mut groups = Vec::new();
         for broker in &cluster.brokers {
-            let request = ListGroupsRequest::default();
             let destination = Destination::Node(broker.id);
             let listed = self
-                .call(destination, i16::MAX, &request, |response| {
+                .call_within(destination, min_version..=i16::MAX, &request, |response| {
                     let subject = || format!("broker {}", broker.id);
                     check("ListGroups", subject, response.error_code, None)?;
                     Ok(response.groups)
@@ -142,18 +186,11 @@ impl Admin {
             i16::MAX,
             &request,
             |response| {
-                let described = response
-                    .groups
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| not_found(group))?;
-                let message = described.error_message.as_deref();
-                let subject = || group_subject(group);
-                check(
+                let described = the_group(
                     "ConsumerGroupDescribe",
-                    subject,
-                    described.error_code,
-                    message,
+                    group,
+                    response.groups,
+                    |described| (described.error_code, described.error_message.as_deref()),
                 )?;
                 Ok(of_consumer_group(described))
             },
@@ -171,35 +208,59 @@ impl Admin {
             i16::MAX,
             &request,
             |response| {
-                let described = response
-                    .groups
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| not_found(group))?;
-                let message = described.error_message.as_deref();
-                check(
-                    "DescribeGroups",
-                    || group_subject(group),
-                    described.error_code,
-                    message,
-                )?;
+                let described = the_group("DescribeGroups", group, response.groups, |described| {
+                    (described.error_code, described.error_message.as_deref())
+                })?;
                 if described.group_state == "Dead" {
-                    return Err(not_found(group));
+                    return Err(not_found("DescribeGroups", group));
                 }
                 of_classic_group(described)
             },
         )
         .await
     }
+
+    /// Deletes a group of any kind, and the offsets it keeps.
+    ///
+    /// # Errors
+    /// `GROUP_ID_NOT_FOUND` when there is none of that id, `NON_EMPTY_GROUP` while it has members.
+    pub async fn delete_group(&self, group: &str) -> Result<(), ClientError> {
+        let request = DeleteGroupsRequest {
+            groups_names: vec![group.to_owned()],
+        };
+        let destination = Destination::Coordinator(group);
+        self.call(destination, i16::MAX, &request, |response| {
+            the_group("DeleteGroups", group, response.results, |deleted| {
+                (deleted.error_code, deleted.error_message.as_deref())
+            })
+            .map(drop)
+        })
+        .await
+    }
+}
+
+/// The answer about `group`, which is the only one that was asked about, unless it is a refusal; `outcome` gives
+/// its error code and message.
+pub(super) fn the_group<G>(
+    api: &'static str,
+    group: &str,
+    answers: Vec<G>,
+    outcome: impl Fn(&G) -> (i16, Option<&str>),
+) -> Result<G, ClientError> {
+    let answer = answers.into_iter().next();
+    let answer = answer.ok_or_else(|| not_found(api, group))?;
+    let (code, message) = outcome(&answer);
+    check(api, || group_subject(group), code, message)?;
+    Ok(answer)
 }
 
 pub(super) fn group_subject(group: &str) -> String {
     format!("group '{group}'")
 }
 
-fn not_found(group: &str) -> ClientError {
+fn not_found(api: &'static str, group: &str) -> ClientError {
     ClientError::Kafka(KafkaError {
-        api: "DescribeGroups",
+        api,
         subject: group_subject(group),
         code: ErrorCode::GroupIdNotFound as i16,
         message: None,
@@ -294,7 +355,10 @@ fn read_assignment(mut reader: Reader) -> Result<Vec<TopicPartition>, DecodeErro
         .collect())
 }
 
-fn partitions_of(topic: String, partitions: Vec<i32>) -> impl Iterator<Item = TopicPartition> {
+pub(super) fn partitions_of(
+    topic: String,
+    partitions: Vec<i32>,
+) -> impl Iterator<Item = TopicPartition> {
     partitions.into_iter().map(move |partition| TopicPartition {
         topic: topic.clone(),
         partition,
@@ -302,6 +366,6 @@ fn partitions_of(topic: String, partitions: Vec<i32>) -> impl Iterator<Item = To
 }
 
 /// Brokers put Java's `InetAddress.toString` on the wire: `/127.0.0.1`.
-fn host(client_host: &str) -> String {
+pub(super) fn host(client_host: &str) -> String {
     client_host.trim_start_matches('/').to_owned()
 }

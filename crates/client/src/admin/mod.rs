@@ -16,9 +16,12 @@ mod groups;
 mod lag;
 mod offsets;
 mod reassignments;
+mod share_groups;
+mod streams_groups;
 mod topics;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -39,6 +42,9 @@ pub use groups::{GroupDescription, GroupKind, GroupListing, GroupMember};
 pub use lag::{CommittedOffset, GroupLag, PartitionLag};
 pub use offsets::{ListedOffset, OffsetSpec, TopicPartition};
 pub use reassignments::Reassignment;
+pub use streams_groups::{
+    StreamsAssignment, StreamsGroupDescription, StreamsMember, StreamsSubtopology, StreamsTasks,
+};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 
 use crate::connection::{Connection, ConnectionOptions};
@@ -153,6 +159,18 @@ impl Admin {
         destination: Destination<'_>,
         max_version: i16,
         request: &R,
+        read: impl FnMut(R::Response) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        self.call_within(destination, 0..=max_version, request, read)
+            .await
+    }
+
+    /// As [`Admin::call`], in one of `versions`.
+    async fn call_within<R: Request, T>(
+        &self,
+        destination: Destination<'_>,
+        versions: RangeInclusive<i16>,
+        request: &R,
         mut read: impl FnMut(R::Response) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let deadline = Instant::now() + self.options.timeout;
@@ -160,7 +178,7 @@ impl Admin {
         loop {
             let attempt = async {
                 let connection = self.route(destination).await?;
-                let version = connection.version_of_at_most::<R>(max_version)?;
+                let version = connection.version_of_within::<R>(&versions)?;
                 read(connection.send_version(request, version).await?)
             };
             match attempt.await {

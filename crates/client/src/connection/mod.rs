@@ -22,6 +22,7 @@ mod frame;
 mod io;
 mod versions;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -140,23 +141,26 @@ impl Connection {
     /// # Errors
     /// [`ClientError::NotSupported`] when there is none.
     pub fn version_of<R: Request>(&self) -> Result<i16, ClientError> {
-        self.version_of_at_most::<R>(i16::MAX)
+        self.version_of_within::<R>(&(0..=i16::MAX))
     }
 
-    /// The newest version of `R` both sides know that is not above `max`, for a caller that relies on a
-    /// field which a later version dropped.
+    /// The newest version of `R` both sides know in `wanted`, for a caller that relies on a field which an
+    /// earlier version does not have or a later one dropped.
     ///
     /// # Errors
     /// [`ClientError::NotSupported`] when there is none.
-    pub fn version_of_at_most<R: Request>(&self, max: i16) -> Result<i16, ClientError> {
+    pub fn version_of_within<R: Request>(
+        &self,
+        wanted: &RangeInclusive<i16>,
+    ) -> Result<i16, ClientError> {
         self.inner
             .versions
-            .common::<R>(max)
+            .common::<R>(wanted)
             .map_err(|theirs| ClientError::NotSupported {
                 api: versions::api_name::<R>(),
                 address: self.inner.address.clone(),
-                ours_min: R::MIN_VERSION,
-                ours_max: R::MAX_VERSION.min(max),
+                ours_min: R::MIN_VERSION.max(*wanted.start()),
+                ours_max: R::MAX_VERSION.min(*wanted.end()),
                 theirs,
             })
     }
@@ -175,7 +179,7 @@ impl Connection {
         self.send_version(request, self.version_of::<R>()?).await
     }
 
-    /// As [`Connection::send`], in a version the caller chose (see [`Connection::version_of_at_most`]).
+    /// As [`Connection::send`], in a version the caller chose (see [`Connection::version_of_within`]).
     ///
     /// # Errors
     /// As [`Connection::send`].

@@ -1,5 +1,7 @@
 //! Which version of each API both sides speak.
 
+use std::ops::RangeInclusive;
+
 use wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use wire::{API_SPECS, ErrorCode, Message, Request};
 
@@ -21,8 +23,11 @@ impl VersionRanges {
         VersionRanges(ranges)
     }
 
-    /// The newest common version not above `max`; the broker's range when there is none.
-    pub(super) fn common<R: Request>(&self, max: i16) -> Result<i16, Option<(i16, i16)>> {
+    /// The newest common version in `wanted`; the broker's range when there is none.
+    pub(super) fn common<R: Request>(
+        &self,
+        wanted: &RangeInclusive<i16>,
+    ) -> Result<i16, Option<(i16, i16)>> {
         let theirs = self
             .0
             .binary_search_by_key(&R::API_KEY, |range| range.0)
@@ -30,8 +35,8 @@ impl VersionRanges {
             .and_then(|index| self.0.get(index))
             .map(|&(_, min, max)| (min, max));
         let (their_min, their_max) = theirs.ok_or(None)?;
-        let newest = newest_stable::<R>().min(their_max).min(max);
-        if newest >= R::MIN_VERSION.max(their_min) {
+        let newest = newest_stable::<R>().min(their_max).min(*wanted.end());
+        if newest >= R::MIN_VERSION.max(their_min).max(*wanted.start()) {
             Ok(newest)
         } else {
             Err(theirs)
@@ -64,7 +69,7 @@ pub(super) async fn exchange(inner: &Inner) -> Result<VersionRanges, ClientError
     if response.error_code == ErrorCode::UnsupportedVersion as i16 {
         // The broker's range may be missing altogether; version 0 is always understood.
         let retry = VersionRanges::of(&response)
-            .common::<ApiVersionsRequest>(newest)
+            .common::<ApiVersionsRequest>(&(0..=newest))
             .unwrap_or(0);
         response = ask(inner, &request, retry).await?;
     }

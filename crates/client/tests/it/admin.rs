@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Peer, Received, listen};
+use crate::support::{Peer, Received, listen, range};
 use client::admin::{NewTopic, TopicPartition};
 use client::{Admin, AdminOptions, ClientError};
+use wire::messages::api_versions_response::ApiVersion;
 use wire::messages::consumer_protocol_assignment::TopicPartition as Assigned;
 use wire::messages::create_topics_response::CreatableTopicResult;
 use wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use wire::messages::find_coordinator_response::Coordinator;
+use wire::messages::list_groups_response::ListedGroup;
 use wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -22,7 +24,8 @@ use wire::messages::offset_fetch_response::{
 };
 use wire::messages::{
     ConsumerProtocolAssignment, CreateTopicsResponse, DescribeGroupsResponse,
-    FindCoordinatorResponse, ListOffsetsResponse, MetadataResponse, OffsetFetchResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, ListGroupsRequest, ListGroupsResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetFetchResponse,
 };
 use wire::{ErrorCode, Message, Writer};
 
@@ -32,14 +35,21 @@ use wire::{ErrorCode, Message, Writer};
 struct Broker {
     address: SocketAddr,
     stumbles: Arc<AtomicUsize>,
+    versions: Vec<ApiVersion>,
 }
 
 impl Broker {
+    /// An older broker, without ConsumerGroupDescribe.
     async fn start(stumbles: usize) -> Broker {
+        Broker::with_versions(stumbles, vec![range(69, 0, -1)]).await
+    }
+
+    async fn with_versions(stumbles: usize, versions: Vec<ApiVersion>) -> Broker {
         let (listener, address) = listen().await;
         let broker = Broker {
             address,
             stumbles: Arc::new(AtomicUsize::new(stumbles)),
+            versions,
         };
         let serving = broker.clone();
         tokio::spawn(async move {
@@ -67,16 +77,18 @@ impl Broker {
     }
 
     async fn serve(self, mut peer: Peer) {
-        // No ConsumerGroupDescribe: an older broker.
-        peer.exchange_versions(&[crate::support::range(69, 0, -1)])
-            .await;
+        peer.exchange_versions(&self.versions).await;
         while let Some(request) = peer.receive().await {
             match request.header.request_api_key {
                 2 => peer.answer(&request, &self.list_offsets()).await,
                 3 => peer.answer(&request, &self.metadata()).await,
                 9 => peer.answer(&request, &offset_fetch(&request)).await,
-                10 => peer.answer(&request, &self.find_coordinator()).await,
+                10 => {
+                    peer.answer(&request, &self.find_coordinator(&request))
+                        .await;
+                }
                 15 => peer.answer(&request, &self.describe_groups()).await,
+                16 => peer.answer(&request, &list_groups(&request)).await,
                 19 => peer.answer(&request, &self.create_topics()).await,
                 key => panic!("unexpected API {key}"),
             }
@@ -107,10 +119,11 @@ impl Broker {
         }
     }
 
-    fn find_coordinator(&self) -> FindCoordinatorResponse {
+    fn find_coordinator(&self, request: &Received) -> FindCoordinatorResponse {
+        let mut asked: FindCoordinatorRequest = request.decode();
         FindCoordinatorResponse {
             coordinators: vec![Coordinator {
-                key: "readers".to_owned(),
+                key: asked.coordinator_keys.remove(0),
                 node_id: 7,
                 host: self.address.ip().to_string(),
                 port: i32::from(self.address.port()),
@@ -180,6 +193,20 @@ impl Broker {
             }],
             ..Default::default()
         }
+    }
+}
+
+/// One group of the type asked for.
+fn list_groups(request: &Received) -> ListGroupsResponse {
+    let asked: ListGroupsRequest = request.decode();
+    let groups = asked.types_filter.into_iter().map(|kind| ListedGroup {
+        group_id: format!("of-{kind}"),
+        group_type: kind,
+        ..ListedGroup::default()
+    });
+    ListGroupsResponse {
+        groups: groups.collect(),
+        ..ListGroupsResponse::default()
     }
 }
 
@@ -273,4 +300,53 @@ async fn the_next_bootstrap_address_is_tried() {
         .await
         .unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }));
+}
+
+const LIST_GROUPS: i16 = 16;
+const SHARE_GROUP_DESCRIBE: i16 = 77;
+const STREAMS_GROUP_DESCRIBE: i16 = 89;
+
+#[tokio::test]
+async fn groups_are_listed_by_type() {
+    let admin = Broker::with_versions(0, Vec::new()).await.admin().await;
+    let share = admin.list_share_groups().await.unwrap();
+    assert_eq!((share.len(), share[0].group_id.as_str()), (1, "of-Share"));
+    let streams = admin.list_streams_groups().await.unwrap();
+    assert_eq!(streams[0].group_id, "of-Streams");
+    assert_eq!(streams[0].coordinator.id, 7);
+}
+
+#[tokio::test]
+async fn brokers_without_groups_of_a_type_say_so_instead_of_listing_none() {
+    let without = |key| vec![range(key, 0, -1)];
+    let admin = Broker::with_versions(0, without(SHARE_GROUP_DESCRIBE)).await;
+    let admin = admin.admin().await;
+    for error in [
+        admin.list_share_groups().await.unwrap_err(),
+        admin.describe_share_group("g").await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(
+                error,
+                ClientError::NotSupported {
+                    api: "ShareGroupDescribe",
+                    theirs: None,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    assert_eq!(admin.list_streams_groups().await.unwrap().len(), 1);
+
+    let admin = Broker::with_versions(0, without(STREAMS_GROUP_DESCRIBE)).await;
+    let admin = admin.admin().await;
+    let error = admin.describe_streams_group("g").await.unwrap_err();
+    assert!(matches!(error, ClientError::NotSupported { .. }), "{error}");
+
+    // A version that cannot filter would list every group.
+    let admin = Broker::with_versions(0, vec![range(LIST_GROUPS, 0, 4)]).await;
+    let error = admin.admin().await.list_share_groups().await.unwrap_err();
+    let wanted = "does not support ListGroups: this client speaks versions 5 to 5, the broker versions 0 to 4";
+    assert!(error.to_string().ends_with(wanted), "{error}");
 }

@@ -60,7 +60,9 @@ async fn a_request_uses_the_newest_version_both_sides_know() {
     let connection = connect(address).await.unwrap();
     assert_eq!(connection.version_of::<MetadataRequest>().unwrap(), 9);
     assert_eq!(
-        connection.version_of_at_most::<MetadataRequest>(4).unwrap(),
+        connection
+            .version_of_within::<MetadataRequest>(&(0..=4))
+            .unwrap(),
         4
     );
     let response = connection.send(&MetadataRequest::default()).await.unwrap();

@@ -1,10 +1,12 @@
 //! `/clusters/{cluster_id}/consumer-groups`: groups, their consumers, what each was assigned.
+//!
+//! Share and streams groups have files of their own, which use what is common from here.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use client::admin::{GroupDescription, GroupKind, GroupMember, TopicPartition};
+use client::admin::{GroupDescription, GroupListing, GroupMember, TopicPartition};
 use client::{Admin, ClientError};
 use serde::Serialize;
 
@@ -12,6 +14,9 @@ use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
+
+/// What these groups are called in refusals.
+pub(super) const CONSUMER_GROUP: &str = "Consumer Group";
 
 /// `ConsumerGroupData`.
 #[derive(Debug, Serialize)]
@@ -22,7 +27,7 @@ pub(super) struct GroupData {
     partition_assignor: String,
     state: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     is_mixed_consumer_group: bool,
     coordinator: Related,
     consumers: Related,
@@ -60,24 +65,18 @@ pub(super) async fn list(
 ) -> Result<Json<List<GroupData>>, RestError> {
     let admin = proxy.check_cluster(&cluster_id).await?;
     let cluster = proxy.place(&links, &cluster_id);
-    let mut data = Vec::new();
-    for listing in admin.list_groups().await? {
-        if !listing.is_simple() && listing.protocol_type != "consumer" {
-            continue;
-        }
-        match admin.describe_group(&listing.group_id).await {
-            Ok(group) => data.push(resource(
-                &cluster,
-                &cluster_id,
-                &group,
-                listing.coordinator.id,
-            )),
-            Err(error) if RestError::is_unknown_group(&error) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let place = cluster.below(&[&"consumer-groups"]);
-    Ok(Json(list_of("KafkaConsumerGroupList", place, data)))
+    let mut listed = admin.list_groups().await?;
+    listed.retain(|listing| listing.is_simple() || listing.protocol_type == "consumer");
+    let describe = |id: String| async move { admin.describe_group(&id).await };
+    let groups = described(listed, describe).await?;
+    let groups = groups.iter();
+    Ok(Json(list_of(
+        "KafkaConsumerGroupList",
+        cluster.below(&[&"consumer-groups"]),
+        groups
+            .map(|(group, coordinator)| resource(&cluster, &cluster_id, group, *coordinator))
+            .collect(),
+    )))
 }
 
 /// `GET .../consumer-groups/{consumer_group_id}`.
@@ -173,10 +172,7 @@ pub(super) async fn assignment(
     let member = find_member(admin, &group_id, &consumer_id).await?;
     let wanted = TopicPartition { topic, partition };
     if !member.assignment.contains(&wanted) {
-        return Err(RestError::not_found(format!(
-            "Consumer {consumer_id} of group {group_id} has no assignment of partition {partition} of topic {}.",
-            wanted.topic
-        )));
+        return Err(not_assigned(&group_id, &consumer_id, &wanted));
     }
     Ok(Json(assignment_resource(
         &proxy.place(&links, &cluster_id),
@@ -193,16 +189,58 @@ pub(super) async fn assignment(
 /// 404 when there is none.
 pub(super) async fn find(admin: &Admin, group_id: &str) -> Result<GroupDescription, RestError> {
     let described = admin.describe_group(group_id).await;
-    described.map_err(|error| refusal(group_id, error))
+    described.map_err(|error| refusal(CONSUMER_GROUP, group_id, error))
 }
 
-/// What it means that a question about a group has no answer.
-pub(super) fn refusal(group_id: &str, error: ClientError) -> RestError {
+/// Each of the groups that are listed, with the broker that coordinates it. A group that goes while it is looked at
+/// is left out.
+pub(super) async fn described<T, F>(
+    listed: Vec<GroupListing>,
+    describe: impl Fn(String) -> F,
+) -> Result<Vec<(T, i32)>, RestError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let mut groups = Vec::with_capacity(listed.len());
+    for listing in listed {
+        match describe(listing.group_id).await {
+            Ok(group) => groups.push((group, listing.coordinator.id)),
+            Err(error) if RestError::is_unknown_group(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(groups)
+}
+
+/// What it means that a question about a group has no answer; `kind` is what groups of its kind are called.
+pub(super) fn refusal(kind: &str, group_id: &str, error: ClientError) -> RestError {
     if RestError::is_unknown_group(&error) {
-        RestError::not_found(format!("Consumer Group {group_id} could not be found."))
+        RestError::not_found(format!("{kind} {group_id} could not be found."))
     } else {
         error.into()
     }
+}
+
+/// The member of that id.
+///
+/// # Errors
+/// 404 when the group has none.
+pub(super) fn member(group: GroupDescription, consumer_id: &str) -> Result<GroupMember, RestError> {
+    let mut members = group.members.into_iter();
+    members
+        .find(|member| member.member_id == consumer_id)
+        .ok_or_else(|| RestError::not_found(format!("Consumer {consumer_id} could not be found.")))
+}
+
+/// 404: the consumer does not have the partition.
+pub(super) fn not_assigned(
+    group_id: &str,
+    consumer_id: &str,
+    TopicPartition { topic, partition }: &TopicPartition,
+) -> RestError {
+    RestError::not_found(format!(
+        "Consumer {consumer_id} of group {group_id} has no assignment of partition {partition} of topic {topic}."
+    ))
 }
 
 async fn find_member(
@@ -210,11 +248,7 @@ async fn find_member(
     group_id: &str,
     consumer_id: &str,
 ) -> Result<GroupMember, RestError> {
-    let group = find(admin, group_id).await?;
-    let mut members = group.members.into_iter();
-    members
-        .find(|member| member.member_id == consumer_id)
-        .ok_or_else(|| RestError::not_found(format!("Consumer {consumer_id} could not be found.")))
+    member(find(admin, group_id).await?, consumer_id)
 }
 
 fn resource(
@@ -230,10 +264,7 @@ fn resource(
         is_simple: group.protocol_type.is_empty(),
         partition_assignor: group.partition_assignor.clone(),
         state: state_name(&group.state),
-        kind: match group.kind {
-            GroupKind::Classic => "CLASSIC",
-            GroupKind::Consumer => "CONSUMER",
-        },
+        kind: group.kind.name().to_ascii_uppercase(),
         is_mixed_consumer_group: false,
         coordinator: cluster.broker(coordinator).link(),
         consumers: place.below(&[&"consumers"]).link(),
@@ -243,7 +274,7 @@ fn resource(
 }
 
 /// `PreparingRebalance` is `PREPARING_REBALANCE` here.
-fn state_name(state: &str) -> String {
+pub(super) fn state_name(state: &str) -> String {
     let mut name = String::with_capacity(state.len() + 2);
     for (index, letter) in state.char_indices() {
         if index > 0 && letter.is_uppercase() {

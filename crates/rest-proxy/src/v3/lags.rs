@@ -154,7 +154,7 @@ pub(super) async fn summary(
 
 async fn lags_of(admin: &Admin, group_id: &str) -> Result<Vec<Lag>, RestError> {
     let lag = admin.group_lag(group_id).await;
-    let lag = lag.map_err(|error| groups::refusal(group_id, error))?;
+    let lag = lag.map_err(|error| groups::refusal(groups::CONSUMER_GROUP, group_id, error))?;
     Ok(lag.partitions.into_iter().filter_map(Lag::of).collect())
 }
 

@@ -1,7 +1,8 @@
 //! The API of resources: `/v3/clusters/...`, one file for each kind of resource.
 //!
 //! Every answer is a [`resource::Resource`] or a [`resource::List`] of them, with links to what belongs to it. The
-//! bodies are those of `kafka-rest`'s OpenAPI description of version 3.
+//! bodies are those of `kafka-rest`'s OpenAPI description of version 3, and of Confluent Cloud's for share and streams
+//! groups.
 
 mod acls;
 mod brokers;
@@ -14,6 +15,8 @@ mod reassignments;
 pub mod records;
 mod replicas;
 mod resource;
+mod share_groups;
+mod streams_groups;
 mod topics;
 
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::proxy::Proxy;
+use streams_groups::When;
 
 /// The routes below `/v3`.
 pub(crate) fn routes() -> Router<Arc<Proxy>> {
@@ -32,6 +36,8 @@ pub(crate) fn routes() -> Router<Arc<Proxy>> {
         .merge(of_topics())
         .merge(of_partitions())
         .merge(of_groups())
+        .merge(of_share_groups())
+        .merge(of_streams_groups())
         .route(
             "/clusters/{cluster_id}/acls",
             get(acls::search).post(acls::create).delete(acls::delete),
@@ -187,4 +193,82 @@ fn of_groups() -> Router<Arc<Proxy>> {
             &format!("{GROUP}/lags/{{topic_name}}/partitions/{{partition_id}}"),
             get(lags::get),
         )
+}
+
+fn of_share_groups() -> Router<Arc<Proxy>> {
+    const GROUP: &str = "/clusters/{cluster_id}/share-groups/{group_id}";
+    Router::new()
+        .route(
+            "/clusters/{cluster_id}/share-groups",
+            get(share_groups::list),
+        )
+        .route(
+            GROUP,
+            get(share_groups::get).delete(share_groups::delete),
+        )
+        .route(
+            &format!("{GROUP}/assigned-topic-partitions/{{topic_name}}/{{partition_id}}"),
+            get(share_groups::partition),
+        )
+        .route(&format!("{GROUP}/consumers"), get(share_groups::consumers))
+        .route(
+            &format!("{GROUP}/consumers/{{consumer_id}}"),
+            get(share_groups::consumer),
+        )
+        .route(
+            &format!("{GROUP}/consumers/{{consumer_id}}/assignments"),
+            get(share_groups::assignments),
+        )
+        .route(
+            &format!(
+                "{GROUP}/consumers/{{consumer_id}}/assignments/{{topic_name}}/partitions/{{partition_id}}"
+            ),
+            get(share_groups::assignment),
+        )
+}
+
+fn of_streams_groups() -> Router<Arc<Proxy>> {
+    const GROUP: &str = "/clusters/{cluster_id}/streams-groups/{group_id}";
+    let router = Router::new()
+        .route(
+            "/clusters/{cluster_id}/streams-groups",
+            get(streams_groups::list),
+        )
+        .route(GROUP, get(streams_groups::get))
+        .route(
+            &format!("{GROUP}/subtopologies"),
+            get(streams_groups::subtopologies),
+        )
+        .route(
+            &format!("{GROUP}/subtopologies/{{subtopology_id}}"),
+            get(streams_groups::subtopology),
+        )
+        .route(&format!("{GROUP}/members"), get(streams_groups::members))
+        .route(
+            &format!("{GROUP}/members/{{member_id}}"),
+            get(streams_groups::member),
+        );
+    [When::Now, When::Target]
+        .into_iter()
+        .fold(router, |router, when| {
+            let assignments = format!("{GROUP}/members/{{member_id}}/{}", when.segment());
+            let tasks = format!("{assignments}/{{assignments_type}}");
+            router
+                .route(
+                    &assignments,
+                    get(move |proxy, path, links| {
+                        streams_groups::assignments(when, proxy, path, links)
+                    }),
+                )
+                .route(
+                    &tasks,
+                    get(move |proxy, path, links| streams_groups::tasks(when, proxy, path, links)),
+                )
+                .route(
+                    &format!("{tasks}/subtopologies/{{subtopology_id}}"),
+                    get(move |proxy, path, links| {
+                        streams_groups::tasks_of(when, proxy, path, links)
+                    }),
+                )
+        })
 }

@@ -147,6 +147,9 @@ def topics(proxy, *_):
     proxy.produce("rest-topics", range(9))
     ends = [proxy.ok("GET", f"/topics/rest-topics/partitions/{n}/offsets")["end_offset"] for n in range(3)]
     assert sum(ends) == 9, ends
+    defaults = proxy.v3("GET", "/topics/rest-none/default-configs")["data"]
+    assert ["delete"] == [config["value"] for config in defaults if config["name"] == "cleanup.policy"], defaults
+    proxy.v3_refused(40002, "GET", "/topics/rest-topics/default-configs")
     proxy.refused(40401, "GET", "/topics/rest-none")
     proxy.refused(40402, "GET", "/topics/rest-topics/partitions/7")
 

@@ -151,6 +151,28 @@ fn topics_and_their_configs_are_made_changed_and_deleted() {
 }
 
 #[test]
+fn a_topic_that_does_not_exist_has_default_configs() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    let listed = rest.get("/topics/orders/default-configs");
+    assert_eq!(listed["kind"], "KafkaTopicConfigList");
+    let configs = listed["data"].as_array().unwrap();
+    let retention = configs
+        .iter()
+        .find(|config| config["name"] == "retention.ms")
+        .unwrap();
+    assert_eq!(
+        (&retention["value"], &retention["source"]),
+        (&json!("604800000"), &json!("DEFAULT_CONFIG"))
+    );
+    assert_eq!(rest.refused(404, "GET", "/topics/orders"), 40403);
+    let topic = json!({"topic_name": "orders"});
+    assert_eq!(rest.call("POST", "/topics", &topic).0, 201);
+    let existing = rest.refused(400, "GET", "/topics/orders/default-configs");
+    assert_eq!(existing, 40002);
+}
+
+#[test]
 fn links_lead_where_they_say() {
     let server = Server::start();
     let rest = Rest::of(address(&server));

@@ -70,7 +70,7 @@ pub enum ConfigSource {
 }
 
 impl ConfigSource {
-    fn of(code: i8) -> ConfigSource {
+    pub(super) fn of(code: i8) -> ConfigSource {
         match code {
             1 => ConfigSource::DynamicTopic,
             2 => ConfigSource::DynamicBroker,

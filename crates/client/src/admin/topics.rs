@@ -7,17 +7,23 @@ use wire::messages::create_partitions_request::CreatePartitionsTopic;
 use wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use wire::messages::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
 };
 
-use super::{Admin, Destination, OPERATIONS, check, metadata_of, topic_name};
+use super::{
+    Admin, ConfigEntry, ConfigSource, Destination, OPERATIONS, check, metadata_of, topic_name,
+};
 use crate::error::ClientError;
 
 /// The version of DeleteTopics whose answers carry error messages; it also names topics in a new field.
 const DELETE_BY_STATE: i16 = 6;
+
+/// The first version of CreateTopics whose answers carry configs (KIP-525).
+const CREATE_WITH_CONFIGS: i16 = 5;
 
 /// A topic to create.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +120,35 @@ impl Admin {
     /// # Errors
     /// `TOPIC_ALREADY_EXISTS` and the other refusals, with the broker's message.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<(), ClientError> {
+        self.created(topic, 0).await.map(drop)
+    }
+
+    /// The configs that a topic of this name would have if it were created with none of its own, by name
+    /// (KIP-525). Nothing is created.
+    ///
+    /// # Errors
+    /// `TOPIC_ALREADY_EXISTS` when there is one of that name.
+    pub async fn default_topic_configs(&self, name: &str) -> Result<Vec<ConfigEntry>, ClientError> {
+        let topic = NewTopic {
+            name: name.to_owned(),
+            validate_only: true,
+            ..NewTopic::default()
+        };
+        let created = self.created(&topic, CREATE_WITH_CONFIGS).await?;
+        let code = created.topic_config_error_code;
+        check("CreateTopics", || topic_subject(name), code, None)?;
+        let configs = created.configs.unwrap_or_default().into_iter();
+        let mut entries: Vec<_> = configs.map(default_config).collect();
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Creates a topic, or only checks it, and gives what the broker says of it.
+    async fn created(
+        &self,
+        topic: &NewTopic,
+        min_version: i16,
+    ) -> Result<CreatableTopicResult, ClientError> {
         let configs = topic
             .configs
             .iter()
@@ -133,15 +168,17 @@ impl Admin {
             validate_only: topic.validate_only,
         };
         let subject = || topic_subject(&topic.name);
-        self.call(Destination::Controller, i16::MAX, &request, |response| {
-            response.topics.iter().try_for_each(|result| {
-                check(
-                    "CreateTopics",
-                    subject,
-                    result.error_code,
-                    result.error_message.as_deref(),
-                )
-            })
+        let versions = min_version..=i16::MAX;
+        self.call_within(Destination::Controller, versions, &request, |response| {
+            let result = response.topics.into_iter().next();
+            let result = result.ok_or_else(|| ClientError::Incomplete {
+                api: "CreateTopics",
+                address: "the cluster".to_owned(),
+                subject: subject(),
+            })?;
+            let message = result.error_message.as_deref();
+            check("CreateTopics", subject, result.error_code, message)?;
+            Ok(result)
         })
         .await
     }
@@ -228,6 +265,17 @@ impl Admin {
             })
         })
         .await
+    }
+}
+
+fn default_config(config: CreatableTopicConfigs) -> ConfigEntry {
+    ConfigEntry {
+        name: config.name,
+        value: config.value,
+        is_read_only: config.read_only,
+        is_sensitive: config.is_sensitive,
+        source: ConfigSource::of(config.config_source),
+        synonyms: Vec::new(),
     }
 }
 

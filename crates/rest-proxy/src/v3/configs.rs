@@ -208,14 +208,26 @@ impl Owner {
     ) -> Result<Json<List<ConfigData>>, RestError> {
         let admin = proxy.check_cluster(cluster_id).await?;
         let cluster = proxy.place(links, cluster_id);
-        let entries = self.entries(admin).await?.into_iter();
-        Ok(Json(list_of(
+        let entries = self.entries(admin).await?;
+        let place = self.list_place(&cluster);
+        Ok(Json(self.list_at(place, &cluster, cluster_id, entries)))
+    }
+
+    fn list_at(
+        &self,
+        place: Place,
+        cluster: &Place,
+        cluster_id: &str,
+        entries: Vec<ConfigEntry>,
+    ) -> List<ConfigData> {
+        let entries = entries.into_iter();
+        list_of(
             self.list_kind(),
-            self.list_place(&cluster),
+            place,
             entries
-                .map(|entry| self.data(&cluster, cluster_id, entry))
+                .map(|entry| self.data(cluster, cluster_id, entry))
                 .collect(),
-        )))
+        )
     }
 
     async fn get(
@@ -413,6 +425,21 @@ pub(super) async fn get_of_topic(
     Owner::Topic(topic_name)
         .get(&proxy, &cluster_id, &name, &links)
         .await
+}
+
+/// `GET .../topics/{topic_name}/default-configs`: what the topic would have if it were created now. As in Confluent's
+/// proxy, a topic that exists cannot be created, so it has none.
+pub(super) async fn defaults_of_topic(
+    State(proxy): State<Arc<Proxy>>,
+    Path((cluster_id, topic_name)): Path<(String, String)>,
+    links: Links,
+) -> Result<Json<List<ConfigData>>, RestError> {
+    let admin = proxy.check_cluster(&cluster_id).await?;
+    let entries = admin.default_topic_configs(&topic_name).await?;
+    let cluster = proxy.place(&links, &cluster_id);
+    let place = cluster.topic(&topic_name).below(&[&"default-configs"]);
+    let owner = Owner::Topic(topic_name);
+    Ok(Json(owner.list_at(place, &cluster, &cluster_id, entries)))
 }
 
 /// `PUT .../topics/{topic_name}/configs/{name}`.

@@ -122,6 +122,10 @@ fn of_topics() -> Router<Arc<Proxy>> {
                 .delete(configs::reset_of_topic),
         )
         .route(
+            "/clusters/{cluster_id}/topics/{topic_name}/default-configs",
+            get(configs::defaults_of_topic),
+        )
+        .route(
             "/clusters/{cluster_id}/topics/{topic_name}/records",
             post(records::stream),
         )

@@ -23,6 +23,11 @@ pub use rdkafka::topic_partition_list::TopicPartitionListElem;
 pub use rdkafka::types::RDKafkaRespErr;
 pub use rdkafka::{Offset, util::Timeout};
 
+use std::time::{Duration, Instant};
+
+/// Between two looks whether a producer still counts a record that it has delivered.
+const LOOK: Duration = Duration::from_micros(50);
+
 /// Settings every librdkafka client of this project starts from.
 #[must_use]
 pub fn client_config(bootstrap: &str, client_id: &str) -> ClientConfig {
@@ -54,4 +59,20 @@ pub fn consumer_config(bootstrap: &str, client_id: &str, group: &str) -> ClientC
         .set("group.id", group)
         .set("fetch.queue.backoff.ms", "10");
     config
+}
+
+/// Commits the transaction of a producer that was told of the delivery of all its records. Blocks, for `timeout` at most.
+///
+/// rust-rdkafka's own call begins with a flush, and that polls for 100 ms whenever a record is still counted as on its way.
+/// The producer's thread takes a record off the count a moment *after* it has told of its delivery; what is committed
+/// right then waits for the whole 100 ms, because the poll finds nothing. So the count is awaited first.
+///
+/// # Errors
+/// As [`Producer::commit_transaction`].
+pub fn commit_transaction(producer: &FutureProducer, timeout: Duration) -> Result<(), DataError> {
+    let until = Instant::now() + timeout;
+    while producer.in_flight_count() > 0 && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
+    producer.commit_transaction(until.saturating_duration_since(Instant::now()))
 }

@@ -179,7 +179,7 @@ impl<S: Replay> KafkaLog<S> {
         }
         let timeout = self.config.timeout;
         let committed = blocking(producer.clone(), move |producer| {
-            producer.commit_transaction(timeout)
+            client::data::commit_transaction(producer, timeout)
         })
         .await;
         match committed {

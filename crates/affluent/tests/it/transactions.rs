@@ -61,27 +61,56 @@ impl Producer {
 
     /// InitProducerId until no earlier transaction is in its way.
     fn init(&mut self, timeout_ms: i32) {
-        let request = InitProducerIdRequest {
-            transactional_id: Some(self.transactional_id.clone()),
-            transaction_timeout_ms: timeout_ms,
-            ..InitProducerIdRequest::default()
-        };
-        let answer = wait_for("an answer to InitProducerId", LIMIT, || {
-            let answer = self.connection.call(5, &request)?;
-            match error_code(answer.error_code)? {
-                ErrorCode::None => Ok(Some(answer)),
+        wait_for("an answer to InitProducerId", LIMIT, || {
+            match self.try_init(timeout_ms) {
+                ErrorCode::None => Ok(Some(())),
                 ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress => {
                     Ok(None)
                 }
                 other => anyhow::bail!("InitProducerId answered {}", other.name()),
             }
-        });
-        let answer = answer.unwrap();
-        (self.id, self.epoch) = (answer.producer_id, answer.producer_epoch);
-        self.sequence = 0;
+        })
+        .unwrap();
+    }
+
+    /// InitProducerId once.
+    fn try_init(&mut self, timeout_ms: i32) -> ErrorCode {
+        let request = InitProducerIdRequest {
+            transactional_id: Some(self.transactional_id.clone()),
+            transaction_timeout_ms: timeout_ms,
+            ..InitProducerIdRequest::default()
+        };
+        let answer = self.connection.call(5, &request).unwrap();
+        let code = error_code(answer.error_code).unwrap();
+        if code == ErrorCode::None {
+            (self.id, self.epoch) = (answer.producer_id, answer.producer_epoch);
+            self.sequence = 0;
+        }
+        code
+    }
+
+    /// AddOffsetsToTxn once.
+    fn try_add_offsets(&mut self, group: &str) -> ErrorCode {
+        let request = AddOffsetsToTxnRequest {
+            transactional_id: self.transactional_id.clone(),
+            producer_id: self.id,
+            producer_epoch: self.epoch,
+            group_id: group.to_owned(),
+        };
+        let answer = self.connection.call(3, &request).unwrap();
+        error_code(answer.error_code).unwrap()
     }
 
     fn add_partitions(&mut self, partitions: &[i32]) -> ErrorCode {
+        let code = wait_for("partitions to be added", LIMIT, || {
+            let code = self.try_add_partitions(partitions);
+            Ok((code != ErrorCode::ConcurrentTransactions).then_some(code))
+        });
+        code.unwrap()
+    }
+
+    /// AddPartitionsToTxn once.
+    fn try_add_partitions(&mut self, partitions: &[i32]) -> ErrorCode {
         let request = AddPartitionsToTxnRequest {
             v3_and_below_transactional_id: self.transactional_id.clone(),
             v3_and_below_producer_id: self.id,
@@ -92,13 +121,9 @@ impl Producer {
             }],
             ..AddPartitionsToTxnRequest::default()
         };
-        let code = wait_for("partitions to be added", LIMIT, || {
-            let answer = self.connection.call(3, &request)?;
-            let topic = &answer.results_by_topic_v3_and_below[0];
-            let code = error_code(topic.results_by_partition[0].partition_error_code)?;
-            Ok((code != ErrorCode::ConcurrentTransactions).then_some(code))
-        });
-        code.unwrap()
+        let answer = self.connection.call(3, &request).unwrap();
+        let topic = &answer.results_by_topic_v3_and_below[0];
+        error_code(topic.results_by_partition[0].partition_error_code).unwrap()
     }
 
     /// Sends one record to partition 0 with a version of Produce.
@@ -273,6 +298,39 @@ fn committed_records_are_read_and_aborted_ones_are_not() {
         }
         server.expect_quiet_log(&[]).unwrap();
     }
+}
+
+#[test]
+fn a_producer_that_goes_on_at_once_is_not_told_to_wait() {
+    let server = start(options());
+    let mut producer = Producer::start(&server, "tx", 60_000);
+    let mut expected = Vec::new();
+    for round in 0..40 {
+        // Whatever the transaction before still lacks, the first attempt is taken.
+        let added = match round % 4 {
+            0 => {
+                let code = producer.try_init(60_000);
+                assert_eq!(code, ErrorCode::None, "InitProducerId of round {round}");
+                producer.try_add_partitions(&[0, 1])
+            }
+            1 => producer.try_add_offsets("readers"),
+            _ => producer.try_add_partitions(&[0, 1]),
+        };
+        assert_eq!(added, ErrorCode::None, "round {round}");
+        assert_eq!(producer.add_partitions(&[0]), ErrorCode::None);
+        let value = round.to_string();
+        assert_eq!(producer.send(9, &value), ErrorCode::None);
+        expected.push(value);
+        producer.end(3, true);
+    }
+    // One that is open is aborted, and the next producer need not come back for its epoch.
+    assert_eq!(producer.add_partitions(&[0]), ErrorCode::None);
+    assert_eq!(producer.send(9, "lost"), ErrorCode::None);
+    let epoch = producer.epoch;
+    assert_eq!(producer.try_init(60_000), ErrorCode::None);
+    assert_eq!(producer.epoch, epoch + 2, "fenced, then bumped");
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    wait_committed(&mut server.connect().unwrap(), &expected);
 }
 
 #[test]
@@ -474,14 +532,7 @@ fn offsets_are_committed_with_the_transaction() {
     // Without AddOffsetsToTxn a classic producer is refused.
     let refused = txn_offset_commit(&mut producer, 3, 7);
     assert_eq!(refused, ErrorCode::InvalidTxnState);
-    let add = AddOffsetsToTxnRequest {
-        transactional_id: "tx".to_owned(),
-        producer_id: producer.id,
-        producer_epoch: producer.epoch,
-        group_id: "readers".to_owned(),
-    };
-    let added = producer.connection.call(3, &add).unwrap();
-    assert_eq!(error_code(added.error_code).unwrap(), ErrorCode::None);
+    assert_eq!(producer.try_add_offsets("readers"), ErrorCode::None);
     assert_eq!(txn_offset_commit(&mut producer, 3, 7), ErrorCode::None);
     offset_is(&server, -1);
     producer.end(3, true);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coordinator::transaction::{AddPartitions, ClientVersion, PartitionsMode, Response};
+use coordinator::transaction::{AddPartitions, ClientVersion, PartitionsMode};
 use security::{Operation, ResourceType};
 use wire::ErrorCode;
 use wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
@@ -10,7 +10,7 @@ use wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 use crate::request::RequestContext;
 use crate::server::Server;
 use crate::topics::CONSUMER_OFFSETS;
-use crate::transactions::{fenced_since, may_write};
+use crate::transactions::{add_partitions, fenced_since, may_write};
 
 /// Adds the group's partition of `__consumer_offsets` to the transaction. The group need not exist.
 pub(crate) async fn handle(
@@ -57,17 +57,10 @@ async fn add(
         mode: PartitionsMode::Add(ClientVersion::Classic),
         partitions: vec![(CONSUMER_OFFSETS.into(), partition)],
     };
-    let added = server
-        .transactions()
-        .request(&transactional_id, move |machine, token| {
-            machine.add_partitions(token, add)
-        });
-    match added.await? {
-        Response::Partitions(codes) => match codes.first() {
-            Some(ErrorCode::None) => Ok(()),
-            Some(code) => Err(*code),
-            None => Err(ErrorCode::UnknownServerError),
-        },
-        _ => Err(ErrorCode::UnknownServerError),
+    let codes = add_partitions(server, add).await;
+    match codes.first() {
+        Some(ErrorCode::None) => Ok(()),
+        Some(code) => Err(*code),
+        None => Err(ErrorCode::UnknownServerError),
     }
 }

@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use base::PartitionIndex;
-use coordinator::transaction::{
-    AddPartitions, ClientVersion, PartitionsMode, Response, TopicPartition,
-};
+use coordinator::transaction::{AddPartitions, ClientVersion, PartitionsMode, TopicPartition};
 use security::{CLUSTER_NAME, Operation, ResourceType};
 use wire::ErrorCode;
 use wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -19,7 +17,7 @@ use wire::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
-use crate::transactions::{fenced_since, may_write};
+use crate::transactions::{add_partitions, fenced_since, may_write};
 
 /// One transaction of a request.
 struct Transaction {
@@ -109,26 +107,14 @@ async fn add(
             error => error,
         });
     }
-    let id = transaction.transactional_id;
     let request = AddPartitions {
-        transactional_id: id.clone(),
+        transactional_id: transaction.transactional_id,
         producer_id: transaction.producer_id,
         producer_epoch: transaction.producer_epoch,
         mode: transaction.mode,
-        partitions: partitions.clone(),
+        partitions,
     };
-    let added = server
-        .transactions()
-        .request(&id, move |machine, token| {
-            machine.add_partitions(token, request)
-        })
-        .await;
-    let codes = match added {
-        Ok(Response::Partitions(codes)) => codes,
-        Ok(_) => vec![ErrorCode::UnknownServerError; partitions.len()],
-        Err(code) => vec![code; partitions.len()],
-    };
-    let mut codes = codes.into_iter();
+    let mut codes = add_partitions(server, request).await.into_iter();
     respond(&transaction.topics, |_, _| {
         let code = codes.next().unwrap_or(ErrorCode::UnknownServerError);
         fenced_since(context.api_version, 2, code)

@@ -9,6 +9,7 @@ use wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 use crate::request::RequestContext;
 use crate::server::Server;
+use crate::transactions::settle::ask_until_settled;
 use crate::transactions::{fenced_since, may_write, request_with_producer_id};
 
 /// Answers an idempotent producer with a new producer id and epoch 0, always; a transactional one with the id of
@@ -89,6 +90,20 @@ async fn of_transaction(
     if id.is_empty() {
         return Err(ErrorCode::InvalidRequest);
     }
+    let ask = || initialise(server, &init);
+    ask_until_settled(server, &id, ask, |answer| {
+        let code = answer.as_ref().map(|response| response.error_code);
+        code == Ok(ErrorCode::ConcurrentTransactions.code())
+    })
+    .await
+}
+
+async fn initialise(
+    server: &Arc<Server>,
+    init: &InitProducerId,
+) -> Result<InitProducerIdResponse, ErrorCode> {
+    let init = init.clone();
+    let id = init.transactional_id.clone();
     let asked = request_with_producer_id(server, &id, move |machine, token, new_producer_id| {
         let init = InitProducerId {
             new_producer_id,

@@ -4,16 +4,20 @@
 
 pub(crate) mod markers;
 pub(crate) mod produce;
+pub(crate) mod settle;
 pub(crate) mod verify;
 
 use std::sync::Arc;
 
 use base::Clock;
-use coordinator::transaction::{Response, TransactionConfig, TransactionCoordinator, WriteMarkers};
+use coordinator::transaction::{
+    AddPartitions, Response, TransactionConfig, TransactionCoordinator, WriteMarkers,
+};
 use coordinator::{Actions, Token};
 use security::{Operation, ResourceType};
 use wire::ErrorCode;
 
+use self::settle::ask_until_settled;
 use crate::coordination::{Coordinated, Coordinators, Handle};
 use crate::request::RequestContext;
 use crate::server::Server;
@@ -108,6 +112,30 @@ where
         }
         producer_id = Some(server.producer_ids().next(server).await?.0);
     }
+}
+
+/// Adds partitions to a transaction or verifies them: a code for each, in the order of the request.
+async fn ask_once(server: &Arc<Server>, request: AddPartitions) -> Vec<ErrorCode> {
+    let count = request.partitions.len();
+    let id = request.transactional_id.clone();
+    let asked = server.transactions().request(&id, move |machine, token| {
+        machine.add_partitions(token, request)
+    });
+    match asked.await {
+        Ok(Response::Partitions(codes)) => codes,
+        Ok(_) => vec![ErrorCode::UnknownServerError; count],
+        Err(code) => vec![code; count],
+    }
+}
+
+/// As a client's AddPartitionsToTxn and AddOffsetsToTxn ask: a code for each partition, in the order of the request. Waits
+/// while the transaction before is ending ([`settle`]).
+pub(crate) async fn add_partitions(server: &Arc<Server>, request: AddPartitions) -> Vec<ErrorCode> {
+    let ask = || ask_once(server, request.clone());
+    ask_until_settled(server, &request.transactional_id, ask, |codes| {
+        codes.contains(&ErrorCode::ConcurrentTransactions)
+    })
+    .await
 }
 
 /// Whether the requester may use the transactional id.

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use coordinator::transaction::{
-    AddPartitions, ClientVersion, PartitionsMode, Response, TopicPartition,
-};
+use coordinator::transaction::{AddPartitions, ClientVersion, PartitionsMode, TopicPartition};
 use wire::ErrorCode;
 
+use super::ask_once;
+use super::settle::ask_until_settled;
 use crate::server::Server;
 
 /// What a request's version lets its client do (`TransactionSupportedOperation`).
@@ -58,45 +58,20 @@ pub(crate) struct Producer {
 /// Verifies the partitions, or adds them. Answers a code for each, in their order; the codes are those that the
 /// request's version knows.
 ///
-/// While an earlier transaction of the producer ends, this tries again for
-/// `add.partitions.to.txn.retry.backoff.max.ms`, so that a client of transaction version 2 seldom sees
-/// CONCURRENT_TRANSACTIONS.
-///
-/// Differs: Kafka sleeps for `add.partitions.to.txn.retry.backoff.ms` before each further attempt. Here the
-/// coordinator says when the earlier transaction has ended; the backoff is the longest such wait.
+/// While an earlier transaction of the producer ends, this asks again for a client of transaction version 2
+/// ([`super::settle`]).
 pub(crate) async fn verify(
     server: &Arc<Server>,
     producer: &Producer,
     operation: SupportedOperation,
     partitions: &[TopicPartition],
 ) -> Vec<ErrorCode> {
-    let settings = server.settings();
-    let began = tokio::time::Instant::now();
-    let give_up = began
-        + settings
-            .transactions
-            .retry_backoff_max
-            .min(settings.request_timeout);
-    loop {
-        let codes = ask(server, producer, operation, partitions).await;
-        let is_ending =
-            operation.supports_epoch_bump() && codes.contains(&ErrorCode::ConcurrentTransactions);
-        let next = tokio::time::Instant::now() + settings.transactions.retry_backoff;
-        if !is_ending || next > give_up {
-            return codes
-                .into_iter()
-                .map(|code| translate(code, operation))
-                .collect();
-        }
-        let id = producer.transactional_id.clone();
-        let settled = server
-            .transactions()
-            .request(&producer.transactional_id, move |machine, token| {
-                machine.await_settled(token, &id)
-            });
-        // Ended or not, and whether or not the coordinator is still there: the next attempt shows.
-        drop(tokio::time::timeout_at(next, settled).await);
-    }
+    let ask = || ask(server, producer, operation, partitions);
+    let codes = ask_until_settled(server, &producer.transactional_id, ask, |codes| {
+        operation.supports_epoch_bump() && codes.contains(&ErrorCode::ConcurrentTransactions)
+    });
+    let codes = codes.await.into_iter();
+    codes.map(|code| translate(code, operation)).collect()
 }
 
 async fn ask(
@@ -116,17 +91,7 @@ async fn ask(
         },
         partitions: partitions.to_vec(),
     };
-    let asked = server
-        .transactions()
-        .request(&producer.transactional_id, move |machine, token| {
-            machine.add_partitions(token, request)
-        })
-        .await;
-    match asked {
-        Ok(Response::Partitions(codes)) => codes,
-        Ok(_) => vec![ErrorCode::UnknownServerError; partitions.len()],
-        Err(code) => vec![code; partitions.len()],
-    }
+    ask_once(server, request).await
 }
 
 fn translate(code: ErrorCode, operation: SupportedOperation) -> ErrorCode {

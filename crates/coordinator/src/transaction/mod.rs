@@ -41,7 +41,7 @@ mod metadata;
 mod partitions;
 mod record;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ use record::Decoded;
 
 /// How long after a failed append the completion of a transaction is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How many may wait for one transactional id. Who waits for a transaction that cannot end comes back again and again.
+const WAITING_MAX: usize = 64;
 /// The least time that a request waits for its append.
 const REPLY_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
@@ -175,7 +177,7 @@ pub struct TransactionCoordinator {
     /// When expired ids are next removed.
     expiration_due: Timestamp,
     /// Who wants to know when a transactional id takes requests again.
-    waiting: BTreeMap<Arc<str>, Vec<Token>>,
+    waiting: BTreeMap<Arc<str>, VecDeque<Token>>,
     /// Completions whose record failed, by when they are tried again.
     retries: BTreeSet<(Timestamp, Arc<str>)>,
     /// Appends that requests wait for, by until when.
@@ -228,7 +230,7 @@ impl TransactionCoordinator {
     }
 
     /// Answers [`Response::Settled`] once no transition of the transactional id is in flight, at once if none is:
-    /// whoever got CONCURRENT_TRANSACTIONS may ask again then.
+    /// whoever got CONCURRENT_TRANSACTIONS may ask again then. Of more than 64 who wait, the first is told early.
     #[must_use]
     pub fn await_settled(&mut self, token: Token, transactional_id: &str) -> Actions<Self> {
         let pending = self
@@ -238,7 +240,12 @@ impl TransactionCoordinator {
         match pending {
             Some((id, _)) => {
                 let waiting = self.waiting.entry(Arc::clone(id)).or_default();
-                waiting.push(token);
+                waiting.push_back(token);
+                if waiting.len() > WAITING_MAX
+                    && let Some(first) = waiting.pop_front()
+                {
+                    self.reply(first, Response::Settled);
+                }
             }
             None => self.reply(token, Response::Settled),
         }

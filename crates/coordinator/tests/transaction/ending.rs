@@ -113,6 +113,24 @@ fn whoever_waits_for_the_end_is_told_once() {
 }
 
 #[test]
+fn no_more_than_so_many_wait_for_the_end() {
+    let mut bench = Bench::new();
+    let producer = bench.init().unwrap();
+    assert_eq!(bench.add(producer, V2), ErrorCode::None);
+    bench.auto = false;
+    bench.send_end(producer, V2, true);
+    let waiting: Vec<_> = (0..65).map(|_| bench.send_await()).collect();
+    assert_eq!(bench.response(waiting[0]), Response::Settled, "told early");
+    assert!(waiting[1..].iter().all(|token| bench.is_waiting(*token)));
+    bench.commit_next();
+    bench.write_next();
+    bench.commit_next();
+    for token in &waiting[1..] {
+        assert_eq!(bench.response(*token), Response::Settled);
+    }
+}
+
+#[test]
 fn used_up_epochs_end_with_a_new_producer_id() {
     for commit in [true, false] {
         let mut bench = Bench::new();

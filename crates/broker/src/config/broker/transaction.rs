@@ -44,10 +44,12 @@ base::config_keys! {
             "Whether a partition asks the coordinator if a transaction is open before it takes a \
              batch of it.";
         INT "add.partitions.to.txn.retry.backoff.ms" = "20" [at_least(1)]
-            "How long the broker first waits before it asks about a transaction again, in \
-             milliseconds.";
+            "The longest wait for the end of a producer's last transaction before the broker asks \
+             about it again, in milliseconds.";
         INT "add.partitions.to.txn.retry.backoff.max.ms" = "100" [at_least(0)]
-            "The longest such wait, in milliseconds.";
+            "How long a request for a producer whose last transaction is still ending waits in all \
+             before the producer is told to try again, in milliseconds; 0 for not at all. Not \
+             longer than request.timeout.ms.";
     }
 }
 

@@ -21,6 +21,7 @@ mod shape;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -30,8 +31,11 @@ pub use shape::Shape;
 
 use crate::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet};
 
-/// The stack for running rules; only what is used of it is memory.
+/// The stack for running rules: what parser and interpreters take for the depth they are given. Only what is used of it
+/// is memory.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// What a rule must find of it.
+const STACK_LEFT_BYTES: usize = STACK_BYTES - 1024 * 1024;
 
 /// What a record goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,20 +127,20 @@ pub struct RuleFailure {
 
 /// A rule, its expression once that was read, and the keys it has used.
 #[derive(Debug)]
-struct Prepared<'a> {
-    rule: &'a Rule,
+struct Prepared {
+    rule: Rule,
     program: OnceLock<Result<cel::Program, RuleError>>,
     fetched: Fetched,
 }
 
-impl<'a> Prepared<'a> {
+impl Prepared {
     /// Those of `list` that run on `passage`, in their order.
-    fn all(list: Option<&'a Vec<Rule>>, passage: Passage) -> Vec<Self> {
+    fn all(list: Option<&Vec<Rule>>, passage: Passage) -> Vec<Self> {
         let all = list.into_iter().flatten();
         let taken = all.filter(|rule| !rule.disabled && passage.takes(rule.mode));
         let mut rules: Vec<Self> = taken
             .map(|rule| Prepared {
-                rule,
+                rule: rule.clone(),
                 program: OnceLock::new(),
                 fetched: Fetched::default(),
             })
@@ -147,8 +151,12 @@ impl<'a> Prepared<'a> {
         rules
     }
 
-    fn rule_type(&self) -> &'a str {
+    fn rule_type(&self) -> &str {
         self.rule.rule_type.as_deref().unwrap_or_default()
+    }
+
+    fn kind(&self) -> RuleKind {
+        self.rule.kind.unwrap_or(RuleKind::Condition)
     }
 
     fn no_executor(&self) -> RuleError {
@@ -163,23 +171,24 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The rules of one contract for one passage; worth keeping, for expressions are read once.
+/// The rules of one contract for one passage; worth keeping, for expressions are read once. `'a` is how long its keys are
+/// there ([`Rules::with_keys`]).
 #[derive(Debug)]
 pub struct Rules<'a> {
-    rules: Vec<Prepared<'a>>,
+    rules: Vec<Prepared>,
     passage: Passage,
-    metadata: Option<&'a Metadata>,
+    metadata: Option<Metadata>,
     /// None for the rules of payloads.
-    shape: Option<&'a Shape>,
+    shape: Option<Shape>,
     keys: Option<Keys<'a>>,
 }
 
 impl<'a> Rules<'a> {
     /// The rules of `rule_set` that run on `passage`; `shape` is that of the schema they belong to.
     pub fn new(
-        rule_set: &'a RuleSet,
-        metadata: Option<&'a Metadata>,
-        shape: &'a Shape,
+        rule_set: &RuleSet,
+        metadata: Option<&Metadata>,
+        shape: &Shape,
         passage: Passage,
     ) -> Self {
         let list = match passage {
@@ -189,25 +198,29 @@ impl<'a> Rules<'a> {
         Self {
             rules: Prepared::all(list.as_ref(), passage),
             passage,
-            metadata,
-            shape: Some(shape),
+            metadata: metadata.cloned(),
+            shape: Some(shape.clone()),
             keys: None,
         }
     }
 
     /// The rules of `rule_set` that run on a payload, after the record was serialised or before it is.
-    pub fn of_payload(
-        rule_set: &'a RuleSet,
-        metadata: Option<&'a Metadata>,
-        passage: Passage,
-    ) -> Self {
+    pub fn of_payload(rule_set: &RuleSet, metadata: Option<&Metadata>, passage: Passage) -> Self {
         Self {
             rules: Prepared::all(rule_set.encoding_rules.as_ref(), passage),
             passage,
-            metadata,
+            metadata: metadata.cloned(),
             shape: None,
             keys: None,
         }
+    }
+
+    /// Leaves out transforms, encryption among them, for a record that has been through them.
+    #[must_use]
+    pub fn conditions_only(mut self) -> Self {
+        self.rules
+            .retain(|prepared| prepared.kind() == RuleKind::Condition);
+        self
     }
 
     /// Has the rules encrypt and decrypt with the keys that `registry` has for `subject`.
@@ -226,7 +239,8 @@ impl<'a> Rules<'a> {
 
     /// Runs the rules on a record, and gives it as they leave it.
     ///
-    /// It blocks, for up to some hundred milliseconds, and starts a thread: do not call it where others are served.
+    /// It blocks, for up to some hundred milliseconds: do not call it where others are served. Many records share what
+    /// a call costs by itself within [`on_stack`].
     ///
     /// # Errors
     /// The first rule that fails, unless its action is `NONE`.
@@ -234,13 +248,15 @@ impl<'a> Rules<'a> {
         let Some(Prepared { rule: first, .. }) = self.rules.first() else {
             return Ok(record);
         };
-        on_own_stack(|| self.run_all(record)).unwrap_or_else(|what| {
+        // What a rule that panicked has left is its own copy of the record, and expressions that are read whole or not at all.
+        let run = AssertUnwindSafe(|| on_stack(|| self.run_all(record)));
+        catch_unwind(run).unwrap_or_else(|_| {
             Err(RuleFailure {
                 rule: first.name.clone(),
                 action: "ERROR".to_owned(),
                 error: RuleError::Expression {
                     expr: first.expr.clone().unwrap_or_default(),
-                    what: what.to_owned(),
+                    what: "the interpreter stopped unexpectedly".to_owned(),
                 },
             })
         })
@@ -273,11 +289,11 @@ impl<'a> Rules<'a> {
     fn each<T>(
         &self,
         first: T,
-        run: impl Fn(usize, &Prepared<'a>, &T) -> Result<Option<T>, RuleError>,
+        run: impl Fn(usize, &Prepared, &T) -> Result<Option<T>, RuleError>,
     ) -> Result<T, RuleFailure> {
         let mut current = first;
         for (index, prepared) in self.rules.iter().enumerate() {
-            let rule = prepared.rule;
+            let rule = &prepared.rule;
             match run(index, prepared, &current) {
                 Ok(Some(changed)) => current = changed,
                 Ok(None) => {}
@@ -312,11 +328,11 @@ impl<'a> Rules<'a> {
     fn run_one(
         &self,
         index: usize,
-        prepared: &Prepared<'a>,
+        prepared: &Prepared,
         record: &Value,
     ) -> Result<Option<Value>, RuleError> {
-        let rule = prepared.rule;
-        let kind = rule.kind.unwrap_or(RuleKind::Condition);
+        let rule = &prepared.rule;
+        let kind = prepared.kind();
         let rule_type = prepared.rule_type();
         if let ("ENCRYPT", Some(keys)) = (rule_type, self.keys) {
             if self.is_done_by_another(index, rule) {
@@ -379,22 +395,27 @@ impl<'a> Rules<'a> {
     ) -> Result<(), RuleError> {
         let empty = BTreeSet::new();
         let wanted = rule.tags.as_ref().unwrap_or(&empty);
-        let Some(shape) = self.shape else {
+        let Some(shape) = &self.shape else {
             return Ok(());
         };
-        walk::fields(shape, self.metadata, record, &mut |field, value| {
-            if !wanted.is_empty() && wanted.is_disjoint(&field.tags) {
-                return Ok(());
-            }
-            visit(field, value)
-        })
+        walk::fields(
+            shape,
+            self.metadata.as_ref(),
+            record,
+            &mut |field, value| {
+                if !wanted.is_empty() && wanted.is_disjoint(&field.tags) {
+                    return Ok(());
+                }
+                visit(field, value)
+            },
+        )
     }
 
     /// Of transforms of one type, mode and set of tags only the first that was written runs on writing, and the last
     /// on reading (`FieldRuleExecutor.areTransformsWithSameTag`).
     fn is_done_by_another(&self, index: usize, rule: &Rule) -> bool {
-        let same = |prepared: &Prepared<'_>| {
-            let other = prepared.rule;
+        let same = |prepared: &Prepared| {
+            let other = &prepared.rule;
             rule.kind == Some(RuleKind::Transform)
                 && rule.tags.as_ref().is_some_and(|tags| !tags.is_empty())
                 && (other.kind, other.mode) == (rule.kind, rule.mode)
@@ -408,21 +429,10 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Runs `work` on a thread with the stack that parser and interpreters take for the depth they are given; if they
-/// panic, the thread ends and not the caller.
-fn on_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, &'static str> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("rules".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work);
-        match thread {
-            Ok(thread) => thread
-                .join()
-                .map_err(|_| "the interpreter stopped unexpectedly"),
-            Err(_) => Err("no thread could be started to run it"),
-        }
-    })
+/// Runs `work` on the caller's thread with the stack that rules need. Every run of rules does that for itself; within
+/// `work` they find the stack and make none.
+pub fn on_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_LEFT_BYTES, STACK_BYTES, work)
 }
 
 fn outcome(

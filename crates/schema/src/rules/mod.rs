@@ -3,5 +3,5 @@
 pub mod execute;
 pub mod validate;
 
-pub use execute::{Passage, RuleError, RuleFailure, Rules, Shape};
+pub use execute::{Passage, RuleError, RuleFailure, Rules, Shape, on_stack};
 pub use validate::{ActionNames, RuleList, RuleSetError, check};

@@ -8,12 +8,12 @@
 //! power of how deep loops nest bounds the steps, and concatenations inside of loops bound how much a value can grow.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::cel::common::ast::{EntryExpr, Expr};
 use ::cel::extractors::This;
 use ::cel::objects::{Key, Map};
-use ::cel::{Context, Value as CelValue};
+use ::cel::{Context, Env, Value as CelValue};
 use serde_json::{Map as JsonMap, Number, Value};
 
 use super::walk::FieldContext;
@@ -305,9 +305,12 @@ fn failed(text: &str, what: String) -> RuleError {
 /// What a text is.
 type Check = fn(&str) -> bool;
 
+/// The language: putting it together takes longer than most expressions.
+static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
 /// The language with the functions that clients add.
 fn context() -> Context<'static, 'static> {
-    let mut context = Context::default();
+    let mut context = Context::with_env(Arc::clone(&LANGUAGE));
     let functions: [(&str, Check); 7] = [
         ("isEmail", checks::is_email),
         ("isHostname", checks::is_hostname),

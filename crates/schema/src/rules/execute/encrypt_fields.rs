@@ -9,15 +9,15 @@ use super::shape::Shape;
 use super::{Passage, Prepared, RuleError, Rules};
 use crate::model::Rule;
 
-impl<'a> Rules<'a> {
+impl Rules<'_> {
     /// A rule with its keys.
     pub(super) fn cipher<'c>(
         &'c self,
-        prepared: &'c Prepared<'a>,
+        prepared: &'c Prepared,
         keys: Keys<'c>,
     ) -> Result<Cipher<'c>, RuleError> {
-        let (rule, fetched) = (prepared.rule, &prepared.fetched);
-        Cipher::new(keys, fetched, rule, self.metadata, self.passage)
+        let (rule, fetched) = (&prepared.rule, &prepared.fetched);
+        Cipher::new(keys, fetched, rule, self.metadata.as_ref(), self.passage)
     }
 
     /// Encrypts, or decrypts, the texts and bytes that have one of the rule's tags.
@@ -60,7 +60,8 @@ impl<'a> Rules<'a> {
         value: &str,
     ) -> Result<String, RuleError> {
         let broken = |what: String| RuleError::Encryption { what };
-        let bytes_form = self.shape.map(Shape::bytes_form).unwrap_or_default();
+        let bytes_form = self.shape.as_ref().map(Shape::bytes_form);
+        let bytes_form = bytes_form.unwrap_or_default();
         match (is_text, self.passage) {
             (false, _) => {
                 let bytes = bytes_form.read(value).map_err(broken)?;

@@ -21,10 +21,22 @@ const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 pub struct ClientOptions {
     /// The addresses of its instances, `http://host:port`; name and password may stand in them.
     pub urls: Vec<String>,
+    /// Name and password for all of them.
+    pub user: Option<(String, Password)>,
     /// Certificate authorities to trust beside those that everybody does, as PEM.
     pub authorities: Vec<Vec<u8>>,
     /// How long one request may take.
     pub timeout: Duration,
+}
+
+/// A password, which does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
 }
 
 impl ClientOptions {
@@ -37,6 +49,7 @@ impl ClientOptions {
                 .filter(|url| !url.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            user: None,
             authorities: Vec::new(),
             timeout: Duration::from_secs(30),
         }
@@ -48,6 +61,8 @@ impl ClientOptions {
 pub struct RegistryClient {
     http: reqwest::Client,
     urls: Vec<Url>,
+    user: Option<(String, Password)>,
+    timeout: Duration,
     /// The instance that answered last.
     preferred: AtomicUsize,
 }
@@ -112,7 +127,7 @@ impl RegistryClient {
     /// # Errors
     /// An address is no URL, or there is none; a certificate is none.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder().timeout(options.timeout);
+        let mut builder = reqwest::Client::builder();
         for authority in &options.authorities {
             let certificates =
                 reqwest::Certificate::from_pem_bundle(authority).map_err(ClientError::Setup)?;
@@ -120,7 +135,14 @@ impl RegistryClient {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        let http = builder.build().map_err(ClientError::Setup)?;
+        Self::with_http(builder.build().map_err(ClientError::Setup)?, options)
+    }
+
+    /// The same over the connections of `http`, which trusts whom it trusts: `authorities` are not added.
+    ///
+    /// # Errors
+    /// An address is no URL, or there is none.
+    pub fn with_http(http: reqwest::Client, options: &ClientOptions) -> Result<Self, ClientError> {
         let urls = options
             .urls
             .iter()
@@ -132,6 +154,8 @@ impl RegistryClient {
         Ok(Self {
             http,
             urls,
+            user: options.user.clone(),
+            timeout: options.timeout,
             preferred: AtomicUsize::new(0),
         })
     }
@@ -189,7 +213,11 @@ impl RegistryClient {
         let mut builder = self
             .http
             .request(request.method.clone(), target(base, request)?)
+            .timeout(self.timeout)
             .header(header::ACCEPT, CONTENT_TYPE);
+        if let Some((name, password)) = &self.user {
+            builder = builder.basic_auth(name, Some(&password.0));
+        }
         if let Some(body) = &request.body {
             builder = builder
                 .header(header::CONTENT_TYPE, CONTENT_TYPE)

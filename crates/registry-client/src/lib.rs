@@ -6,17 +6,19 @@
 //! - [`validator`] judges whether a record names a schema of the subject it should have: what a broker asks before
 //!   it appends.
 //!
-//! **Invariants:** an answer has a bound, a request has a time limit, the validator's cache has a size.
+//! **Invariants:** an answer has a bound, a request has a time limit, caches have a size.
 //!
 //! **Not here:** what schemas mean (crate `schema`), Kafka's protocol.
 
+mod cache;
 mod client;
 mod error;
 pub mod registered;
 pub mod validator;
 
-pub use client::{ClientOptions, RegistryClient, Request};
+pub use cache::Cache;
+pub use client::{ClientOptions, Password, RegistryClient, Request};
 pub use error::ClientError;
-pub use registered::{Registered, SubjectVersion};
+pub use registered::{NewSchema, Registered, Registration, SubjectVersion};
 pub use reqwest::Method;
 pub use validator::{Judged, Rejection, Validator};

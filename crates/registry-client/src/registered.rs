@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use reqwest::Method;
 use schema::{
     Metadata, ParseOptions, ParsedSchema, ResolvedReference, RuleSet, SchemaReference, SchemaType,
     limits,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::client::{RegistryClient, Request};
 use crate::error::ClientError;
@@ -43,6 +45,28 @@ pub struct Registered {
     pub schema: String,
 }
 
+/// A schema to look up or to register, without metadata and rules.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewSchema<'a> {
+    /// The text.
+    pub schema: &'a str,
+    /// Its format.
+    pub schema_type: SchemaType,
+    /// What it refers to.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub references: &'a [SchemaReference],
+}
+
+/// A schema that was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Registration {
+    /// The id that it has from now on.
+    pub id: i32,
+    /// Its version; registries before 8 do not say it.
+    pub version: Option<i32>,
+}
+
 /// Where a schema is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SubjectVersion {
@@ -69,6 +93,42 @@ impl RegistryClient {
     pub async fn schema_by_id(&self, id: i32) -> Result<Registered, ClientError> {
         let id = id.to_string();
         self.json(&Request::get(&["schemas", "ids", &id])).await
+    }
+
+    /// The schema that every registry calls so.
+    ///
+    /// # Errors
+    /// 40403 when there is none; otherwise as [`RegistryClient::json`].
+    pub async fn schema_by_guid(&self, guid: &str) -> Result<Registered, ClientError> {
+        self.json(&Request::get(&["schemas", "guids", guid])).await
+    }
+
+    /// The version of a subject that this schema is.
+    ///
+    /// # Errors
+    /// 40401, 40403 when there is none; otherwise as [`RegistryClient::json`].
+    pub async fn look_up(
+        &self,
+        subject: &str,
+        schema: &NewSchema<'_>,
+    ) -> Result<Registered, ClientError> {
+        let path = ["subjects", subject];
+        self.json(&Request::new(Method::POST, &path).body(json!(schema)))
+            .await
+    }
+
+    /// Registers a schema under a subject, unless it is.
+    ///
+    /// # Errors
+    /// 409 when it is not compatible, 42201 when it is none; otherwise as [`RegistryClient::json`].
+    pub async fn register(
+        &self,
+        subject: &str,
+        schema: &NewSchema<'_>,
+    ) -> Result<Registration, ClientError> {
+        let path = ["subjects", subject, "versions"];
+        self.json(&Request::new(Method::POST, &path).body(json!(schema)))
+            .await
     }
 
     /// A version of a subject: a number, `latest` or `-1`.

@@ -11,16 +11,15 @@
 //! say; and there only the default context is known, here a GUID is looked up in it as well.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use schema::rules::{Passage, RuleFailure, Rules, Shape};
+use schema::rules::{Passage, RuleFailure, Rules, Shape, on_stack};
 use schema::serde::subject::{Named, RecordPart};
 use schema::serde::{Frame, SchemaId, SubjectNameStrategy};
 use schema::{ParsedSchema, RecordReader, SchemaType};
-use tokio::time::Instant;
 
+use crate::cache::Cache;
 use crate::client::RegistryClient;
 use crate::error::ClientError;
 use crate::registered::Registered;
@@ -84,8 +83,8 @@ pub struct Validator {
 #[derive(Debug)]
 struct Contract {
     reader: RecordReader,
-    registered: Registered,
-    shape: Option<Shape>,
+    /// The conditions among the domain rules of writing; none for a schema without them, or whose data has no shape.
+    rules: Option<Rules<'static>>,
 }
 
 impl Validator {
@@ -191,7 +190,7 @@ impl Validator {
         } else {
             NO_HOLDS
         };
-        self.answers.put(key, answer.clone(), holds);
+        self.answers.put(key, answer.clone(), Some(holds));
         Ok(answer)
     }
 
@@ -263,11 +262,11 @@ impl Validator {
             source,
         };
         let contract = Arc::new(Contract {
-            shape: Shape::of(&parsed, None).ok(),
+            rules: rules_of(&registered, &parsed),
             reader: RecordReader::new(parsed).map_err(unusable)?,
-            registered,
         });
-        self.contracts.put(schema, Arc::clone(&contract), YES_HOLDS);
+        self.contracts
+            .put(schema, Arc::clone(&contract), Some(YES_HOLDS));
         Ok(Some(contract))
     }
 
@@ -294,12 +293,16 @@ impl Validator {
             }
             todo.push((record, schema));
         }
-        tokio::task::block_in_place(|| {
-            for (schema, contract) in &contracts {
-                let of_it = todo.iter().filter(|(_, other)| other == schema);
-                contract.run(of_it.map(|(record, _)| *record), rejected);
-            }
-        });
+        contracts.retain(|(_, contract)| contract.rules.is_some());
+        if !contracts.is_empty() {
+            let run = || {
+                for (schema, contract) in &contracts {
+                    let of_it = todo.iter().filter(|(_, other)| other == schema);
+                    contract.run(of_it.map(|(record, _)| *record), rejected);
+                }
+            };
+            tokio::task::block_in_place(|| on_stack(run));
+        }
         rejected.sort_by_key(|rejection| rejection.index);
         Ok(())
     }
@@ -321,14 +324,9 @@ impl Contract {
         records: impl Iterator<Item = &'r Judged<'r>>,
         rejected: &mut Vec<Rejection>,
     ) {
-        let (Some(rule_set), Some(shape)) = (&self.registered.rule_set, &self.shape) else {
+        let Some(rules) = &self.rules else {
             return;
         };
-        let metadata = self.registered.metadata.as_ref();
-        let rules = Rules::new(rule_set, metadata, shape, Passage::Write);
-        if rules.is_empty() {
-            return;
-        }
         for record in records {
             let outcome = self.decoded(record).and_then(|json| {
                 let failed = |failure: RuleFailure| {
@@ -354,6 +352,15 @@ impl Contract {
     }
 }
 
+fn rules_of(registered: &Registered, parsed: &ParsedSchema) -> Option<Rules<'static>> {
+    let rule_set = registered.rule_set.as_ref()?;
+    let shape = Shape::of(parsed, None).ok()?;
+    let metadata = registered.metadata.as_ref();
+    // What comes has been through its writer's transforms; encrypting it again would be wrong, and there are no keys.
+    let rules = Rules::new(rule_set, metadata, &shape, Passage::Write).conditions_only();
+    (!rules.is_empty()).then_some(rules)
+}
+
 fn framed<'r>(
     record: &Judged<'r>,
     schema_type: SchemaType,
@@ -365,41 +372,6 @@ fn shown(schema: SchemaId) -> String {
     match schema {
         SchemaId::Id(id) => format!("schema ID {id}"),
         SchemaId::Guid(guid) => format!("schema GUID {guid}"),
-    }
-}
-
-/// Answers that hold for a while.
-#[derive(Debug)]
-struct Cache<K, V> {
-    entries: Mutex<HashMap<K, (V, Instant)>>,
-    max: usize,
-}
-
-impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    fn new(max: usize) -> Self {
-        Self {
-            entries: Mutex::default(),
-            max,
-        }
-    }
-
-    fn get(&self, key: &K) -> Option<V> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (value, until) = entries.get(key)?;
-        (Instant::now() < *until).then(|| value.clone())
-    }
-
-    fn put(&self, key: K, value: V, holds: Duration) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if entries.len() >= self.max {
-            entries.retain(|_, (_, until)| now < *until);
-        }
-        if entries.len() >= self.max {
-            // Asking again costs a round trip each; choosing whom to drop would cost more than that.
-            entries.clear();
-        }
-        entries.insert(key, (value, now + holds));
     }
 }
 

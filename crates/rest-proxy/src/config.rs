@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::schemas::{Password, RegistryConfig};
+use registry_client::{ClientOptions, Password};
 
 /// A setting that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct Config {
     /// Consumer instances of version 2.
     pub consumers: ConsumersConfig,
     /// `schema.registry.*`.
-    pub(crate) registry: RegistryConfig,
+    pub(crate) registry: ClientOptions,
 }
 
 /// Where other proxies reach this one.
@@ -99,7 +99,7 @@ impl Config {
             producer: BTreeMap::new(),
             advertised: Advertised::default(),
             consumers: ConsumersConfig::default(),
-            registry: RegistryConfig::default(),
+            registry: ClientOptions::new(""),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::admin::ClusterDescription;
 use client::{Admin, AdminOptions};
@@ -15,7 +16,11 @@ use crate::consumers::Consumers;
 use crate::error::RestError;
 use crate::links::{Links, Place};
 use crate::produce::{self, Sink};
-use crate::schemas::{Schemas, http_client};
+use crate::schemas::Schemas;
+use crate::server::StartError;
+
+/// How long a connection to the registry or another proxy may take to be made.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A proxy's state.
 pub(crate) struct Proxy {
@@ -38,14 +43,19 @@ impl Proxy {
     /// Nothing is connected to yet. `url` is where other proxies reach this one.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
-    pub(crate) fn new(config: Config, url: String) -> Result<Self, reqwest::Error> {
-        let http = http_client()?;
+    /// When no HTTP client can be made, or the registry's address is none.
+    pub(crate) fn new(config: Config, url: String) -> Result<Self, StartError> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .no_proxy()
+            .build()
+            .map_err(StartError::Http)?;
+        let schemas = Schemas::new(http.clone(), &config.registry).map_err(StartError::Registry)?;
         let config = Arc::new(config);
         Ok(Self {
             admin: OnceCell::new(),
             producer: OnceCell::new(),
-            schemas: Schemas::new(http.clone(), config.registry.clone()),
+            schemas,
             consumers: Arc::new(Consumers::new(Arc::clone(&config), http, url)),
             config,
         })

@@ -30,6 +30,11 @@ pub enum StartError {
     /// No HTTP client can be made, for the registry and for other proxies.
     #[error("the REST proxy cannot make an HTTP client")]
     Http(#[source] reqwest::Error),
+    /// `schema.registry.url` has what is no address.
+    #[error(
+        "the REST proxy cannot ask its registry: set kafka.rest.schema.registry.url to addresses"
+    )]
+    Registry(#[source] registry_client::ClientError),
     /// `listeners` is empty.
     #[error("`listeners` names no address for the REST proxy")]
     NoListener,
@@ -58,7 +63,7 @@ impl RestProxy {
         }
         let first = listeners.first().and_then(|first| first.local_addr().ok());
         let url = advertised(&config, first.ok_or(StartError::NoListener)?);
-        let proxy = Proxy::new(config, url).map_err(StartError::Http)?;
+        let proxy = Proxy::new(config, url)?;
         Ok(Self {
             listeners,
             proxy: Arc::new(proxy),

@@ -76,6 +76,11 @@ pub(super) const EDGES: &[Edge] = &[
     ),
     (
         "rest-proxy",
+        "registry-client",
+        "schemas come from a registry",
+    ),
+    (
+        "rest-proxy",
         "schema",
         "records with a schema: codecs, frames, subject names",
     ),

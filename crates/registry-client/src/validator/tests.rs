@@ -292,17 +292,3 @@ async fn a_registry_that_is_away_says_nothing_of_records() {
     let error = validator.judge(&expected(strategy), &records).await;
     assert!(matches!(error, Err(ClientError::Unreachable { .. })));
 }
-
-#[test]
-fn a_cache_has_a_size() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let _inside = runtime.enter();
-    let cache = Cache::new(3);
-    for key in 0..100 {
-        cache.put(key, key, YES_HOLDS);
-        assert_eq!(cache.get(&key), Some(key));
-        assert!(cache.entries.lock().unwrap().len() <= 3);
-    }
-}

@@ -3,19 +3,18 @@
 //! A request names a schema by its id, by a version of a subject, by its text (which is then registered unless it is), or
 //! not at all: the latest of the subject. The subject is named, or follows from a strategy, by default from the topic.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schema::limits::REFERENCES_MAX;
+use registry_client::{
+    Cache, ClientError, ClientOptions, NewSchema, Registered as Entity, RegistryClient,
+};
 use schema::model::{ResolvedReference, SchemaReference, SchemaType};
 use schema::serde::subject::{Named, RecordPart};
 use schema::serde::{Frame, SchemaId, SubjectNameStrategy};
 use schema::{ParseOptions, ParsedSchema, SchemaError};
 use serde_json::Value;
 
-use super::cache::Cache;
-use super::client::{NewSchema, RegistryClient, RegistryConfig, RegistryError, SchemaEntity};
 use super::codec::{Codec, CodecError};
 use crate::error::RestError;
 use crate::format::Format;
@@ -29,7 +28,7 @@ const NEWS_AGE_MAX: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// `error_code` of a registry's 403.
-const NOT_ALLOWED: i32 = 40301;
+const NOT_ALLOWED: i64 = 40301;
 
 /// What a request says of the schema of a key or value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -68,7 +67,8 @@ impl Registered {
 /// The schemas of one registry.
 #[derive(Debug)]
 pub(crate) struct Schemas {
-    client: RegistryClient,
+    /// None where no registry is configured.
+    client: Option<RegistryClient>,
     named: Cache<SchemaQuery, Arc<Registered>>,
     latest: Cache<SchemaQuery, Arc<Registered>>,
     parsed: Cache<SchemaId, Arc<Codec>>,
@@ -76,13 +76,25 @@ pub(crate) struct Schemas {
 
 impl Schemas {
     /// Nothing is asked for before the first record.
-    pub(crate) fn new(http: reqwest::Client, config: RegistryConfig) -> Self {
-        Self {
-            client: RegistryClient::new(http, config),
-            named: Cache::new(KEPT_MAX, None),
-            latest: Cache::new(KEPT_MAX, Some(LATEST_AGE_MAX)),
-            parsed: Cache::new(KEPT_MAX, None),
-        }
+    ///
+    /// # Errors
+    /// An address is no URL.
+    pub(crate) fn new(http: reqwest::Client, options: &ClientOptions) -> Result<Self, ClientError> {
+        let client = if options.urls.is_empty() {
+            None
+        } else {
+            Some(RegistryClient::with_http(http, options)?)
+        };
+        Ok(Self {
+            client,
+            named: Cache::new(KEPT_MAX),
+            latest: Cache::new(KEPT_MAX),
+            parsed: Cache::new(KEPT_MAX),
+        })
+    }
+
+    fn client(&self) -> Result<&RegistryClient, RegistryError> {
+        self.client.as_ref().ok_or(RegistryError::NotConfigured)
     }
 
     /// The schema, if it was found before.
@@ -91,7 +103,7 @@ impl Schemas {
     }
 
     fn cache_of(&self, query: &SchemaQuery) -> &Cache<SchemaQuery, Arc<Registered>> {
-        if query.id.is_none() && query.version.is_none() && query.text.is_none() {
+        if is_of_latest(query) {
             &self.latest
         } else {
             &self.named
@@ -121,13 +133,15 @@ impl Schemas {
             _ => self.latest_of(query).await?,
         };
         let found = Arc::new(found);
-        self.cache_of(query).put(query.clone(), Arc::clone(&found));
+        let holds = is_of_latest(query).then_some(LATEST_AGE_MAX);
+        let cache = self.cache_of(query);
+        cache.put(query.clone(), Arc::clone(&found), holds);
         Ok(found)
     }
 
     async fn by_id(&self, query: &SchemaQuery, id: i32) -> Result<Registered, RestError> {
         let asked = || format!("Error when fetching schema by id. schemaId = {id}");
-        let entity = self.client.by_id(id).await;
+        let entity = self.entity(SchemaId::Id(id)).await;
         let entity = entity.map_err(|error| of_registry(&asked(), &error))?;
         let references = entity.references.clone();
         let codec = self.codec(SchemaId::Id(id), entity).await;
@@ -140,7 +154,7 @@ impl Schemas {
     async fn by_version(&self, query: &SchemaQuery, version: i32) -> Result<Registered, RestError> {
         let subject = subject_without_schema(query)?;
         let number = version.to_string();
-        let entity = self.client.by_version(&subject, &number, false).await;
+        let entity = self.entity_of_version(&subject, &number).await;
         let entity = entity.map_err(|_| {
             RestError::bad_request(format!(
                 "Bad Request: Schema does not exist for subject: {subject}, version: {version}"
@@ -157,7 +171,7 @@ impl Schemas {
     async fn latest_of(&self, query: &SchemaQuery) -> Result<Registered, RestError> {
         let subject = subject_without_schema(query)?;
         let asked = || format!("Error when fetching latest schema version. subject = {subject}");
-        let entity = self.client.by_version(&subject, "latest", false).await;
+        let entity = self.entity_of_version(&subject, "latest").await;
         let entity = entity.map_err(|error| of_registry(&asked(), &error))?;
         self.of_entity(&subject, entity, &asked).await
     }
@@ -165,7 +179,7 @@ impl Schemas {
     async fn of_entity(
         &self,
         subject: &str,
-        entity: SchemaEntity,
+        entity: Entity,
         asked: &(dyn Fn() -> String + Sync),
     ) -> Result<Registered, RestError> {
         let (Some(id), Some(version)) = (entity.id, entity.version) else {
@@ -209,16 +223,18 @@ impl Schemas {
                 format.name()
             )
         };
-        let (id, version) = match self.client.look_up(&subject, &new).await {
-            Ok(SchemaEntity {
+        let client = self.client();
+        let client = client.map_err(|error| of_registry(&asked(), &error))?;
+        let (id, version) = match client.look_up(&subject, &new).await {
+            Ok(Entity {
                 id: Some(id),
                 version: Some(version),
                 ..
             }) => (id, version),
             // It is not there, or cannot be seen; whether it can be registered is the registry's to say.
             Ok(_) | Err(_) => {
-                let made = self.client.register(&subject, &new).await;
-                let made = made.map_err(|error| of_registry(&asked(), &error))?;
+                let made = client.register(&subject, &new).await;
+                let made = made.map_err(|error| of_registry(&asked(), &error.into()))?;
                 let version = match made.version {
                     Some(version) => version,
                     None => self.new_version(&subject, &codec).await?,
@@ -258,7 +274,10 @@ impl Schemas {
             schema_type: codec.schema_type(),
             references,
         };
-        let found = self.client.look_up(subject, &new).await;
+        let found = match self.client() {
+            Ok(client) => client.look_up(subject, &new).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
         let found = found.map_err(|error| of_registry(&asked(), &error))?;
         found
             .id
@@ -280,10 +299,7 @@ impl Schemas {
         let codec = match self.parsed.get(&frame.schema) {
             Some(codec) => codec,
             None => {
-                let entity = match frame.schema {
-                    SchemaId::Id(id) => self.client.by_id(id).await?,
-                    SchemaId::Guid(guid) => self.client.by_guid(&guid.to_string()).await?,
-                };
+                let entity = self.entity(frame.schema).await?;
                 self.codec(frame.schema, entity).await?
             }
         };
@@ -296,53 +312,33 @@ impl Schemas {
         Ok(codec.decode(&frame.message_indexes, payload)?)
     }
 
-    async fn codec(&self, id: SchemaId, entity: SchemaEntity) -> Result<Arc<Codec>, Unusable> {
+    async fn codec(&self, id: SchemaId, entity: Entity) -> Result<Arc<Codec>, Unusable> {
         if let Some(known) = self.parsed.get(&id) {
             return Ok(known);
         }
-        let references = self.resolved(entity.references).await?;
-        let text = entity.schema.unwrap_or_default();
-        let codec = Arc::new(parse(entity.schema_type, text, references, false).await?);
-        self.parsed.put(id, Arc::clone(&codec));
+        let references = self.client()?.resolve(&entity.references).await;
+        let references = references.map_err(RegistryError::from)?;
+        let codec = parse(entity.schema_type, entity.schema, references, false).await?;
+        let codec = Arc::new(codec);
+        self.parsed.put(id, Arc::clone(&codec), None);
         Ok(codec)
     }
 
-    /// Every schema that these references lead to, those that others need first, each name once.
-    async fn resolved(
+    async fn entity(&self, schema: SchemaId) -> Result<Entity, RegistryError> {
+        let client = self.client()?;
+        Ok(match schema {
+            SchemaId::Id(id) => client.schema_by_id(id).await?,
+            SchemaId::Guid(guid) => client.schema_by_guid(&guid.to_string()).await?,
+        })
+    }
+
+    async fn entity_of_version(
         &self,
-        references: Vec<SchemaReference>,
-    ) -> Result<Vec<ResolvedReference>, RegistryError> {
-        enum Step {
-            Open(SchemaReference),
-            Close(ResolvedReference),
-        }
-        let mut done = Vec::new();
-        let mut seen = HashSet::new();
-        let mut stack: Vec<Step> = references.into_iter().rev().map(Step::Open).collect();
-        while let Some(step) = stack.pop() {
-            let reference = match step {
-                Step::Close(resolved) => {
-                    done.push(resolved);
-                    continue;
-                }
-                Step::Open(reference) => reference,
-            };
-            if seen.len() >= REFERENCES_MAX || !seen.insert(reference.name.clone()) {
-                continue;
-            }
-            let version = match reference.version {
-                -1 => "latest".to_owned(),
-                version => version.to_string(),
-            };
-            let found = self.client.by_version(&reference.subject, &version, true);
-            let entity = found.await?;
-            stack.push(Step::Close(ResolvedReference {
-                name: reference.name,
-                schema: entity.schema.unwrap_or_default(),
-            }));
-            stack.extend(entity.references.into_iter().rev().map(Step::Open));
-        }
-        Ok(done)
+        subject: &str,
+        version: &str,
+    ) -> Result<Entity, RegistryError> {
+        let client = self.client()?;
+        Ok(client.schema_by_version(subject, version, false).await?)
     }
 }
 
@@ -354,6 +350,22 @@ fn registered(subject: String, id: i32, version: i32, codec: Arc<Codec>) -> Regi
         format: Format::of_schema(codec.schema_type()),
         codec,
     }
+}
+
+/// Whether it is of the latest schema of a subject, whichever that is.
+fn is_of_latest(query: &SchemaQuery) -> bool {
+    query.id.is_none() && query.version.is_none() && query.text.is_none()
+}
+
+/// Why a registry gave no answer to work with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// No address is known.
+    #[error("no schema registry is known: kafka.rest.schema.registry.url names one")]
+    NotConfigured,
+    /// It said no, or cannot be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 /// Why bytes are not shown as JSON.
@@ -436,7 +448,7 @@ async fn parse(
 
 fn of_registry(asked: &str, error: &RegistryError) -> RestError {
     match error {
-        RegistryError::Refused { code, .. } if *code == NOT_ALLOWED => {
+        RegistryError::Client(refused) if refused.code() == Some(NOT_ALLOWED) => {
             RestError::forbidden(asked.to_owned())
         }
         error => RestError::serialization(&format!("{asked}\n{}", base::ErrorChain(error))),
@@ -504,10 +516,12 @@ mod tests {
 
     #[test]
     fn a_registrys_refusal_is_told_with_its_words() {
-        let refused = |code| RegistryError::Refused {
-            status: 404,
-            code,
-            message: "Subject Not Found".to_owned(),
+        let refused = |code| {
+            RegistryError::Client(ClientError::Refused {
+                status: 404,
+                code,
+                message: "Subject Not Found".to_owned(),
+            })
         };
         let error = of_registry(
             "Error when fetching schema by id. schemaId = 1000",
@@ -523,8 +537,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_registry_there_are_no_schemas() {
-        let http = super::super::client::http_client().unwrap();
-        let schemas = Schemas::new(http, RegistryConfig::default());
+        let schemas = Schemas::new(reqwest::Client::new(), &ClientOptions::new("")).unwrap();
         let error = schemas.find(&SchemaQuery::default()).await.unwrap_err();
         assert_eq!(error.code, 42207);
         assert!(error.message.contains("schema.registry.url"), "{error}");

@@ -12,6 +12,7 @@ mod contracts;
 mod expect;
 mod groups;
 mod http;
+mod keys;
 mod loggers;
 mod records;
 mod registry;

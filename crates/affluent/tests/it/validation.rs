@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use testkit::calls::{self, Partition, Produced};
+use testkit::connection::Connection;
 use testkit::wait::wait_for;
+use wire::ErrorCode;
+use wire::record_data::{BatchOptions, RecordBatchBuilder, RecordHeader};
 
 use crate::contracts::{Setup, setup};
+use crate::http;
 use crate::server::{Run, Server};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -86,6 +91,63 @@ fn a_value_has_to_name_a_schema_of_its_subject() {
         .run("kafka topic update users --config confluent.value.schema.validation=false")
         .ok();
     produce(&setup, "users", b"no schema at all").ok();
+}
+
+/// Produces a value with a header that names its schema, as a client does that writes GUIDs.
+fn produce_with_header(setup: &Setup, topic: &str, header: &[u8]) -> Produced {
+    let port = setup.server.bootstrap().rsplit_once(':').unwrap().1;
+    let mut connection = Connection::open(port.parse().unwrap()).unwrap();
+    let mut batch = RecordBatchBuilder::new(BatchOptions::default());
+    let header = RecordHeader::new("__value_schema_id", Some(header));
+    let now_ms = 1_700_000_000_000;
+    // Zigzag: 3.
+    batch.append(now_ms, None, Some(&[6]), &[header]).unwrap();
+    let batch = batch.finish().unwrap();
+    calls::produce(&mut connection, Partition { topic, index: 0 }, batch).unwrap()
+}
+
+/// The GUID of a schema as it stands in a header: its version, and 16 bytes.
+fn guid_header(setup: &Setup, id: u32) -> Vec<u8> {
+    let registry = setup.server.service("schema-registry");
+    let path = format!("/schemas/ids/{id}");
+    let (status, body) = http::call(&registry, "GET", &path, "", LIMIT).unwrap();
+    assert_eq!(status, 200, "{body}");
+    let schema: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let digits = schema["guid"].as_str().unwrap().replace('-', "");
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytes = digits.as_bytes().chunks(2).map(byte);
+    [1].into_iter().chain(bytes).collect()
+}
+
+#[test]
+fn a_guid_in_the_header_names_the_schema_too() {
+    let setup = setup();
+    two_schemas(&setup);
+    let asking = "--config confluent.value.schema.validation=true,schema.rules.validation=true";
+    setup
+        .server
+        .run(&format!("kafka topic create users --partitions 1 {asking}"))
+        .ok();
+    let own = guid_header(&setup, 1);
+    let produced = produce_with_header(&setup, "users", &own);
+    assert_eq!((produced.error, produced.base_offset), (ErrorCode::None, 0));
+    let unknown = [&[1][..], &[7; 16]].concat();
+    // That of another subject, one that nobody has, half of one; and an id, which headers have as well.
+    for (header, passes) in [
+        (guid_header(&setup, 2), false),
+        (unknown, false),
+        (own[..9].to_vec(), false),
+        (framed(1, b""), true),
+        (framed(2, b""), false),
+    ] {
+        let produced = produce_with_header(&setup, "users", &header);
+        let expected = if passes {
+            ErrorCode::None
+        } else {
+            ErrorCode::InvalidRecord
+        };
+        assert_eq!(produced.error, expected, "{header:?}: {produced:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod rdkafka;
 mod registry;
 pub mod rest_proxy;
 pub mod schema_registry;
+pub mod schemathesis;
 pub mod serdes;
 pub mod serdes_java;
 pub mod serdes_js;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Box<dyn Suite>> {
         Box::new(serdes::Serdes),
         Box::new(serdes_js::SerdesJs),
         Box::new(serdes_java::SerdesJava),
+        Box::new(schemathesis::Schemathesis),
         Box::new(rdkafka::Rdkafka),
         Box::new(kafka_python::KafkaPython),
         Box::new(librdkafka::Librdkafka {

@@ -2,8 +2,9 @@
 //!
 //! Nobody here wrote the clients: kcat, Apache Kafka's Java client, command-line tools, Streams and Connect,
 //! librdkafka's own test-suite, confluent-kafka, the tests of the `rdkafka` crate and kafka-python's integration
-//! tests; for the services, Confluent's serialisers for Python, Node and Java. Each case runs against a fresh broker on a free port of the loopback interface; the same case against Apache
-//! Kafka 4.3.1 tells a difference between the two brokers from a fault of the test.
+//! tests; for the services, Confluent's serialisers for Python, Node and Java, and requests made from OpenAPI files.
+//! Each case runs against a fresh broker on a free port of the loopback interface; the same case against Apache Kafka
+//! 4.3.1 tells a difference between the two brokers from a fault of the test.
 //!
 //! Words used here:
 //! - a **target** is a running broker, ours or Apache Kafka ([`target::Target`]);

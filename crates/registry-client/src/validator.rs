@@ -84,7 +84,7 @@ pub struct Validator {
 struct Contract {
     reader: RecordReader,
     /// The conditions among the domain rules of writing; none for a schema without them, or whose data has no shape.
-    rules: Option<Rules<'static>>,
+    rules: Option<Rules>,
 }
 
 impl Validator {
@@ -352,7 +352,7 @@ impl Contract {
     }
 }
 
-fn rules_of(registered: &Registered, parsed: &ParsedSchema) -> Option<Rules<'static>> {
+fn rules_of(registered: &Registered, parsed: &ParsedSchema) -> Option<Rules> {
     let rule_set = registered.rule_set.as_ref()?;
     let shape = Shape::of(parsed, None).ok()?;
     let metadata = registered.metadata.as_ref();

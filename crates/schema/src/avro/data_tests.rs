@@ -25,6 +25,23 @@ fn order() -> Json {
 }
 
 #[test]
+fn without_a_name_a_value_is_of_the_first_branch_that_takes_it() {
+    let schema = parse(
+        r#"["null","int",{"type":"record","name":"R","fields":[{"name":"next","type":["null","R","string"]}]}]"#,
+    );
+    let read = |json| schema.value_from_plain_json(&json);
+    let names = |json: serde_json::Value| schema.value_to_json(&read(json).unwrap()).unwrap();
+    assert_eq!(names(json!(null)), json!(null));
+    assert_eq!(names(json!(1)), json!({"int": 1}));
+    let nested = json!({"next": {"next": "x"}});
+    let named = json!({"R": {"next": {"R": {"next": {"string": "x"}}}}});
+    assert_eq!(names(nested), named);
+    assert_eq!(names(named.clone()), named);
+    let error = read(json!({"next": {"next": 1.5}})).unwrap_err();
+    assert!(error.to_string().contains("no branch"), "{error}");
+}
+
+#[test]
 fn json_becomes_the_bytes_of_the_specification_and_back() {
     let schema = parse(ORDER);
     let value = schema.value_from_json(&order()).unwrap();
@@ -37,6 +54,8 @@ fn json_becomes_the_bytes_of_the_specification_and_back() {
     assert_eq!(schema.decode(&bytes).unwrap(), value);
     assert_eq!(schema.value_to_json(&value).unwrap(), order());
     let plain = schema.value_to_plain_json(&value).unwrap();
+    assert_eq!(schema.value_from_plain_json(&plain).unwrap(), value);
+    assert_eq!(schema.value_from_plain_json(&order()).unwrap(), value);
     assert_eq!(
         (&plain["note"], &plain["more"]["x"]),
         (&json!("hi"), &json!(-1))

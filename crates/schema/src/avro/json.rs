@@ -21,8 +21,23 @@ impl AvroSchema {
         let mut reader = Reader {
             model: &self.model,
             path: Vec::new(),
-            is_default: false,
+            unions: Unions::Wrapped,
             room: usize::MAX,
+        };
+        reader.value(self.model.root, json)
+    }
+
+    /// The same of JSON that an expression may have made: a value of a union may be without the name of its branch, and
+    /// is then of the first branch that takes it.
+    ///
+    /// # Errors
+    /// As [`AvroSchema::value_from_json`].
+    pub fn value_from_plain_json(&self, json: &Json) -> Result<Value, DataError> {
+        let mut reader = Reader {
+            model: &self.model,
+            path: Vec::new(),
+            unions: Unions::Plain,
+            room: PLAIN_VALUES_MAX,
         };
         reader.value(self.model.root, json)
     }
@@ -46,13 +61,15 @@ impl AvroSchema {
 
 /// How many values one default may have.
 const DEFAULT_VALUES_MAX: usize = 100_000;
+/// How many values plain data may have; those of branches that turn out to be others count, too.
+const PLAIN_VALUES_MAX: usize = 10_000_000;
 
 /// The value that a field has where data leaves it out.
 pub(crate) fn default_value(model: &Model, id: TypeId, json: &Json) -> Result<Value, DataError> {
     let mut reader = Reader {
         model,
         path: Vec::new(),
-        is_default: true,
+        unions: Unions::Default,
         room: DEFAULT_VALUES_MAX,
     };
     reader.value(id, json)
@@ -61,10 +78,20 @@ pub(crate) fn default_value(model: &Model, id: TypeId, json: &Json) -> Result<Va
 struct Reader<'a> {
     model: &'a Model,
     path: Vec<String>,
-    /// Defaults have unions without wrapping, and records without the fields that have defaults themselves.
-    is_default: bool,
+    unions: Unions,
     /// How many more values there may be: defaults may have each other in a circle.
     room: usize,
+}
+
+/// How JSON has values of unions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unions {
+    /// In the name of their branch.
+    Wrapped,
+    /// Without, or in it.
+    Plain,
+    /// Without; and records are without the fields that have defaults themselves.
+    Default,
 }
 
 impl Reader<'_> {
@@ -90,8 +117,11 @@ impl Reader<'_> {
 
     fn value(&mut self, id: TypeId, json: &Json) -> Result<Value, DataError> {
         self.room = self.room.checked_sub(1).ok_or(DataError::TooComplex {
-            what: "the values of a default",
-            max: DEFAULT_VALUES_MAX,
+            what: "the values of the data",
+            max: match self.unions {
+                Unions::Default => DEFAULT_VALUES_MAX,
+                Unions::Wrapped | Unions::Plain => PLAIN_VALUES_MAX,
+            },
         })?;
         let found = self.model.get(id);
         match (&found.kind, json) {
@@ -172,13 +202,45 @@ impl Reader<'_> {
     }
 
     fn union(&mut self, branches: &[TypeId], json: &Json) -> Result<Value, DataError> {
-        if self.is_default {
-            let fits = |id: &TypeId| super::names::is_valid_default(self.model, *id, json);
-            let Some((at, branch)) = branches.iter().enumerate().find(|(_, id)| fits(id)) else {
-                return Err(self.mismatch(format!("no branch of the union takes {}", shown(json))));
-            };
-            return Ok(Value::Union(at, Box::new(self.value(*branch, json)?)));
+        match self.unions {
+            Unions::Wrapped => self.wrapped(branches, json),
+            Unions::Plain => self.first_that_takes(branches, json),
+            Unions::Default => {
+                let fits = |id: &TypeId| super::names::is_valid_default(self.model, *id, json);
+                let Some((at, branch)) = branches.iter().enumerate().find(|(_, id)| fits(id))
+                else {
+                    return Err(self.no_branch(json));
+                };
+                Ok(Value::Union(at, Box::new(self.value(*branch, json)?)))
+            }
         }
+    }
+
+    fn no_branch(&self, json: &Json) -> DataError {
+        self.mismatch(format!("no branch of the union takes {}", shown(json)))
+    }
+
+    fn first_that_takes(&mut self, branches: &[TypeId], json: &Json) -> Result<Value, DataError> {
+        let depth = self.path.len();
+        let mut found = self.wrapped(branches, json);
+        for (at, branch) in branches.iter().enumerate() {
+            match found {
+                // It is none of that branch.
+                Err(DataError::Mismatch { .. }) => {}
+                found => return found,
+            }
+            self.path.truncate(depth);
+            let inner = self.value(*branch, json);
+            found = inner.map(|inner| Value::Union(at, Box::new(inner)));
+        }
+        if matches!(found, Err(DataError::Mismatch { .. })) {
+            self.path.truncate(depth);
+            return Err(self.no_branch(json));
+        }
+        found
+    }
+
+    fn wrapped(&mut self, branches: &[TypeId], json: &Json) -> Result<Value, DataError> {
         let (name, inner) = match json {
             Json::Null => ("null", json),
             Json::Object(map) if map.len() == 1 => match map.iter().next() {
@@ -223,7 +285,10 @@ impl Reader<'_> {
         };
         let mut fields = Vec::with_capacity(record.fields.len());
         for field in &record.fields {
-            let default = field.default.as_ref().filter(|_| self.is_default);
+            let default = field
+                .default
+                .as_ref()
+                .filter(|_| self.unions == Unions::Default);
             let Some(json) = map.get(&field.name).or(default) else {
                 return Err(self.mismatch(format!("Expected field name not found: {}", field.name)));
             };
@@ -235,7 +300,7 @@ impl Reader<'_> {
             .map(String::as_str)
             .filter(|name| !record.index.contains_key(*name))
             .collect();
-        if unknown.is_empty() || self.is_default {
+        if unknown.is_empty() || self.unions == Unions::Default {
             Ok(Value::Record(fields))
         } else {
             Err(self.mismatch(format!("Unknown fields: [{}]", unknown.join(", "))))

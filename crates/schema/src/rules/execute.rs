@@ -4,9 +4,12 @@
 //! transforms change it (`CEL`, `CEL_FIELD`, `JSONATA`). Rules of fields visit the fields that have one of the
 //! rule's tags, by the schema ([`shape`]), its inline tags, and the tags that the contract's metadata gives by path.
 //! Rules run in order, those of readers and of downgrades in reverse; a failure says which action the rule asks for
-//! (`ERROR`, `DLQ`, `NONE`), and only `NONE` goes on.
+//! (`ERROR`, `DLQ`, `NONE`), and only `NONE` goes on. A rule may ask for one when it succeeds, too.
 //!
 //! Rules of the third list, `encodingRules`, see a record's bytes ([`Rules::of_payload`]).
+//!
+//! Expressions see a record without what its format's JSON adds to it ([`Shape`]): no names of union branches, Protobuf's
+//! own names of fields, and numbers of 64 bits as numbers.
 //!
 //! Every expression has bounds ([`cel`], [`jsonata`]): it ends, in time and in memory. An executor that is not here,
 //! and encryption where nobody gave keys ([`Rules::with_keys`]), is an error, not passed over: a rule that did not run
@@ -20,13 +23,14 @@ mod jsonata;
 mod shape;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use encrypt::{DekRegistry, Fetched, Keys};
+use encrypt::{DekRegistry, Fetched, Keys, parameter};
 pub use shape::Shape;
 
 use crate::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet};
@@ -36,6 +40,13 @@ use crate::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet};
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 /// What a rule must find of it.
 const STACK_LEFT_BYTES: usize = STACK_BYTES - 1024 * 1024;
+
+/// The actions of a rule that nobody has to be told about, and of one that refuses the record.
+const NONE: &str = "NONE";
+const ERROR: &str = "ERROR";
+
+/// What stands in place of a secret.
+const REDACTED: &str = "<REDACTED>";
 
 /// What a record goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +76,17 @@ impl Passage {
     /// Whether it is the first of a pair of modes, and of actions.
     fn is_first(self) -> bool {
         matches!(self, Self::Write | Self::Upgrade)
+    }
+
+    /// The name of its mode.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Write => "WRITE",
+            Self::Read => "READ",
+            Self::Upgrade => "UPGRADE",
+            Self::Downgrade => "DOWNGRADE",
+        }
     }
 }
 
@@ -96,6 +118,9 @@ pub enum RuleError {
         /// What went wrong.
         what: String,
     },
+    /// It did not fail: its action on success is another than `NONE`.
+    #[error("the rule has an action on success")]
+    Success,
     /// A field or a payload is not encrypted, or not decrypted.
     #[error("{what}")]
     Encryption {
@@ -171,19 +196,18 @@ impl Prepared {
     }
 }
 
-/// The rules of one contract for one passage; worth keeping, for expressions are read once. `'a` is how long its keys are
-/// there ([`Rules::with_keys`]).
+/// The rules of one contract for one passage; worth keeping, for expressions are read once, and keys fetched once.
 #[derive(Debug)]
-pub struct Rules<'a> {
+pub struct Rules {
     rules: Vec<Prepared>,
     passage: Passage,
     metadata: Option<Metadata>,
     /// None for the rules of payloads.
     shape: Option<Shape>,
-    keys: Option<Keys<'a>>,
+    keys: Option<Keys>,
 }
 
-impl<'a> Rules<'a> {
+impl Rules {
     /// The rules of `rule_set` that run on `passage`; `shape` is that of the schema they belong to.
     pub fn new(
         rule_set: &RuleSet,
@@ -225,7 +249,8 @@ impl<'a> Rules<'a> {
 
     /// Has the rules encrypt and decrypt with the keys that `registry` has for `subject`.
     #[must_use]
-    pub fn with_keys(self, registry: &'a dyn DekRegistry, subject: &'a str) -> Self {
+    pub fn with_keys(self, registry: Arc<dyn DekRegistry>, subject: &str) -> Self {
+        let subject = subject.to_owned();
         Self {
             keys: Some(Keys { registry, subject }),
             ..self
@@ -237,23 +262,74 @@ impl<'a> Rules<'a> {
         self.rules.is_empty()
     }
 
+    /// A parameter of one of the rules, else a property of the contract (`RuleContext.getParameter`).
+    pub fn parameter(&self, rule: &str, name: &str) -> Option<&str> {
+        let mut rules = self.rules.iter().map(|prepared| &prepared.rule);
+        let rule = rules.find(|found| found.name == rule)?;
+        parameter(rule, self.metadata.as_ref(), name)
+    }
+
+    /// The record without what its contract keeps secret: texts and bytes that one of the rules encrypts are replaced
+    /// (`FieldRedactionExecutor`). It is for places that see a record which was not encrypted.
+    pub fn redacted(&self, mut record: Value) -> Value {
+        let secret = |rule: &&Rule| {
+            let rule_type = rule.rule_type.as_deref();
+            matches!(rule_type, Some("ENCRYPT" | "ENCRYPT_PAYLOAD"))
+        };
+        let rules = self.rules.iter().map(|prepared| &prepared.rule);
+        for rule in rules.filter(secret) {
+            let hide = self.visit(rule, &mut record, &mut |field, value| {
+                if !value.is_null() {
+                    self.hide(field.type_name, value);
+                }
+                Ok(())
+            });
+            // A record that nests too deep is hidden whole.
+            if hide.is_err() {
+                return Value::String(REDACTED.to_owned());
+            }
+        }
+        record
+    }
+
+    fn hide(&self, type_name: &str, value: &mut Value) {
+        let bytes_form = self.shape.as_ref().map(Shape::bytes_form);
+        match type_name {
+            "STRING" => *value = Value::String(REDACTED.to_owned()),
+            "BYTES" => {
+                let bytes = bytes_form.unwrap_or_default().write(REDACTED.as_bytes());
+                *value = Value::String(bytes);
+            }
+            _ => {}
+        }
+    }
+
     /// Runs the rules on a record, and gives it as they leave it.
     ///
-    /// It blocks, for up to some hundred milliseconds: do not call it where others are served. Many records share what
-    /// a call costs by itself within [`on_stack`].
+    /// It blocks, for up to some hundred milliseconds, and for as long as a registry and a key management service take
+    /// that have keys: do not call it where others are served. Many records share what a call costs by itself within
+    /// [`on_stack`].
     ///
     /// # Errors
-    /// The first rule that fails, unless its action is `NONE`.
+    /// The first rule that fails, unless its action is `NONE`; or that succeeds, if it has another then.
     pub fn run(&self, record: Value) -> Result<Value, RuleFailure> {
+        self.run_without(None, record)
+    }
+
+    /// The same, but for the rule of that name: the one that a record of a dead letter queue has failed before.
+    ///
+    /// # Errors
+    /// As [`Rules::run`].
+    pub fn run_without(&self, left_out: Option<&str>, record: Value) -> Result<Value, RuleFailure> {
         let Some(Prepared { rule: first, .. }) = self.rules.first() else {
             return Ok(record);
         };
         // What a rule that panicked has left is its own copy of the record, and expressions that are read whole or not at all.
-        let run = AssertUnwindSafe(|| on_stack(|| self.run_all(record)));
+        let run = AssertUnwindSafe(|| on_stack(|| self.run_all(left_out, record)));
         catch_unwind(run).unwrap_or_else(|_| {
             Err(RuleFailure {
                 rule: first.name.clone(),
-                action: "ERROR".to_owned(),
+                action: ERROR.to_owned(),
                 error: RuleError::Expression {
                     expr: first.expr.clone().unwrap_or_default(),
                     what: "the interpreter stopped unexpectedly".to_owned(),
@@ -267,10 +343,14 @@ impl<'a> Rules<'a> {
     /// It blocks for as long as the registry and the key management service take that have the keys.
     ///
     /// # Errors
-    /// The first rule that fails, unless its action is `NONE`.
-    pub fn run_payload(&self, payload: Vec<u8>) -> Result<Vec<u8>, RuleFailure> {
-        self.each(payload, |_, prepared, payload| {
-            match (prepared.rule_type(), self.keys) {
+    /// As [`Rules::run`].
+    pub fn run_payload(
+        &self,
+        left_out: Option<&str>,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, RuleFailure> {
+        self.each(left_out, payload, |_, prepared, payload| {
+            match (prepared.rule_type(), &self.keys) {
                 ("ENCRYPT_PAYLOAD", Some(keys)) => {
                     self.cipher(prepared, keys)?.apply(payload).map(Some)
                 }
@@ -279,8 +359,8 @@ impl<'a> Rules<'a> {
         })
     }
 
-    fn run_all(&self, record: Value) -> Result<Value, RuleFailure> {
-        self.each(record, |index, prepared, record| {
+    fn run_all(&self, left_out: Option<&str>, record: Value) -> Result<Value, RuleFailure> {
+        self.each(left_out, record, |index, prepared, record| {
             self.run_one(index, prepared, record)
         })
     }
@@ -288,40 +368,45 @@ impl<'a> Rules<'a> {
     /// Runs the rules in turn; `run` gives what one makes of what the ones before it left.
     fn each<T>(
         &self,
+        left_out: Option<&str>,
         first: T,
         run: impl Fn(usize, &Prepared, &T) -> Result<Option<T>, RuleError>,
     ) -> Result<T, RuleFailure> {
         let mut current = first;
         for (index, prepared) in self.rules.iter().enumerate() {
             let rule = &prepared.rule;
-            match run(index, prepared, &current) {
-                Ok(Some(changed)) => current = changed,
-                Ok(None) => {}
-                Err(error) => {
-                    let action = self.action(rule.on_failure.as_deref());
-                    if action != "NONE" {
-                        return Err(RuleFailure {
-                            rule: rule.name.clone(),
-                            action,
-                            error,
-                        });
-                    }
+            if left_out == Some(rule.name.as_str()) {
+                continue;
+            }
+            let (action, error) = match run(index, prepared, &current) {
+                Ok(changed) => {
+                    current = changed.unwrap_or(current);
+                    let action = self.action(rule.on_success.as_deref(), NONE);
+                    (action, RuleError::Success)
                 }
+                Err(error) => (self.action(rule.on_failure.as_deref(), ERROR), error),
+            };
+            if action != NONE {
+                return Err(RuleFailure {
+                    rule: rule.name.clone(),
+                    action: action.to_owned(),
+                    error,
+                });
             }
         }
         Ok(current)
     }
 
     /// With two modes a rule may have a pair of actions.
-    fn action(&self, action: Option<&str>) -> String {
-        let action = action.unwrap_or("ERROR");
+    fn action<'r>(&self, action: Option<&'r str>, otherwise: &'r str) -> &'r str {
+        let action = action.unwrap_or(otherwise);
         let named = match action.split_once(',') {
             Some((first, _)) if self.passage.is_first() => first,
             Some((_, second)) => second,
             None => action,
         };
         let named = named.trim();
-        if named.is_empty() { "ERROR" } else { named }.to_owned()
+        if named.is_empty() { otherwise } else { named }
     }
 
     /// The record as a transform leaves it; none where the rule changes nothing.
@@ -334,7 +419,7 @@ impl<'a> Rules<'a> {
         let rule = &prepared.rule;
         let kind = prepared.kind();
         let rule_type = prepared.rule_type();
-        if let ("ENCRYPT", Some(keys)) = (rule_type, self.keys) {
+        if let ("ENCRYPT", Some(keys)) = (rule_type, &self.keys) {
             if self.is_done_by_another(index, rule) {
                 return Ok(None);
             }
@@ -350,7 +435,11 @@ impl<'a> Rules<'a> {
         match rule_type {
             "CEL" => {
                 let program = prepared.program(expr)?;
-                match program.on_record(record)? {
+                let view = match &self.shape {
+                    Some(shape) => shape.view(record),
+                    None => Cow::Borrowed(record),
+                };
+                match program.on_record(&view)? {
                     None => Ok(None),
                     Some(result) => outcome(rule, kind, result, ""),
                 }
@@ -374,7 +463,8 @@ impl<'a> Rules<'a> {
     ) -> Result<Option<Value>, RuleError> {
         let mut changed = record.clone();
         self.visit(rule, &mut changed, &mut |field, value| {
-            let Some(result) = program.on_field(field, value)? else {
+            let view = shape::scalar_view(field.type_name, value);
+            let Some(result) = program.on_field(field, &view)? else {
                 return Ok(());
             };
             let place = format!(" at {}", field.full_name);

@@ -88,11 +88,11 @@ pub struct KeysError(pub String);
 
 /// A DEK registry with the key management services behind it, as whoever runs rules reaches them. Its calls may block.
 pub trait DekRegistry: Send + Sync + std::fmt::Debug {
-    /// A KEK; none when there is none of that name.
+    /// A KEK; none when there is none of that name. A soft deleted one counts where `deleted` says so.
     ///
     /// # Errors
     /// No answer, or one that says neither.
-    fn kek(&self, name: &str) -> Result<Option<Kek>, KeysError>;
+    fn kek(&self, name: &str, deleted: bool) -> Result<Option<Kek>, KeysError>;
 
     /// Makes a KEK that is not shared; none when somebody else was first.
     ///
@@ -137,10 +137,10 @@ pub trait DekRegistry: Send + Sync + std::fmt::Debug {
 }
 
 /// The keys of a subject.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Keys<'a> {
-    pub(super) registry: &'a dyn DekRegistry,
-    pub(super) subject: &'a str,
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) registry: Arc<dyn DekRegistry>,
+    pub(super) subject: String,
 }
 
 /// A DEK that is ready for use.
@@ -161,7 +161,7 @@ pub(super) struct Fetched {
 /// A rule, ready to encrypt or decrypt.
 #[derive(Debug)]
 pub(super) struct Cipher<'a> {
-    keys: Keys<'a>,
+    keys: &'a Keys,
     fetched: &'a Fetched,
     kek_name: &'a str,
     kms_type: Option<&'a str>,
@@ -173,7 +173,7 @@ pub(super) struct Cipher<'a> {
 
 impl<'a> Cipher<'a> {
     pub(super) fn new(
-        keys: Keys<'a>,
+        keys: &'a Keys,
         fetched: &'a Fetched,
         rule: &'a Rule,
         metadata: Option<&'a Metadata>,
@@ -288,11 +288,11 @@ impl<'a> Cipher<'a> {
         let kek = self.kek()?;
         let id = DekId {
             kek_name: &kek.name,
-            subject: self.keys.subject,
+            subject: &self.keys.subject,
             algorithm: self.algorithm,
             version,
         };
-        let registry = self.keys.registry;
+        let registry = &self.keys.registry;
         let found = registry.dek(id, self.is_read).map_err(told)?;
         let dek = match found {
             Some(dek) if !self.is_expired(dek.timestamp_ms) => dek,
@@ -335,7 +335,7 @@ impl<'a> Cipher<'a> {
     }
 
     fn try_create(&self, kek: &Kek, id: DekId<'_>) -> Result<Option<Dek>, RuleError> {
-        let registry = self.keys.registry;
+        let registry = &self.keys.registry;
         if kek.shared {
             return registry.create_dek(id, None).map_err(told);
         }
@@ -370,8 +370,8 @@ impl<'a> Cipher<'a> {
     }
 
     fn find_or_create_kek(&self) -> Result<Kek, RuleError> {
-        let (registry, name) = (self.keys.registry, self.kek_name);
-        if let Some(kek) = registry.kek(name).map_err(told)? {
+        let (registry, name) = (&self.keys.registry, self.kek_name);
+        if let Some(kek) = registry.kek(name, self.is_read).map_err(told)? {
             return Ok(kek);
         }
         if self.is_read {
@@ -387,7 +387,7 @@ impl<'a> Cipher<'a> {
         if let Some(kek) = made.map_err(told)? {
             return Ok(kek);
         }
-        match registry.kek(name).map_err(told)? {
+        match registry.kek(name, false).map_err(told)? {
             Some(kek) => Ok(kek),
             None => failed(format!("no kek found for {name} during produce")),
         }
@@ -395,7 +395,11 @@ impl<'a> Cipher<'a> {
 }
 
 /// A parameter of the rule, else a property of the contract (`RuleContext.getParameter`).
-fn parameter<'a>(rule: &'a Rule, metadata: Option<&'a Metadata>, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(
+    rule: &'a Rule,
+    metadata: Option<&'a Metadata>,
+    name: &str,
+) -> Option<&'a str> {
     let of_rule = rule.params.as_ref().and_then(|params| params.get(name));
     let properties = metadata.and_then(|metadata| metadata.properties.as_ref());
     let of_contract = properties.and_then(|properties| properties.get(name));

@@ -9,12 +9,12 @@ use super::shape::Shape;
 use super::{Passage, Prepared, RuleError, Rules};
 use crate::model::Rule;
 
-impl Rules<'_> {
+impl Rules {
     /// A rule with its keys.
     pub(super) fn cipher<'c>(
         &'c self,
         prepared: &'c Prepared,
-        keys: Keys<'c>,
+        keys: &'c Keys,
     ) -> Result<Cipher<'c>, RuleError> {
         let (rule, fetched) = (&prepared.rule, &prepared.fetched);
         Cipher::new(keys, fetched, rule, self.metadata.as_ref(), self.passage)

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::encrypt::{Dek, DekId, DekRegistry, Kek, KeysError, LATEST_VERSION};
+use super::tests::shape;
 use super::*;
 use crate::encryption::{Algorithm, Random, SystemRandom};
-use crate::format::ParseOptions;
 use crate::model::SchemaType;
-use crate::parsed::ParsedSchema;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -68,7 +67,7 @@ impl Memory {
 }
 
 impl DekRegistry for Memory {
-    fn kek(&self, name: &str) -> Result<Option<Kek>, KeysError> {
+    fn kek(&self, name: &str, _deleted: bool) -> Result<Option<Kek>, KeysError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(self.keks.lock().unwrap().get(name).cloned())
     }
@@ -138,11 +137,6 @@ impl DekRegistry for Memory {
     }
 }
 
-fn shape(schema_type: SchemaType, text: &str) -> Shape {
-    let schema = ParsedSchema::parse(schema_type, text, &[], ParseOptions::default()).unwrap();
-    Shape::of(&schema, None).unwrap()
-}
-
 fn avro() -> Shape {
     shape(
         SchemaType::Avro,
@@ -173,11 +167,12 @@ fn rule(parameters: &[(&str, &str)]) -> RuleSet {
 fn run(
     set: &RuleSet,
     shape: &Shape,
-    registry: &Memory,
+    registry: &Arc<Memory>,
     passage: Passage,
     record: Value,
 ) -> Result<Value, RuleFailure> {
-    let rules = Rules::new(set, None, shape, passage).with_keys(registry, "s");
+    let rules =
+        Rules::new(set, None, shape, passage).with_keys(Arc::<Memory>::clone(registry), "s");
     rules.run(record)
 }
 
@@ -189,7 +184,7 @@ fn what(result: Result<Value, RuleFailure>) -> String {
 fn tagged_texts_and_bytes_are_encrypted_and_come_back() {
     let record = json!({"name": "Bo", "age": 20, "mail": {"string": "b@c"}, "face": "\u{0}\u{ff}x", "open": "o"});
     for algorithm in Algorithm::ALL {
-        let registry = Memory::default();
+        let registry = Arc::new(Memory::default());
         let set = rule(&[("encrypt.dek.algorithm", algorithm.name())]);
         let run = |passage, record| run(&set, &avro(), &registry, passage, record).unwrap();
         let sealed = run(Passage::Write, record.clone());
@@ -208,7 +203,7 @@ fn tagged_texts_and_bytes_are_encrypted_and_come_back() {
 
 #[test]
 fn nothing_is_not_encrypted() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let record = json!({"name": "Bo", "age": 20, "mail": null, "face": "", "open": "o"});
     let run = |passage, record| run(&rule(&[]), &avro(), &registry, passage, record).unwrap();
     let sealed = run(Passage::Write, record.clone());
@@ -226,7 +221,7 @@ fn protobuf_and_json_have_their_own_bytes() {
             bytes face = 2 [(confluent.field_meta) = { tags: "PII" }];
         }"#,
     );
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let record = json!({"name": "Bo", "face": "AP94"});
     let run_proto = |passage, record| run(&rule(&[]), &proto, &registry, passage, record).unwrap();
     let sealed = run_proto(Passage::Write, record.clone());
@@ -243,26 +238,28 @@ fn protobuf_and_json_have_their_own_bytes() {
 
 #[test]
 fn a_payload_is_encrypted_as_a_whole() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let set = rule(&[]);
     let run = |passage, payload: &[u8]| {
-        let rules = Rules::of_payload(&set, None, passage).with_keys(&registry, "s");
-        rules.run_payload(payload.to_vec())
+        let rules =
+            Rules::of_payload(&set, None, passage).with_keys(Arc::<Memory>::clone(&registry), "s");
+        rules.run_payload(None, payload.to_vec())
     };
     let sealed = run(Passage::Write, b"payload").unwrap();
     assert_eq!(sealed.len(), b"payload".len() + 28);
     assert_eq!(run(Passage::Read, &sealed).unwrap(), b"payload");
     assert!(run(Passage::Read, b"payload").is_err());
-    let without_keys = Rules::of_payload(&set, None, Passage::Write).run_payload(Vec::new());
+    let without_keys = Rules::of_payload(&set, None, Passage::Write).run_payload(None, Vec::new());
     let error = without_keys.unwrap_err().error;
     assert!(matches!(error, RuleError::NoExecutor { .. }), "{error}");
 }
 
 #[test]
 fn keys_are_fetched_once() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let (set, shape) = (rule(&[]), avro());
-    let rules = Rules::new(&set, None, &shape, Passage::Write).with_keys(&registry, "s");
+    let rules = Rules::new(&set, None, &shape, Passage::Write)
+        .with_keys(Arc::<Memory>::clone(&registry), "s");
     let record = json!({"name": "Bo", "mail": {"string": "b"}, "face": "x"});
     rules.run(record.clone()).unwrap();
     let asked = registry.asked.load(Ordering::Relaxed);
@@ -272,9 +269,10 @@ fn keys_are_fetched_once() {
 
 #[test]
 fn a_key_that_expires_is_followed_by_the_next() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let (set, shape) = (rule(&[("encrypt.dek.expiry.days", "1")]), avro());
-    let rules = Rules::new(&set, None, &shape, Passage::Write).with_keys(&registry, "s");
+    let rules = Rules::new(&set, None, &shape, Passage::Write)
+        .with_keys(Arc::<Memory>::clone(&registry), "s");
     let record = json!({"name": "Bo", "face": "x"});
     let first = rules.run(record.clone()).unwrap();
     registry.pass(1);
@@ -308,10 +306,10 @@ fn a_key_that_expires_is_followed_by_the_next() {
 
 #[test]
 fn who_loses_a_race_takes_the_winners_key() {
-    let registry = Memory {
+    let registry = Arc::new(Memory {
         is_raced: true,
         ..Memory::default()
-    };
+    });
     let record = json!({"name": "Bo"});
     let run = |passage, record| run(&rule(&[]), &avro(), &registry, passage, record).unwrap();
     let sealed = run(Passage::Write, record.clone());
@@ -320,7 +318,7 @@ fn who_loses_a_race_takes_the_winners_key() {
 
 #[test]
 fn a_shared_kek_has_the_registry_make_keys() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     registry.share("k");
     let record = json!({"name": "Bo"});
     let run = |passage, record| run(&rule(&[]), &avro(), &registry, passage, record).unwrap();
@@ -330,7 +328,7 @@ fn a_shared_kek_has_the_registry_make_keys() {
 
 #[test]
 fn what_cannot_be_encrypted_is_told() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let record = json!({"name": "Bo"});
     for (parameters, told) in [
         (
@@ -404,13 +402,14 @@ fn what_cannot_be_encrypted_is_told() {
 
 #[test]
 fn parameters_may_be_the_contracts() {
-    let registry = Memory::default();
+    let registry = Arc::new(Memory::default());
     let set = json!({"domainRules": [{"name": "r", "kind": "TRANSFORM", "mode": "WRITEREAD", "type": "ENCRYPT", "tags": ["PII"]}]});
     let set: RuleSet = serde_json::from_value(set).unwrap();
     let metadata = json!({"properties": {"encrypt.kek.name": "k", "encrypt.kms.type": "t", "encrypt.kms.key.id": "k"}});
     let metadata: Metadata = serde_json::from_value(metadata).unwrap();
     let shape = avro();
-    let rules = Rules::new(&set, Some(&metadata), &shape, Passage::Write).with_keys(&registry, "s");
+    let rules = Rules::new(&set, Some(&metadata), &shape, Passage::Write)
+        .with_keys(Arc::<Memory>::clone(&registry), "s");
     assert_ne!(
         rules.run(json!({"name": "Bo"})).unwrap(),
         json!({"name": "Bo"})

@@ -6,12 +6,15 @@
 mod avro;
 mod json;
 mod protobuf;
+mod view;
 
 use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::Value;
+
+pub(super) use view::scalar_view;
 
 use crate::error::SchemaError;
 use crate::parsed::ParsedSchema;
@@ -82,6 +85,8 @@ pub struct Shape {
     nodes: Vec<Node>,
     root: NodeId,
     bytes_form: BytesForm,
+    /// Whether expressions see a record otherwise than JSON has it.
+    is_viewed: bool,
 }
 
 impl Shape {
@@ -90,14 +95,16 @@ impl Shape {
     /// # Errors
     /// As [`crate::Format::formatted`].
     pub fn of(schema: &ParsedSchema, message: Option<&str>) -> Result<Self, SchemaError> {
-        match schema {
-            ParsedSchema::Avro(_) => Ok(Self {
+        let mut shape = match schema {
+            ParsedSchema::Avro(_) => Self {
                 bytes_form: BytesForm::Characters,
                 ..avro::shape(&schema.formatted("resolved")?)
-            }),
-            ParsedSchema::Json(_) => Ok(json::shape(&schema.canonical())),
-            ParsedSchema::Protobuf(schema) => Ok(protobuf::shape(schema, message)),
-        }
+            },
+            ParsedSchema::Json(_) => json::shape(&schema.canonical()),
+            ParsedSchema::Protobuf(schema) => protobuf::shape(schema, message),
+        };
+        shape.is_viewed = shape.has_view(schema);
+        Ok(shape)
     }
 
     pub(super) fn bytes_form(&self) -> BytesForm {
@@ -173,6 +180,7 @@ impl Nodes {
             nodes: self.0,
             root,
             bytes_form: BytesForm::default(),
+            is_viewed: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::format::ParseOptions;
 use crate::model::SchemaType;
 use crate::parsed::ParsedSchema;
 
-fn shape(schema_type: SchemaType, text: &str) -> Shape {
+pub(super) fn shape(schema_type: SchemaType, text: &str) -> Shape {
     let schema = ParsedSchema::parse(schema_type, text, &[], ParseOptions::default()).unwrap();
     Shape::of(&schema, None).unwrap()
 }
@@ -334,4 +334,90 @@ fn expressions_that_are_meant_to_hurt_end_soon() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[test]
+fn expressions_see_no_names_of_branches() {
+    let record = json!({"name": "Bo", "age": 20, "mail": {"string": "b@c"}, "home": {"city": "X"}, "tags": [],
+        "next": {"a.User": {"name": "Al", "age": 1, "mail": null, "home": {"city": "Y"}, "tags": [], "next": null}}});
+    let holds = "message.mail == 'b@c' && message.next.name == 'Al' && message.next.next == null";
+    assert_eq!(condition(holds, record.clone()), Ok(record.clone()));
+    // What is there without names of branches is seen in the same way.
+    let plain = json!({"mail": "b@c", "next": {"name": "Al", "next": null}});
+    assert_eq!(condition(holds, plain.clone()), Ok(plain));
+    let of_field = json!([{"name": "r", "kind": "CONDITION", "mode": "WRITE", "type": "CEL_FIELD",
+        "expr": "name == 'name' && value == 'Bo' ; message.mail == 'b@c'"}]);
+    assert_eq!(write(of_field, &avro(), record.clone()), Ok(record));
+}
+
+#[test]
+fn expressions_see_protobufs_names_and_numbers() {
+    let proto = shape(
+        SchemaType::Protobuf,
+        "syntax = \"proto3\"; message M { int64 so_many = 1; M the_next = 2; repeated uint64 n = 3; }",
+    );
+    let record = json!({"soMany": "9007199254740993", "theNext": {"soMany": "2"}, "n": ["18446744073709551615"]});
+    let rule = |expr: &str| json!([{"name": "r", "kind": "CONDITION", "mode": "WRITE", "type": "CEL", "expr": expr}]);
+    let holds =
+        "message.so_many > 9007199254740992 && message.the_next.so_many == 2 && message.n[0] > 1u";
+    assert_eq!(
+        write(rule(holds), &proto, record.clone()),
+        Ok(record.clone())
+    );
+    assert!(write(rule("message.so_many == 1"), &proto, record.clone()).is_err());
+    let field = json!([{"name": "r", "kind": "TRANSFORM", "mode": "WRITE", "type": "CEL_FIELD",
+        "expr": "typeName == 'LONG' && name == 'so_many' ; value + 1"}]);
+    let changed = write(field, &proto, record).unwrap();
+    assert_eq!(changed["soMany"], json!(9_007_199_254_740_994_i64));
+    assert_eq!(changed["theNext"]["soMany"], json!(3));
+}
+
+#[test]
+fn a_rule_may_have_an_action_on_success_too() {
+    let rule = |on_success: &str| json!([{"name": "r", "kind": "CONDITION", "mode": "WRITEREAD", "type": "CEL", "expr": "true", "onSuccess": on_success}]);
+    let record = json!({"name": "x"});
+    for fine in ["NONE", "NONE,DLQ", ""] {
+        assert!(write(rule(fine), &avro(), record.clone()).is_ok(), "{fine}");
+    }
+    let failure = write(rule("DLQ,NONE"), &avro(), record).unwrap_err();
+    assert_eq!(
+        (failure.action.as_str(), failure.error),
+        ("DLQ", RuleError::Success)
+    );
+}
+
+#[test]
+fn a_rule_that_failed_before_can_be_left_out() {
+    let rules = set(json!([
+        {"name": "no", "kind": "CONDITION", "mode": "READ", "type": "CEL", "expr": "false", "params": {"dlq.topic": "d"}},
+        {"name": "mask", "kind": "TRANSFORM", "mode": "READ", "type": "CEL_FIELD", "tags": ["PII"], "expr": "'*'"}
+    ]));
+    let rules = Rules::new(&rules, None, &avro(), Passage::Read);
+    assert!(rules.run(json!({"name": "n"})).is_err());
+    let left = rules.run_without(Some("no"), json!({"name": "n"}));
+    assert_eq!(left.unwrap(), json!({"name": "*"}));
+    assert_eq!(rules.parameter("no", "dlq.topic"), Some("d"));
+    assert_eq!(rules.parameter("mask", "dlq.topic"), None);
+}
+
+#[test]
+fn what_is_to_be_encrypted_is_not_shown() {
+    let schema = shape(
+        SchemaType::Avro,
+        r#"{"type":"record","name":"R","fields":[
+            {"name":"a","type":["null","string"],"confluent:tags":["PII"]},
+            {"name":"b","type":"bytes","confluent:tags":["PII"]},
+            {"name":"n","type":"int","confluent:tags":["PII"]},
+            {"name":"open","type":"string"}]}"#,
+    );
+    let rules = set(
+        json!([{"name": "r", "kind": "TRANSFORM", "mode": "WRITEREAD", "type": "ENCRYPT", "tags": ["PII"]}]),
+    );
+    let rules = Rules::new(&rules, None, &schema, Passage::Write);
+    let record = json!({"a": {"string": "x"}, "b": "\u{1}", "n": 1, "open": "o"});
+    assert_eq!(
+        rules.redacted(record),
+        json!({"a": {"string": "<REDACTED>"}, "b": "<REDACTED>", "n": 1, "open": "o"})
+    );
+    assert_eq!(rules.redacted(json!({"a": null})), json!({"a": null}));
 }

@@ -101,7 +101,11 @@ impl Walk<'_, '_> {
             (Node::All(parts), value) => parts
                 .iter()
                 .try_for_each(|part| self.value(*part, value, current, depth + 1)),
-            (Node::Record(fields), value @ Value::Object(_)) => self.record(fields, value, depth),
+            (Node::Record(fields), value @ Value::Object(_)) => {
+                // The fields' rules see it as it was.
+                let message = self.shape.view_at(node, value).into_owned();
+                self.record(fields, &message, value, depth)
+            }
             // A value of another shape is for the serialiser to refuse.
             _ => Ok(()),
         }
@@ -110,24 +114,21 @@ impl Walk<'_, '_> {
     fn record(
         &mut self,
         fields: &[Field],
+        message: &Value,
         value: &mut Value,
         depth: usize,
     ) -> Result<(), RuleError> {
-        let message = value.clone();
         let Value::Object(entries) = value else {
             return Ok(());
         };
         for field in fields {
-            let mut keys = [Some(&field.name), field.other_name.as_ref()]
-                .into_iter()
-                .flatten();
-            let Some(key) = keys.find(|key| entries.contains_key(*key)) else {
+            let Some((key, _)) = field.entry(entries) else {
                 continue;
             };
             let mut tags = field.tags.clone();
             tags.extend(self.metadata_tags(&field.full_name));
             let current = Current {
-                message: &message,
+                message,
                 full_name: &field.full_name,
                 name: &field.name,
                 tags: &tags,
@@ -139,7 +140,7 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// The branch that fits; Avro's JSON may name it: `{"string": "x"}`.
+    /// The branch that fits.
     fn union(
         &mut self,
         branches: &[(String, NodeId)],
@@ -147,18 +148,12 @@ impl Walk<'_, '_> {
         current: Option<&Current<'_>>,
         depth: usize,
     ) -> Result<(), RuleError> {
-        if let Value::Object(entries) = value
-            && entries.len() == 1
-            && let Some((name, inner)) = entries.iter_mut().next()
-            && let Some((_, node)) = branches.iter().find(|(branch, _)| branch == name)
-        {
-            return self.value(*node, inner, current, depth + 1);
-        }
-        let fitting = branches
-            .iter()
-            .find(|(_, node)| self.shape.fits(*node, value));
-        match fitting {
-            Some((_, node)) => self.value(*node, value, current, depth + 1),
+        match self.shape.branch(branches, value) {
+            Some((node, Some(name))) => match value.get_mut(name) {
+                Some(inner) => self.value(node, inner, current, depth + 1),
+                None => Ok(()),
+            },
+            Some((node, None)) => self.value(node, value, current, depth + 1),
             None => Ok(()),
         }
     }

@@ -533,3 +533,20 @@ fn a_type_is_kept_in_one_spelling() {
         assert_eq!(normal_type(given), kept);
     }
 }
+
+#[tokio::test]
+async fn a_property_of_a_configuration_is_a_variable() {
+    let mut environment = Environment::default();
+    assert!(environment.set_property("secret", "s"));
+    assert!(environment.set_property("token.id", "hush"));
+    assert!(!environment.set_property("nonsense", "x"));
+    assert!(!format!("{environment:?}").contains("hush"));
+    let kms = Kms::new(environment).unwrap();
+    let local = key("local-kms", "k", &[]);
+    let wrapped = kms.wrap(&local, b"dek").await.unwrap();
+    assert_eq!(*kms.unwrap(&local, &wrapped).await.unwrap(), b"dek");
+    // The token is for the vault of VAULT_ADDR, and nobody has named one.
+    let vault = key("hcvault", "http://127.0.0.1:1/transit/keys/k", &[]);
+    let error = kms.wrap(&vault, b"dek").await.unwrap_err();
+    assert!(matches!(error, KmsError::NoCredentials { .. }), "{error}");
+}

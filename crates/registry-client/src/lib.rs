@@ -3,6 +3,7 @@
 //! - [`RegistryClient`] sends one request and gives the answer or the registry's own error; with several addresses
 //!   it asks the next one when an instance cannot be reached.
 //! - [`registered`] reads schemas with everything they refer to.
+//! - [`keys`] are those of its DEK registry, for rules that encrypt.
 //! - [`validator`] judges whether a record names a schema of the subject it should have: what a broker asks before
 //!   it appends.
 //!
@@ -13,12 +14,14 @@
 mod cache;
 mod client;
 mod error;
+pub mod keys;
 pub mod registered;
 pub mod validator;
 
 pub use cache::Cache;
 pub use client::{ClientOptions, Password, RegistryClient, Request};
 pub use error::ClientError;
+pub use keys::RegistryKeys;
 pub use registered::{NewSchema, Registered, Registration, SubjectVersion};
 pub use reqwest::Method;
 pub use validator::{Judged, Rejection, Validator};

@@ -106,6 +106,12 @@ pub(super) const EDGES: &[Edge] = &[
         "schema",
         "what a registry answers, and how records name it",
     ),
+    ("registry-client", "base", "error chain"),
+    (
+        "registry-client",
+        "kms",
+        "the keys of a DEK registry are wrapped and unwrapped there",
+    ),
     ("kms", "base", "error chain"),
     (
         "kms",

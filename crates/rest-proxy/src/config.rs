@@ -1,10 +1,14 @@
 //! The settings of the proxy, by the names of Confluent's `kafka-rest.properties`.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use registry_client::{ClientOptions, Password};
+
+pub(crate) use rules::RulesConfig;
 
 /// A setting that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +43,8 @@ pub struct Config {
     pub consumers: ConsumersConfig,
     /// `schema.registry.*`.
     pub(crate) registry: ClientOptions,
+    /// `rule.*`: of data contracts.
+    pub(crate) rules: RulesConfig,
 }
 
 /// Where other proxies reach this one.
@@ -100,6 +106,7 @@ impl Config {
             advertised: Advertised::default(),
             consumers: ConsumersConfig::default(),
             registry: ClientOptions::new(""),
+            rules: RulesConfig::default(),
         }
     }
 
@@ -143,6 +150,7 @@ impl Config {
                 "schema.registry.basic.auth.user.info" => {
                     config.registry.user = Some(user_info(key, value)?);
                 }
+                key if config.rules.take(key, value)? => {}
                 key if config.consumers.take(key, value)? => {}
                 key => config.take_of_clients(key, value)?,
             }

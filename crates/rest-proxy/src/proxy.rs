@@ -16,7 +16,7 @@ use crate::consumers::Consumers;
 use crate::error::RestError;
 use crate::links::{Links, Place};
 use crate::produce::{self, Sink};
-use crate::schemas::Schemas;
+use crate::schemas::{Schemas, SetupError};
 use crate::server::StartError;
 
 /// How long a connection to the registry or another proxy may take to be made.
@@ -43,14 +43,18 @@ impl Proxy {
     /// Nothing is connected to yet. `url` is where other proxies reach this one.
     ///
     /// # Errors
-    /// When no HTTP client can be made, or the registry's address is none.
+    /// When no HTTP client can be made, for which there is no TLS; or the registry's address is none.
     pub(crate) fn new(config: Config, url: String) -> Result<Self, StartError> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .no_proxy()
             .build()
             .map_err(StartError::Http)?;
-        let schemas = Schemas::new(http.clone(), &config.registry).map_err(StartError::Registry)?;
+        let schemas = Schemas::new(http.clone(), &config.registry, &config.rules);
+        let schemas = schemas.map_err(|error| match error {
+            SetupError::Registry(error) => StartError::Registry(error),
+            SetupError::Kms(error) => StartError::Kms(error),
+        })?;
         let config = Arc::new(config);
         Ok(Self {
             admin: OnceCell::new(),

@@ -35,6 +35,9 @@ pub enum StartError {
         "the REST proxy cannot ask its registry: set kafka.rest.schema.registry.url to addresses"
     )]
     Registry(#[source] registry_client::ClientError),
+    /// No HTTP client can be made, for key management services.
+    #[error("the REST proxy cannot ask key management services")]
+    Kms(#[source] kms::KmsError),
     /// `listeners` is empty.
     #[error("`listeners` names no address for the REST proxy")]
     NoListener,

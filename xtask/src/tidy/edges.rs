@@ -82,7 +82,12 @@ pub(super) const EDGES: &[Edge] = &[
     (
         "rest-proxy",
         "schema",
-        "records with a schema: codecs, frames, subject names",
+        "records with a schema: codecs, frames, subject names, rules",
+    ),
+    (
+        "rest-proxy",
+        "kms",
+        "rules that encrypt use the variables of its process",
     ),
     ("cli", "base", "ids, error chain"),
     ("cli", "wire", "names of errors and configurations"),

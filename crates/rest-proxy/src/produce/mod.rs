@@ -8,6 +8,7 @@
 //! tickets.
 
 mod data;
+mod dead_letters;
 mod encode;
 mod lane;
 
@@ -23,7 +24,8 @@ use wire::ErrorCode;
 use crate::config::Config;
 use crate::error::RestError;
 pub(crate) use data::{Data, Str};
-pub(crate) use encode::{Unfit, plain, with_schema};
+pub(crate) use dead_letters::{RULE_HEADER, Undelivered};
+pub(crate) use encode::{Encoded, Source, Sources, Unfit, encode_all, encode_one, with_schema};
 pub(crate) use lane::{Lane, Outcome, Ticket};
 
 /// The `client.id` that broker logs and quotas see.

@@ -7,6 +7,7 @@
 use schema::avro::Value as AvroValue;
 use schema::model::SchemaType;
 use schema::protobuf::ProtobufCodec;
+use schema::rules::Shape;
 use schema::serde::{Frame, SchemaId};
 use schema::{AvroSchema, Format as _, JsonSchema, ParsedSchema, ProtobufSchema, SchemaError};
 use serde_json::Value;
@@ -18,10 +19,27 @@ pub(crate) struct CodecError {
     what: String,
 }
 
-fn wrong(what: impl ToString) -> CodecError {
-    CodecError {
-        what: what.to_string(),
+impl CodecError {
+    /// What is wrong, in somebody else's words.
+    pub(crate) fn of(what: impl ToString) -> Self {
+        Self {
+            what: what.to_string(),
+        }
     }
+}
+
+fn wrong(what: impl ToString) -> CodecError {
+    CodecError::of(what)
+}
+
+/// Where JSON comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From a request: it has to be what the schema says.
+    Request,
+    /// From the rules of the schema, which have seen what was. A text that is encrypted may be longer than it should be,
+    /// and an expression does not name the branch of a union.
+    Rules,
 }
 
 /// What reads and writes data of one schema.
@@ -94,32 +112,134 @@ impl Codec {
     /// # Errors
     /// What does not fit, and where.
     pub(super) fn encode(&self, id: i32, data: &Value) -> Result<Vec<u8>, CodecError> {
+        let mut bytes = self.head(id);
+        self.append(&mut bytes, data, Origin::Request)?;
+        Ok(bytes)
+    }
+
+    /// What stands before a payload.
+    pub(super) fn head(&self, id: i32) -> Vec<u8> {
         let mut frame = Frame::new(SchemaId::Id(id));
+        if matches!(self, Self::Protobuf { .. }) {
+            frame.message_indexes = vec![0];
+        }
         let mut bytes = Vec::new();
+        frame.write(&mut bytes);
+        bytes
+    }
+
+    /// Writes the payload of `data`.
+    ///
+    /// # Errors
+    /// What does not fit, and where.
+    pub(super) fn append(
+        &self,
+        out: &mut Vec<u8>,
+        data: &Value,
+        origin: Origin,
+    ) -> Result<(), CodecError> {
         match self {
             Self::Avro { schema, is_bytes } => {
-                let value = schema.value_from_json(data).map_err(wrong)?;
-                frame.write(&mut bytes);
-                match value {
-                    AvroValue::Bytes(payload) if *is_bytes => bytes.extend_from_slice(&payload),
-                    value => bytes.extend(schema.encode(&value).map_err(wrong)?),
+                let value = match origin {
+                    Origin::Request => schema.value_from_json(data),
+                    Origin::Rules => schema.value_from_plain_json(data),
+                };
+                match value.map_err(wrong)? {
+                    AvroValue::Bytes(payload) if *is_bytes => out.extend_from_slice(&payload),
+                    value => out.extend(schema.encode(&value).map_err(wrong)?),
                 }
             }
             Self::Json(schema) => {
-                schema.validate(data).map_err(wrong)?;
-                frame.write(&mut bytes);
-                serde_json::to_writer(&mut bytes, data).map_err(wrong)?;
+                if origin == Origin::Request {
+                    schema.validate(data).map_err(wrong)?;
+                }
+                serde_json::to_writer(out, data).map_err(wrong)?;
             }
             Self::Protobuf { schema, codec } => {
-                let message = schema
-                    .name()
-                    .ok_or_else(|| wrong("the schema has no message"))?;
-                frame.message_indexes = vec![0];
-                frame.write(&mut bytes);
-                bytes.extend(codec.to_bytes(&message, data).map_err(wrong)?);
+                let message = first_message(schema)?;
+                out.extend(codec.to_bytes(&message, data).map_err(wrong)?);
             }
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Data of a request as rules see it: it is of the schema, and in the form that reading it back would give.
+    ///
+    /// # Errors
+    /// What does not fit, and where.
+    pub(super) fn checked(&self, data: Value) -> Result<Value, CodecError> {
+        match self {
+            Self::Avro { schema, .. } => {
+                schema.value_from_json(&data).map_err(wrong)?;
+                Ok(data)
+            }
+            Self::Json(schema) => {
+                schema.validate(&data).map_err(wrong)?;
+                Ok(data)
+            }
+            Self::Protobuf { schema, codec } => {
+                let message = first_message(schema)?;
+                let bytes = codec.to_bytes(&message, &data).map_err(wrong)?;
+                codec.to_json(&message, &bytes).map_err(wrong)
+            }
+        }
+    }
+
+    /// Data that rules leave, in the form in which it is shown.
+    ///
+    /// # Errors
+    /// What is not of the schema any more.
+    pub(super) fn settled(
+        &self,
+        message_indexes: &[i32],
+        data: Value,
+    ) -> Result<Value, CodecError> {
+        match self {
+            Self::Avro { schema, .. } => {
+                let value = schema.value_from_plain_json(&data).map_err(wrong)?;
+                schema.value_to_json(&value).map_err(wrong)
+            }
+            Self::Json(_) => Ok(data),
+            Self::Protobuf { schema, codec } => {
+                let message = message(schema, message_indexes)?;
+                let bytes = codec.to_bytes(&message, &data).map_err(wrong)?;
+                codec.to_json(&message, &bytes).map_err(wrong)
+            }
+        }
+    }
+
+    /// Data as a dead letter queue has it: what is one value is that value, everything else JSON
+    /// (`DlqAction.convertToBytes`).
+    pub(super) fn loose(&self, data: &Value) -> Vec<u8> {
+        let value = match self {
+            Self::Avro { schema, .. } => schema.value_from_plain_json(data).ok(),
+            Self::Json(_) | Self::Protobuf { .. } => None,
+        };
+        match value {
+            Some(AvroValue::String(text)) => text.into_bytes(),
+            Some(AvroValue::Bytes(bytes)) => bytes,
+            Some(AvroValue::Int(number)) => number.to_be_bytes().to_vec(),
+            Some(AvroValue::Long(number)) => number.to_be_bytes().to_vec(),
+            Some(AvroValue::Float(number)) => number.to_be_bytes().to_vec(),
+            Some(AvroValue::Double(number)) => number.to_be_bytes().to_vec(),
+            _ => data.to_string().into_bytes(),
+        }
+    }
+
+    /// What rules have to know of the schema; of Protobuf the message at `message_indexes`.
+    ///
+    /// # Errors
+    /// The schema cannot be taken apart.
+    pub(super) fn shape(&self, message_indexes: &[i32]) -> Result<Shape, SchemaError> {
+        match self {
+            Self::Avro { schema, .. } => Shape::of(&ParsedSchema::Avro(schema.clone()), None),
+            Self::Json(schema) => Shape::of(&ParsedSchema::Json(schema.clone()), None),
+            Self::Protobuf { schema, .. } => {
+                let message = schema.message_name(message_indexes);
+                let schema = ParsedSchema::Protobuf(schema.clone());
+                Shape::of(&schema, message.as_deref())
+            }
+        }
     }
 
     /// The data that a payload holds; `framed` are the bytes from the frame on, `payload` what comes after an id.
@@ -142,13 +262,21 @@ impl Codec {
             }
             Self::Json(_) => serde_json::from_slice(payload).map_err(wrong),
             Self::Protobuf { schema, codec } => {
-                let name = schema.message_name(message_indexes).ok_or_else(|| {
-                    wrong(format!("the schema has no message {message_indexes:?}"))
-                })?;
+                let name = message(schema, message_indexes)?;
                 codec.to_json(&name, payload).map_err(wrong)
             }
         }
     }
+}
+
+fn first_message(schema: &ProtobufSchema) -> Result<String, CodecError> {
+    let name = schema.name();
+    name.ok_or_else(|| wrong("the schema has no message"))
+}
+
+fn message(schema: &ProtobufSchema, message_indexes: &[i32]) -> Result<String, CodecError> {
+    let name = schema.message_name(message_indexes);
+    name.ok_or_else(|| wrong(format!("the schema has no message {message_indexes:?}")))
 }
 
 #[cfg(test)]

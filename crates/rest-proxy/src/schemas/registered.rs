@@ -10,12 +10,17 @@ use registry_client::{
     Cache, ClientError, ClientOptions, NewSchema, Registered as Entity, RegistryClient,
 };
 use schema::model::{ResolvedReference, SchemaReference, SchemaType};
+use schema::rules::Passage;
 use schema::serde::subject::{Named, RecordPart};
-use schema::serde::{Frame, SchemaId, SubjectNameStrategy};
+use schema::serde::{SchemaId, SubjectNameStrategy};
 use schema::{ParseOptions, ParsedSchema, SchemaError};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use super::codec::{Codec, CodecError};
+use super::codec::Codec;
+use super::contract::{Contract, Refused, Terms};
+use super::runner::{ContractKey, Ended, Registry, SetupError, turns};
+use crate::config::RulesConfig;
 use crate::error::RestError;
 use crate::format::Format;
 
@@ -51,16 +56,42 @@ pub(crate) struct Registered {
     pub(crate) id: i32,
     pub(crate) version: i32,
     pub(crate) format: Format,
-    codec: Arc<Codec>,
+    known: Arc<Known>,
+    contract: Option<Arc<Contract>>,
+}
+
+/// A schema as a registry has it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) codec: Codec,
+    /// None for a schema without rules.
+    pub(super) terms: Option<Terms>,
 }
 
 impl Registered {
+    /// Whether [`Registered::encode`] runs rules, and so blocks.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.contract.is_some()
+    }
+
     /// The framed bytes of `data`.
     ///
     /// # Errors
-    /// What does not fit, and where.
-    pub(crate) fn encode(&self, data: &Value) -> Result<Vec<u8>, CodecError> {
-        self.codec.encode(self.id, data)
+    /// What does not fit, and where; the rule that refuses it.
+    pub(crate) fn encode(&self, data: Value) -> Result<Vec<u8>, Refused> {
+        match &self.contract {
+            None => Ok(self.known.codec.encode(self.id, &data)?),
+            Some(contract) => contract.write(&self.known.codec, self.id, data),
+        }
+    }
+
+    /// Data as a dead letter queue has it.
+    pub(crate) fn dead_body(&self, data: Value) -> Vec<u8> {
+        let codec = &self.known.codec;
+        match &self.contract {
+            None => codec.loose(&data),
+            Some(contract) => contract.dead_body(codec, data),
+        }
     }
 }
 
@@ -68,33 +99,46 @@ impl Registered {
 #[derive(Debug)]
 pub(crate) struct Schemas {
     /// None where no registry is configured.
-    client: Option<RegistryClient>,
+    pub(super) registry: Option<Registry>,
     named: Cache<SchemaQuery, Arc<Registered>>,
     latest: Cache<SchemaQuery, Arc<Registered>>,
-    parsed: Cache<SchemaId, Arc<Codec>>,
+    parsed: Cache<SchemaId, Arc<Known>>,
+    pub(super) contracts: Cache<ContractKey, Option<Arc<Contract>>>,
+    /// Of those that run rules.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Schemas {
     /// Nothing is asked for before the first record.
     ///
     /// # Errors
-    /// An address is no URL.
-    pub(crate) fn new(http: reqwest::Client, options: &ClientOptions) -> Result<Self, ClientError> {
-        let client = if options.urls.is_empty() {
+    /// An address is no URL; there is no TLS to be had.
+    pub(crate) fn new(
+        http: reqwest::Client,
+        options: &ClientOptions,
+        rules: &RulesConfig,
+    ) -> Result<Self, SetupError> {
+        let registry = if options.urls.is_empty() {
             None
         } else {
-            Some(RegistryClient::with_http(http, options)?)
+            Some(Registry::new(http, options, rules)?)
         };
         Ok(Self {
-            client,
+            registry,
             named: Cache::new(KEPT_MAX),
             latest: Cache::new(KEPT_MAX),
             parsed: Cache::new(KEPT_MAX),
+            contracts: Cache::new(KEPT_MAX),
+            turns: turns(),
         })
     }
 
+    pub(super) fn registry(&self) -> Result<&Registry, RegistryError> {
+        self.registry.as_ref().ok_or(RegistryError::NotConfigured)
+    }
+
     fn client(&self) -> Result<&RegistryClient, RegistryError> {
-        self.client.as_ref().ok_or(RegistryError::NotConfigured)
+        Ok(self.registry()?.client.as_ref())
     }
 
     /// The schema, if it was found before.
@@ -144,11 +188,11 @@ impl Schemas {
         let entity = self.entity(SchemaId::Id(id)).await;
         let entity = entity.map_err(|error| of_registry(&asked(), &error))?;
         let references = entity.references.clone();
-        let codec = self.codec(SchemaId::Id(id), entity).await;
-        let codec = codec.map_err(|unusable| unusable.into_rest(&asked()))?;
-        let subject = subject_of(query, codec.name().as_deref())?;
-        let version = self.version(&subject, &codec, &references).await?.1;
-        Ok(registered(subject, id, version, codec))
+        let known = self.known_as(SchemaId::Id(id), entity).await;
+        let known = known.map_err(|unusable| unusable.into_rest(&asked()))?;
+        let subject = subject_of(query, known.codec.name().as_deref())?;
+        let version = self.version(&subject, &known.codec, &references).await?.1;
+        self.registered(subject, id, version, known, &asked).await
     }
 
     async fn by_version(&self, query: &SchemaQuery, version: i32) -> Result<Registered, RestError> {
@@ -186,9 +230,30 @@ impl Schemas {
             return Err(RestError::invalid_schema(&asked()));
         };
         let subject = entity.subject.clone().unwrap_or_else(|| subject.to_owned());
-        let codec = self.codec(SchemaId::Id(id), entity).await;
-        let codec = codec.map_err(|unusable| unusable.into_rest(&asked()))?;
-        Ok(registered(subject, id, version, codec))
+        let known = self.known_as(SchemaId::Id(id), entity).await;
+        let known = known.map_err(|unusable| unusable.into_rest(&asked()))?;
+        self.registered(subject, id, version, known, asked).await
+    }
+
+    async fn registered(
+        &self,
+        subject: String,
+        id: i32,
+        version: i32,
+        known: Arc<Known>,
+        asked: &(dyn Fn() -> String + Sync),
+    ) -> Result<Registered, RestError> {
+        let of = (subject.as_str(), Passage::Write);
+        let contract = self.contract(SchemaId::Id(id), &known, &[0], of).await;
+        let contract = contract.map_err(|unusable| unusable.into_rest(&asked()))?;
+        Ok(Registered {
+            subject,
+            id,
+            version,
+            format: Format::of_schema(known.codec.schema_type()),
+            known,
+            contract,
+        })
     }
 
     async fn by_text(
@@ -225,12 +290,14 @@ impl Schemas {
         };
         let client = self.client();
         let client = client.map_err(|error| of_registry(&asked(), &error))?;
-        let (id, version) = match client.look_up(&subject, &new).await {
-            Ok(Entity {
-                id: Some(id),
-                version: Some(version),
-                ..
-            }) => (id, version),
+        let (id, version, entity) = match client.look_up(&subject, &new).await {
+            Ok(
+                entity @ Entity {
+                    id: Some(id),
+                    version: Some(version),
+                    ..
+                },
+            ) => (id, version, Ok(entity)),
             // It is not there, or cannot be seen; whether it can be registered is the registry's to say.
             Ok(_) | Err(_) => {
                 let made = client.register(&subject, &new).await;
@@ -239,10 +306,31 @@ impl Schemas {
                     Some(version) => version,
                     None => self.new_version(&subject, &codec).await?,
                 };
-                (made.id, version)
+                // It may have got the rules of the version before it.
+                let entity = self.new_entity(made.id).await;
+                (made.id, version, entity)
             }
         };
-        Ok(registered(subject, id, version, Arc::new(codec)))
+        let entity = entity.map_err(|error| of_registry(&asked(), &error))?;
+        let terms = terms_of(entity);
+        let known = Arc::new(Known { codec, terms });
+        self.registered(subject.clone(), id, version, known, &asked)
+            .await
+    }
+
+    /// A schema that was just registered, as the registry has it.
+    async fn new_entity(&self, id: i32) -> Result<Entity, RegistryError> {
+        let deadline = Instant::now() + NEWS_AGE_MAX;
+        loop {
+            match self.entity(SchemaId::Id(id)).await {
+                Err(RegistryError::Client(error))
+                    if error.is_not_found() && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                found => return found,
+            }
+        }
     }
 
     /// The version of a schema that was just registered. The instance that is asked may hear of it a little later than
@@ -285,43 +373,30 @@ impl Schemas {
             .ok_or_else(|| RestError::invalid_schema(&asked()))
     }
 
-    /// The data of a record's key or value: `header` is that of its schema, where the record has one.
+    /// The schema of that id.
     ///
     /// # Errors
-    /// Bytes that name no schema, a schema the registry has not, bytes that are not of it.
-    pub(crate) async fn decode(
-        &self,
-        header: Option<&[u8]>,
-        bytes: &[u8],
-        expected: SchemaType,
-    ) -> Result<Value, DecodeError> {
-        let (frame, payload) = Frame::read_dual(header, bytes, expected)?;
-        let codec = match self.parsed.get(&frame.schema) {
-            Some(codec) => codec,
-            None => {
-                let entity = self.entity(frame.schema).await?;
-                self.codec(frame.schema, entity).await?
-            }
-        };
-        if codec.schema_type() != expected {
-            return Err(DecodeError::Type {
-                found: codec.schema_type().name(),
-                expected: expected.name(),
-            });
+    /// The registry does not give it, or it is not usable.
+    pub(super) async fn by_schema_id(&self, id: SchemaId) -> Result<Arc<Known>, Unusable> {
+        if let Some(known) = self.parsed.get(&id) {
+            return Ok(known);
         }
-        Ok(codec.decode(&frame.message_indexes, payload)?)
+        let entity = self.entity(id).await?;
+        self.known_as(id, entity).await
     }
 
-    async fn codec(&self, id: SchemaId, entity: Entity) -> Result<Arc<Codec>, Unusable> {
+    async fn known_as(&self, id: SchemaId, entity: Entity) -> Result<Arc<Known>, Unusable> {
         if let Some(known) = self.parsed.get(&id) {
             return Ok(known);
         }
         let references = self.client()?.resolve(&entity.references).await;
         let references = references.map_err(RegistryError::from)?;
-        let codec = parse(entity.schema_type, entity.schema, references, false).await?;
-        let codec = Arc::new(codec);
-        self.parsed.put(id, Arc::clone(&codec), None);
-        Ok(codec)
+        let text = entity.schema.clone();
+        let codec = parse(entity.schema_type, text, references, false).await?;
+        let terms = terms_of(entity);
+        let known = Arc::new(Known { codec, terms });
+        self.parsed.put(id, Arc::clone(&known), None);
+        Ok(known)
     }
 
     async fn entity(&self, schema: SchemaId) -> Result<Entity, RegistryError> {
@@ -342,14 +417,16 @@ impl Schemas {
     }
 }
 
-fn registered(subject: String, id: i32, version: i32, codec: Arc<Codec>) -> Registered {
-    Registered {
-        subject,
-        id,
-        version,
-        format: Format::of_schema(codec.schema_type()),
-        codec,
+fn terms_of(entity: Entity) -> Option<Terms> {
+    let rule_set = entity.rule_set?;
+    let lists = [&rule_set.domain_rules, &rule_set.encoding_rules];
+    if lists.into_iter().flatten().all(Vec::is_empty) {
+        return None;
     }
+    Some(Terms {
+        rule_set,
+        metadata: entity.metadata,
+    })
 }
 
 /// Whether it is of the latest schema of a subject, whichever that is.
@@ -368,46 +445,23 @@ pub(crate) enum RegistryError {
     Client(#[from] ClientError),
 }
 
-/// Why bytes are not shown as JSON.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DecodeError {
-    /// They name no schema.
-    #[error(transparent)]
-    Frame(#[from] schema::serde::FramingError),
-    /// The registry does not give the schema.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The schema is not usable.
-    #[error("the schema cannot be used")]
-    Schema(#[source] SchemaError),
-    /// They are of a schema of another type than the consumer reads.
-    #[error("the record is of type {found}, the consumer reads {expected}")]
-    Type {
-        /// As found.
-        found: &'static str,
-        /// As the consumer was made.
-        expected: &'static str,
-    },
-    /// They are not of the schema.
-    #[error(transparent)]
-    Data(#[from] CodecError),
-}
-
 /// Why a schema cannot be worked with.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub(crate) enum Unusable {
+    /// The registry does not give it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// It is none.
+    #[error("the schema cannot be used")]
+    Schema(#[source] SchemaError),
+    /// What was to take it apart is gone.
     #[error(transparent)]
-    Schema(#[from] SchemaError),
+    Ended(#[from] Ended),
 }
 
-impl From<Unusable> for DecodeError {
-    fn from(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::Registry(error) => Self::Registry(error),
-            Unusable::Schema(error) => Self::Schema(error),
-        }
+impl From<SchemaError> for Unusable {
+    fn from(error: SchemaError) -> Self {
+        Self::Schema(error)
     }
 }
 
@@ -416,6 +470,7 @@ impl Unusable {
         match self {
             Self::Registry(error) => of_registry(asked, &error),
             Self::Schema(error) => RestError::invalid_schema(&format!("{asked}\n{error}")),
+            Self::Ended(ended) => RestError::internal(ended.to_string()),
         }
     }
 }
@@ -537,7 +592,10 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_registry_there_are_no_schemas() {
-        let schemas = Schemas::new(reqwest::Client::new(), &ClientOptions::new("")).unwrap();
+        let schemas = {
+            let options = ClientOptions::new("");
+            Schemas::new(reqwest::Client::new(), &options, &RulesConfig::default()).unwrap()
+        };
         let error = schemas.find(&SchemaQuery::default()).await.unwrap_err();
         assert_eq!(error.code, 42207);
         assert!(error.message.contains("schema.registry.url"), "{error}");

@@ -12,8 +12,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use client::data::{CommitMode, Message, OwnedMessage};
-use schema::SchemaType;
 use schema::serde::framing::{KEY_HEADER, VALUE_HEADER};
+use schema::serde::subject::RecordPart;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,7 +25,9 @@ use crate::consumers::{
 use crate::error::RestError;
 use crate::format::Format;
 use crate::links::Links;
+use crate::produce::{RULE_HEADER, Undelivered};
 use crate::proxy::Proxy;
+use crate::schemas::{DeadLetter, Incoming};
 
 /// The path of an instance.
 type Of = Path<(String, String)>;
@@ -513,7 +515,11 @@ pub(super) async fn records(
         written += 1;
     }
     // What can be read is given first; the record that cannot is the next read's.
-    if let Some(error) = failed.filter(|_| written == 0) {
+    if let Some(Unreadable { error, undelivered }) = failed.filter(|_| written == 0) {
+        if let (Some(undelivered), Some(message)) = (undelivered, batch.messages().first()) {
+            let headers = message.headers().cloned();
+            undelivered.keep(&proxy, message.topic(), headers).await;
+        }
         return Err(error);
     }
     out.push(b']');
@@ -531,13 +537,14 @@ async fn write_record(
     format: Format,
     message: &OwnedMessage,
     out: &mut Vec<u8>,
-) -> Result<(), RestError> {
+) -> Result<(), Unreadable> {
     out.extend_from_slice(b"{\"topic\":");
     write_json(out, message.topic());
-    for (name, bytes, schema_header) in [
-        ("key", message.key(), KEY_HEADER),
-        ("value", message.payload(), VALUE_HEADER),
+    for (part, bytes) in [
+        (RecordPart::Key, message.key()),
+        (RecordPart::Value, message.payload()),
     ] {
+        let name = part.name();
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
@@ -546,16 +553,22 @@ async fn write_record(
                 out.extend_from_slice(b"null");
                 Ok(())
             }
-            Some(bytes) => write_data(proxy, format, message, schema_header, bytes, out).await,
+            Some(bytes) => write_data(proxy, format, message, (part, bytes), out).await,
         };
-        written.map_err(|what| {
-            RestError::internal(format!(
+        written.map_err(|Undecoded { what, dead_letter }| Unreadable {
+            error: RestError::internal(format!(
                 "Error deserializing {} for partition {}-{} at offset {}. If needed, please seek past the record to continue consumption. {what}",
                 name.to_ascii_uppercase(),
                 message.topic(),
                 message.partition(),
                 message.offset()
-            ))
+            )),
+            undelivered: dead_letter.map(|letter| Undelivered {
+                letter,
+                key: message.key().map(<[u8]>::to_vec),
+                // The value has not been looked at, and a dead letter is without it.
+                value: (part == RecordPart::Value).then(|| bytes.unwrap_or_default().to_vec()),
+            }),
         })?;
     }
     let (partition, offset) = (message.partition(), message.offset());
@@ -563,20 +576,40 @@ async fn write_record(
     Ok(())
 }
 
+/// A record that is not given to a client.
+struct Unreadable {
+    error: RestError,
+    /// What is to be kept of it, if anything.
+    undelivered: Option<Undelivered>,
+}
+
+/// Why a key or value is not shown.
+struct Undecoded {
+    what: String,
+    dead_letter: Option<Box<DeadLetter>>,
+}
+
+impl Undecoded {
+    fn of(error: impl ToString) -> Self {
+        Self {
+            what: error.to_string(),
+            dead_letter: None,
+        }
+    }
+}
+
 async fn write_data(
     proxy: &Proxy,
     format: Format,
     message: &OwnedMessage,
-    schema_header: &str,
-    bytes: &[u8],
+    (part, bytes): (RecordPart, &[u8]),
     out: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> Result<(), Undecoded> {
     match format.schema_type() {
         None if format == Format::Json => {
-            let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+            let text = std::str::from_utf8(bytes).map_err(Undecoded::of)?;
             // Checked, and given as it is.
-            serde_json::from_str::<serde::de::IgnoredAny>(text)
-                .map_err(|error| error.to_string())?;
+            serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(Undecoded::of)?;
             out.extend_from_slice(text.trim().as_bytes());
         }
         None => {
@@ -585,29 +618,34 @@ async fn write_data(
             write_json(out, &text);
         }
         Some(schema_type) => {
-            let value = decode(proxy, message, schema_header, bytes, schema_type).await?;
+            let schema_header = match part {
+                RecordPart::Key => KEY_HEADER,
+                RecordPart::Value => VALUE_HEADER,
+            };
+            let failed_rule = header_of(message, RULE_HEADER);
+            let incoming = Incoming {
+                topic: message.topic(),
+                part,
+                header: header_of(message, schema_header),
+                bytes,
+                failed_rule: failed_rule.and_then(|name| std::str::from_utf8(name).ok()),
+            };
+            let decoded = proxy.schemas().decode(incoming, schema_type).await;
+            let value = decoded.map_err(|error| Undecoded {
+                what: base::ErrorChain(&error).to_string(),
+                dead_letter: error.into_dead_letter(),
+            })?;
             write_json(out, &value);
         }
     }
     Ok(())
 }
 
-async fn decode(
-    proxy: &Proxy,
-    message: &OwnedMessage,
-    schema_header: &str,
-    bytes: &[u8],
-    schema_type: SchemaType,
-) -> Result<Value, String> {
+/// The last header of that name.
+fn header_of<'m>(message: &'m OwnedMessage, name: &str) -> Option<&'m [u8]> {
     use client::data::Headers as _;
-    let header = message.headers().and_then(|headers| {
-        headers
-            .iter()
-            .find(|header| header.key == schema_header)
-            .and_then(|header| header.value)
-    });
-    let decoded = proxy.schemas().decode(header, bytes, schema_type).await;
-    decoded.map_err(|error| base::ErrorChain(&error).to_string())
+    let headers = message.headers()?.iter();
+    headers.filter(|header| header.key == name).last()?.value
 }
 
 fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {

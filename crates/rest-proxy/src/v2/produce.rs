@@ -3,7 +3,6 @@
 //! Either all records of a request are handed to the producer or none: what cannot be read or encoded is refused before.
 //! What becomes of each stands in `offsets`, in the order of the records.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,7 +18,8 @@ use super::{media, partitions};
 use crate::error::RestError;
 use crate::format::Format;
 use crate::produce::{
-    Data, Lane, Outcome, Outgoing, Str, Unfit, kafka_code, plain, send, with_schema,
+    Data, Lane, Outcome, Outgoing, Source, Sources, Str, Unfit, encode_all, kafka_code, send,
+    with_schema,
 };
 use crate::proxy::Proxy;
 use crate::schemas::{Registered, SchemaQuery};
@@ -110,19 +110,24 @@ async fn produce(
     let key_schema = schema(proxy, topic, format, true, &request).await?;
     let value_schema = schema(proxy, topic, format, false, &request).await?;
     check_schemas(format, records, key_schema.as_ref(), value_schema.as_ref())?;
-    let mut encoded = Vec::with_capacity(records.len());
+    let mut sources = Vec::with_capacity(records.len());
     for record in records {
-        let key = bytes(format, key_schema.as_ref(), &record.key).await?;
-        let value = bytes(format, value_schema.as_ref(), &record.value).await?;
-        encoded.push((record.partition.or(partition), key, value));
+        sources.push(Sources {
+            key: source(format, key_schema.as_ref(), &record.key, true).await?,
+            value: source(format, value_schema.as_ref(), &record.value, false).await?,
+        });
     }
+    let encoded = match encode_all(proxy.schemas(), sources).await {
+        Ok(encoded) => encoded,
+        Err(error) => return Err(error.settle(proxy, topic, None, unfit).await),
+    };
     let sink = proxy.producer().await?;
     let lane = Arc::new(Lane::default());
-    for (partition, key, value) in &encoded {
+    for (record, encoded) in records.iter().zip(&encoded) {
         let record = Outgoing {
-            partition: *partition,
-            key: key.as_deref(),
-            value: value.as_deref(),
+            partition: record.partition.or(partition),
+            key: encoded.key.as_deref(),
+            value: encoded.value.as_deref(),
             ..Outgoing::default()
         };
         send(sink, topic, record, lane.ticket()).await;
@@ -215,18 +220,22 @@ fn check_schemas(
     Ok(())
 }
 
-async fn bytes<'a>(
+async fn source<'a>(
     format: Format,
     schema: Option<&Arc<Registered>>,
     data: &Data<'a>,
-) -> Result<Option<Cow<'a, [u8]>>, RestError> {
-    let bytes = match schema {
-        Some(schema) => with_schema(schema, data.clone())
-            .await
-            .map(|bytes| bytes.map(Cow::Owned)),
-        None => plain(format, data.clone()),
+    is_key: bool,
+) -> Result<Source<'a>, RestError> {
+    let source = match schema {
+        // A dead letter has the key's data.
+        Some(schema) => with_schema(schema, data.clone(), is_key).await,
+        None => Source::plain(format, data.clone()),
     };
-    bytes.map_err(|unfit: Unfit| RestError::json_conversion(&unfit.to_string()))
+    source.map_err(unfit)
+}
+
+fn unfit(unfit: Unfit) -> RestError {
+    RestError::json_conversion(&unfit.to_string())
 }
 
 impl Offset {

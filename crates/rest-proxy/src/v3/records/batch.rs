@@ -52,7 +52,7 @@ pub(in crate::v3) async fn batch(
     let lane = Arc::new(Lane::default());
     let mut sent = Vec::with_capacity(batch.entries.len());
     for Entry { id, request } in batch.entries {
-        let prepared = Prepared::of(request, &topic_name, proxy.schemas()).await;
+        let prepared = Prepared::of(request, &topic_name, &proxy).await;
         let parts = match prepared {
             Ok(mut prepared) => {
                 let parts = prepared.parts();

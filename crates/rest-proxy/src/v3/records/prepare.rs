@@ -3,7 +3,6 @@
 //! The rules and their order are those of `ProduceRequestData.Builder` and `ProduceAction` (kafka-rest 8): without a
 //! `type`, the schema says it, and without anything it is the latest schema of the topic's subject.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use client::data::{Header, OwnedHeaders};
@@ -13,16 +12,15 @@ use super::data::{Datum, HeaderData, ProduceRequest};
 use super::report::{Part, Parts};
 use crate::error::RestError;
 use crate::format::Format;
-use crate::produce::{Outgoing, Str, Unfit, plain, with_schema};
+use crate::produce::{Encoded, Outgoing, Source, Sources, Str, Unfit, encode_one, with_schema};
+use crate::proxy::Proxy;
 use crate::schemas::{Registered, SchemaQuery, Schemas};
 
-/// A key or value, ready to be sent.
+/// Which format and schema a key or value has.
 #[derive(Debug)]
-pub(super) struct Serialized<'a> {
+struct Kind {
     format: Format,
     schema: Option<Arc<Registered>>,
-    /// `None`: null, for a value a tombstone.
-    bytes: Option<Cow<'a, [u8]>>,
 }
 
 /// A record's parts as bytes.
@@ -31,37 +29,46 @@ pub(super) struct Prepared<'a> {
     partition: Option<i32>,
     timestamp_ms: Option<i64>,
     headers: Option<OwnedHeaders>,
-    key: Option<Serialized<'a>>,
-    value: Option<Serialized<'a>>,
+    key: Option<Kind>,
+    value: Option<Kind>,
+    encoded: Encoded<'a>,
 }
 
 impl<'a> Prepared<'a> {
-    /// Makes the bytes, with the schemas that the request names.
+    /// Makes the bytes, with the schemas that the request names and their rules.
     ///
     /// # Errors
-    /// 400 for what does not fit or go together, and those of [`Schemas::find`].
+    /// 400 for what does not fit or go together, those of [`Schemas::find`], and 422/42207 for a record that a rule
+    /// refuses.
     pub(super) async fn of(
         request: ProduceRequest<'a>,
         topic: &str,
-        schemas: &Schemas,
+        proxy: &Proxy,
     ) -> Result<Self, RestError> {
         if let Some(partition) = request.partition_id.filter(|partition| *partition < 0) {
             return Err(RestError::bad_request(format!(
                 "partition_id {partition} is negative"
             )));
         }
+        let headers = headers(&request.headers)?;
+        let schemas = proxy.schemas();
+        let (key, key_source) = part(request.key, topic, true, schemas).await?;
+        let (value, value_source) = part(request.value, topic, false, schemas).await?;
+        let sources = Sources {
+            key: key_source,
+            value: value_source,
+        };
+        let encoded = match encode_one(schemas, sources).await {
+            Ok(encoded) => encoded,
+            Err(error) => return Err(error.settle(proxy, topic, headers, unfit).await),
+        };
         Ok(Self {
             partition: request.partition_id,
             timestamp_ms: request.timestamp.map(|time| time.0),
-            headers: headers(&request.headers)?,
-            key: match request.key {
-                Some(key) => Some(serialize(key, topic, true, schemas).await?),
-                None => None,
-            },
-            value: match request.value {
-                Some(value) => Some(serialize(value, topic, false, schemas).await?),
-                None => None,
-            },
+            headers,
+            key,
+            value,
+            encoded,
         })
     }
 
@@ -71,21 +78,22 @@ impl<'a> Prepared<'a> {
             partition: self.partition,
             timestamp_ms: self.timestamp_ms,
             headers: self.headers.take(),
-            key: self.key.as_ref().and_then(|part| part.bytes.as_deref()),
-            value: self.value.as_ref().and_then(|part| part.bytes.as_deref()),
+            key: self.encoded.key.as_deref(),
+            value: self.encoded.value.as_deref(),
         }
     }
 
     /// What the report says of key and value.
     pub(super) fn parts(&self) -> Parts {
-        let part = |part: &Serialized<'_>| Part {
-            format: part.format,
-            size: part.bytes.as_ref().map_or(0, |bytes| bytes.len()),
-            schema: part.schema.clone(),
+        let part = |kind: &Kind, bytes: Option<&[u8]>| Part {
+            format: kind.format,
+            size: bytes.map_or(0, <[u8]>::len),
+            schema: kind.schema.clone(),
         };
+        let Encoded { key, value } = &self.encoded;
         Parts {
-            key: self.key.as_ref().map(part),
-            value: self.value.as_ref().map(part),
+            key: self.key.as_ref().map(|kind| part(kind, key.as_deref())),
+            value: self.value.as_ref().map(|kind| part(kind, value.as_deref())),
         }
     }
 }
@@ -105,31 +113,33 @@ fn headers(headers: &[HeaderData<'_>]) -> Result<Option<OwnedHeaders>, RestError
     Ok(made)
 }
 
-async fn serialize<'a>(
-    datum: Datum<'a>,
+/// What a request says of a key or value, on its way to its bytes.
+async fn part<'a>(
+    datum: Option<Datum<'a>>,
     topic: &str,
     is_key: bool,
     schemas: &Schemas,
-) -> Result<Serialized<'a>, RestError> {
-    let format = format_of(&datum)?;
-    match format {
+) -> Result<(Option<Kind>, Source<'a>), RestError> {
+    let Some(datum) = datum else {
+        return Ok((None, Source::Ready(None)));
+    };
+    match format_of(&datum)? {
         Some(format) if format.schema_type().is_none() => {
             check_schemaless(&datum, format)?;
-            Ok(Serialized {
-                format,
-                schema: None,
-                bytes: plain(format, datum.data).map_err(unfit)?,
-            })
+            let source = Source::plain(format, datum.data).map_err(unfit)?;
+            let schema = None;
+            Ok((Some(Kind { format, schema }), source))
         }
         format => {
             let query = query(&datum, format, topic, is_key)?;
             let schema = schemas.find(&query).await?;
-            let bytes = with_schema(&schema, datum.data).await.map_err(unfit)?;
-            Ok(Serialized {
+            // A dead letter has the key's data.
+            let source = with_schema(&schema, datum.data, is_key).await;
+            let kind = Kind {
                 format: schema.format,
                 schema: Some(schema),
-                bytes: bytes.map(Cow::Owned),
-            })
+            };
+            Ok((Some(kind), source.map_err(unfit)?))
         }
     }
 }
@@ -254,8 +264,11 @@ mod tests {
     fn bytes(json: &str) -> Result<Option<Vec<u8>>, RestError> {
         let datum = datum(json);
         let format = format_of(&datum)?.unwrap();
-        let bytes = plain(format, datum.data).map_err(unfit)?;
-        Ok(bytes.map(Cow::into_owned))
+        let source = Source::plain(format, datum.data).map_err(unfit)?;
+        let Source::Ready(bytes) = source else {
+            panic!("there is no schema: {source:?}");
+        };
+        Ok(bytes.map(std::borrow::Cow::into_owned))
     }
 
     #[test]

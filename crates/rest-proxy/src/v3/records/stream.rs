@@ -47,8 +47,7 @@ impl Target {
     /// Hands a record to the producer.
     async fn take(&self, object: &[u8]) -> Result<Parts, RestError> {
         let request = ProduceRequest::parse(object)?;
-        let schemas = self.proxy.schemas();
-        let mut prepared = Prepared::of(request, &self.topic_name, schemas).await?;
+        let mut prepared = Prepared::of(request, &self.topic_name, &self.proxy).await?;
         let parts = prepared.parts();
         let ticket = self.lane.ticket();
         send(&self.sink, &self.topic_name, prepared.outgoing(), ticket).await;

@@ -1,10 +1,11 @@
 """Confluent's serialisers for Python, with every kind of rule, through a registry and a broker: one line of JSON a case.
 
-serdes.py BOOTSTRAP REGISTRY VAULT [CASE ...]
+serdes.py BOOTSTRAP REGISTRY VAULT PROXY [CASE ...]
 
 Each case registers a schema (through the REST API, as an operator would), lets a serialiser write one record, reads the
 record back from its topic, looks at its bytes, and lets a deserialiser read it. VAULT is the address of a development server of
-OpenBao whose root token is `root`. Without names all cases run; with `--list` as the only argument they are listed.
+OpenBao whose root token is `root`; PROXY that of a REST Proxy which knows the secret. Without names all cases run; with
+`--list` as the only argument they are listed.
 
 serdes.py --write BOOTSTRAP REGISTRY FORMAT TOPIC
 serdes.py --read BOOTSTRAP REGISTRY FORMAT TOPIC
@@ -63,13 +64,13 @@ message User {
 
 
 class World:
-    """What all cases share: a broker, a registry, a vault."""
+    """What all cases share: a broker, a registry, a vault, a REST Proxy."""
 
-    def __init__(self, bootstrap, registry, vault):
+    def __init__(self, bootstrap, registry, vault, proxy=None):
         from confluent_kafka import Consumer, Producer
         from confluent_kafka.admin import AdminClient
 
-        self.registry, self.vault = registry, vault
+        self.registry, self.vault, self.proxy = registry, vault, proxy
         settings = {"bootstrap.servers": bootstrap}
         self.admin = AdminClient(settings)
         self.producer = Producer(settings)
@@ -89,14 +90,17 @@ class World:
 
     def through_broker(self, topic, payload, headers):
         """Writes one record and reads it back."""
+        self.create(topic)
         self.send(topic, payload, headers)
         return self.receive(topic)
 
-    def send(self, topic, payload, headers):
+    def create(self, topic):
         from confluent_kafka.admin import NewTopic
 
         for made in self.admin.create_topics([NewTopic(topic, 1, 1)]).values():
             made.result(LIMIT_S)
+
+    def send(self, topic, payload, headers):
         failures = []
         self.producer.produce(topic, payload, headers=headers, on_delivery=lambda error, _: failures.append(error))
         assert self.producer.flush(LIMIT_S) == 0 and failures == [None], failures
@@ -460,6 +464,88 @@ def vault_denied(case):
         raise AssertionError("the vault let nobody in")
 
 
+class Proxied:
+    """A case's topic as the REST Proxy has it."""
+
+    def __init__(self, case):
+        self.case, self.world = case, case.world
+        self.media = f"application/vnd.kafka.{'jsonschema' if case.form == 'json' else case.form}.v2+json"
+
+    def ask(self, method, path, body=None, media="application/vnd.kafka.v2+json", accept=None):
+        headers = {"Content-Type": media, "Accept": accept or "application/vnd.kafka.v2+json"}
+        return ask(method, self.world.proxy + path, body, headers)
+
+    def json(self, value):
+        """The record as its format has it in JSON."""
+        return {**value, "mail": {"string": value["mail"]}} if self.case.form == "avro" else value
+
+    def write(self, schema_id, value=SAMPLE):
+        body = {"value_schema_id": schema_id, "records": [{"value": self.json(value)}]}
+        return self.ask("POST", f"/topics/{self.case.topic}", body, self.media)
+
+    def read(self, count):
+        """The first records of the topic."""
+        form = "jsonschema" if self.case.form == "json" else self.case.form
+        made = {"name": "one", "format": form, "auto.offset.reset": "earliest", "fetch.min.bytes": 1}
+        self.ask("POST", f"/consumers/{self.case.topic}", made)
+        instance = f"/consumers/{self.case.topic}/instances/one"
+        self.ask("POST", instance + "/assignments", {"partitions": [{"topic": self.case.topic, "partition": 0}]})
+        records = []
+        deadline = time.monotonic() + LIMIT_S
+        while len(records) < count and time.monotonic() < deadline:
+            records += self.ask("GET", instance + "/records", accept=self.media)
+        self.ask("DELETE", instance)
+        return [record["value"] for record in records]
+
+
+def through_the_proxy(case, registered, rule_conf):
+    """What the proxy encrypts a client reads, and the other way round."""
+    proxy = Proxied(case)
+    case.world.create(case.topic)
+    proxy.write(registered["id"])
+    written = case.world.receive(case.topic)
+    assert is_hidden(written[0]), written[0]
+    found = case.read(written, rule_conf=rule_conf)
+    assert found == SAMPLE, found
+    case.rules = registry_of_rules()
+    case.world.send(case.topic, *case.serialize(rule_conf=rule_conf))
+    found = proxy.read(2)
+    assert found == [proxy.json(SAMPLE)] * 2, found
+
+
+def proxy_fields(case):
+    name = "kek-" + uuid.uuid4().hex[:12]
+    given = encrypting(name, name, encrypt_dek_expiry_days="1")
+    registered = case.register(domain=[rule("TRANSFORM", "ENCRYPT", **given)])
+    through_the_proxy(case, registered, SECRETS)
+
+
+def proxy_payload(case):
+    given = encrypting(kek_of(case))
+    given.pop("tags")
+    registered = case.register(encoding=[rule("TRANSFORM", "ENCRYPT_PAYLOAD", **given)])
+    through_the_proxy(case, registered, SECRETS)
+
+
+def proxy_cel(case):
+    change = "typeName == 'STRING' ; value + '-suffix'"
+    registered = case.register(domain=[
+        rule("CONDITION", "CEL", "WRITE", expr="message.age > 18 && message.mail.endsWith('.com')"),
+        {**rule("TRANSFORM", "CEL_FIELD", "WRITE", tags=["PII"], expr=change), "name": "suffix"},
+    ])
+    proxy = Proxied(case)
+    case.world.create(case.topic)
+    proxy.write(registered["id"])
+    found = case.read(case.world.receive(case.topic))
+    assert found == {**SAMPLE, "name": SAMPLE["name"] + "-suffix", "mail": SAMPLE["mail"] + "-suffix"}, found
+    try:
+        proxy.write(registered["id"], {**SAMPLE, "age": 3})
+    except AssertionError as error:
+        assert "42207" in str(error) and "message.age > 18" in str(error), error
+    else:
+        raise AssertionError("a record that breaks the rule was written")
+
+
 def cases():
     every = {f"plain-{strategy}": plain(strategy) for strategy in ("topic", "record", "topic-record")}
     every.update({"id-in-header": id_in_header, "cel": cel, "cel-field": cel_field, "jsonata": jsonata})
@@ -469,6 +555,7 @@ def cases():
     every["encrypt-made-here-opened-there"] = made_here_opened_there
     every.update({"payload": payload(False), "payload-shared": payload(True)})
     every.update({"vault": vault(False), "vault-shared": vault(True)})
+    every.update({"proxy-cel": proxy_cel, "proxy-encrypt": proxy_fields, "proxy-payload": proxy_payload})
     named = {f"{form}-{name}": (form, body) for form in FORMATS for name, body in every.items()}
     named["vault-denied"] = ("avro", vault_denied)
     return named
@@ -479,6 +566,7 @@ def one_side(task, bootstrap, registry, form, topic):
     world = World(bootstrap, registry, None)
     case = Case(world, form, topic)
     if task == "--write":
+        world.create(topic)
         world.send(topic, *case.serialize(rule_conf=SECRETS))
     else:
         print(json.dumps(case.read(world.receive(topic), rule_conf=SECRETS)))
@@ -492,8 +580,8 @@ def main(arguments):
     if arguments == ["--list"]:
         print(json.dumps(list(named)))
         return
-    bootstrap, registry, vault_address, *wanted = arguments
-    world = World(bootstrap, registry, vault_address)
+    bootstrap, registry, vault_address, proxy, *wanted = arguments
+    world = World(bootstrap, registry, vault_address, proxy)
     for name in wanted or named:
         form, body = named[name]
         begin = time.monotonic()

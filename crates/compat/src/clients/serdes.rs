@@ -1,5 +1,6 @@
 //! Confluent's serialisers for Python against the registry: every format, subject name strategy and kind of rule goes
-//! through registry and broker and comes back, with keys of a local service, of the registry's own and of a vault.
+//! through registry and broker and comes back, with keys of a local service, of the registry's own and of a vault; and
+//! what they encrypt the REST Proxy reads, and the other way round.
 //!
 //! `python/serdes.py` holds the cases, and runs them in one process; the vault is OpenBao's development server, a real
 //! one from its Python package.
@@ -28,6 +29,9 @@ const SCRIPT: &str = include_str!("../../python/serdes.py");
 const LIMIT: Duration = Duration::from_secs(900);
 
 const VAULT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The secret of the script's local keys.
+const SECRET: &str = "what-both-sides-know";
 
 /// The suite.
 #[derive(Debug)]
@@ -60,11 +64,22 @@ impl Suite for Serdes {
         if wanted.is_empty() {
             return Ok(());
         }
-        let registry = schema_registry::start(session, "serdes")?;
+        let settings = [
+            "kafka.rest.listeners=http://127.0.0.1:0".to_owned(),
+            format!("kafka.rest.schema.registry.rule.executors._default_.param.secret={SECRET}"),
+        ];
+        let roles = "schema-registry,rest-proxy";
+        let registry = schema_registry::start_with(session, "serdes", roles, &settings)?;
         let vault = Vault::start(&environment, session.target.scratch())?;
         let address = format!("http://{}", registry.address("schema-registry")?);
         let mut command = program();
-        command.args([&session.target.bootstrap(), &address, &vault.address]);
+        let proxy = format!("http://{}", registry.address("rest-proxy")?);
+        command.args([
+            &session.target.bootstrap(),
+            &address,
+            &vault.address,
+            &proxy,
+        ]);
         let ended = program::play(session, "python", command, &wanted, LIMIT, done);
         session.keep_log("instance", &registry.process.log_text());
         session.keep_log("vault", &vault.process.log_text());

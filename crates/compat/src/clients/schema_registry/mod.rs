@@ -301,16 +301,22 @@ fn run_scenario(world: &mut World, feature: &Feature, scenario: &Scenario) -> Re
 
 /// A registry on the broker under test, with topics and a group of its own, named after `case`.
 pub(super) fn start(session: &Session<'_>, case: &str) -> Result<Service> {
+    start_with(session, case, "schema-registry", &[])
+}
+
+/// The same, with other roles beside it and settings for them.
+pub(super) fn start_with(
+    session: &Session<'_>,
+    case: &str,
+    roles: &str,
+    more: &[String],
+) -> Result<Service> {
     let settings = [
         "schema.registry.listeners=http://127.0.0.1:0".to_owned(),
         format!("kafkastore.topic=_schemas_{case}"),
         format!("dek.registry.topic=_dek_registry_keys_{case}"),
         format!("schema.registry.group.id=schema-registry-{case}"),
     ];
-    Service::start(
-        session,
-        &format!("registry-{case}"),
-        "schema-registry",
-        &settings,
-    )
+    let settings = [&settings[..], more].concat();
+    Service::start(session, &format!("registry-{case}"), roles, &settings)
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use registry_client::{ClientOptions, Password};
+use schema::serde::SubjectNameStrategy;
 
 pub(crate) use rules::RulesConfig;
 
@@ -43,8 +44,17 @@ pub struct Config {
     pub consumers: ConsumersConfig,
     /// `schema.registry.*`.
     pub(crate) registry: ClientOptions,
+    /// `schema.registry.key.subject.name.strategy`, and of values.
+    pub(crate) subjects: Subjects,
     /// `rule.*`: of data contracts.
     pub(crate) rules: RulesConfig,
+}
+
+/// How subjects are named where a request does not say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Subjects {
+    pub(crate) key: SubjectNameStrategy,
+    pub(crate) value: SubjectNameStrategy,
 }
 
 /// Where other proxies reach this one.
@@ -106,6 +116,7 @@ impl Config {
             advertised: Advertised::default(),
             consumers: ConsumersConfig::default(),
             registry: ClientOptions::new(""),
+            subjects: Subjects::default(),
             rules: RulesConfig::default(),
         }
     }
@@ -149,6 +160,12 @@ impl Config {
                 "schema.registry.basic.auth.credentials.source" if value == "USER_INFO" => {}
                 "schema.registry.basic.auth.user.info" => {
                     config.registry.user = Some(user_info(key, value)?);
+                }
+                "schema.registry.key.subject.name.strategy" => {
+                    config.subjects.key = strategy(key, value)?;
+                }
+                "schema.registry.value.subject.name.strategy" => {
+                    config.subjects.value = strategy(key, value)?;
                 }
                 key if config.rules.take(key, value)? => {}
                 key if config.consumers.take(key, value)? => {}
@@ -215,6 +232,17 @@ fn addresses(list: &str) -> Vec<String> {
         .collect()
 }
 
+/// What is associated with a topic is not asked for.
+fn strategy(key: &str, value: &str) -> Result<SubjectNameStrategy, ConfigError> {
+    let found = SubjectNameStrategy::of(value.trim());
+    let found = found.filter(|strategy| *strategy != SubjectNameStrategy::AssociatedName);
+    found.ok_or_else(|| ConfigError {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        expected: "TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy",
+    })
+}
+
 fn user_info(key: &str, value: &str) -> Result<(String, Password), ConfigError> {
     let (name, password) = value.split_once(':').ok_or_else(|| ConfigError {
         key: key.to_owned(),
@@ -273,6 +301,17 @@ mod tests {
         let config = parse("client.sasl.username", "u").unwrap();
         assert_eq!(config.consumers.properties["sasl.username"], "u");
         assert_eq!(config.producer["sasl.username"], "u");
+    }
+
+    #[test]
+    fn subjects_are_named_as_a_class_says() {
+        let record = "io.confluent.kafka.serializers.subject.RecordNameStrategy";
+        let config = parse("schema.registry.value.subject.name.strategy", record).unwrap();
+        assert_eq!(config.subjects.value, SubjectNameStrategy::RecordName);
+        assert_eq!(config.subjects.key, SubjectNameStrategy::TopicName);
+        for unknown in ["x.MineStrategy", "AssociatedNameStrategy"] {
+            assert!(parse("schema.registry.key.subject.name.strategy", unknown).is_err());
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Proxy {
             .no_proxy()
             .build()
             .map_err(StartError::Http)?;
-        let schemas = Schemas::new(http.clone(), &config.registry, &config.rules);
+        let schemas = Schemas::new(http.clone(), &config);
         let schemas = schemas.map_err(|error| match error {
             SetupError::Registry(error) => StartError::Registry(error),
             SetupError::Kms(error) => StartError::Kms(error),

@@ -356,3 +356,21 @@ fn who_lacks_the_secret_writes_nothing() {
     assert!(message.contains("LOCAL_SECRET"), "{message}");
     assert_eq!(setup.raw("users").len(), 0);
 }
+
+#[test]
+fn a_subject_may_be_named_after_the_record() {
+    let strategy = "kafka.rest.schema.registry.value.subject.name.strategy=io.confluent.kafka.serializers.subject.RecordNameStrategy";
+    let setup = setup(&["--override", strategy], &[("LOCAL_SECRET", "hush")]);
+    let id = setup.register("User", "AVRO", &user(), rules("k"));
+    let (status, answer) = setup.write("avro", id, &[alice(20)]);
+    assert_eq!(status, 200, "{answer}");
+    let value = json!({"value": {"schema_id": id, "data": alice(20)}});
+    let (_, report) = setup.rest.call("POST", "/topics/users/records", &value);
+    assert_eq!(report["value"]["subject"], "User", "{report}");
+    let deks = setup.registry("GET", "/dek-registry/v1/keks/k/deks", &Value::Null);
+    assert_eq!(deks, json!(["User"]));
+    let mut expected = alice(20);
+    expected["city"] = json!("bern, CH");
+    let read = setup.read("reader", "avro", "users", 2);
+    assert_eq!(read, [expected.clone(), expected]);
+}

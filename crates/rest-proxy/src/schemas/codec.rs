@@ -117,6 +117,14 @@ impl Codec {
         Ok(bytes)
     }
 
+    /// The full name of the type of a record, of Protobuf that of the message at `message_indexes`.
+    pub(super) fn record_name(&self, message_indexes: &[i32]) -> Option<String> {
+        match self {
+            Self::Protobuf { schema, .. } => schema.message_name(message_indexes),
+            Self::Avro { .. } | Self::Json(_) => self.name(),
+        }
+    }
+
     /// What stands before a payload.
     pub(super) fn head(&self, id: i32) -> Vec<u8> {
         let mut frame = Frame::new(SchemaId::Id(id));
@@ -235,7 +243,7 @@ impl Codec {
             Self::Avro { schema, .. } => Shape::of(&ParsedSchema::Avro(schema.clone()), None),
             Self::Json(schema) => Shape::of(&ParsedSchema::Json(schema.clone()), None),
             Self::Protobuf { schema, .. } => {
-                let message = schema.message_name(message_indexes);
+                let message = self.record_name(message_indexes);
                 let schema = ParsedSchema::Protobuf(schema.clone());
                 Shape::of(&schema, message.as_deref())
             }

@@ -3,7 +3,7 @@
 use schema::model::SchemaType;
 use schema::rules::Passage;
 use schema::serde::Frame;
-use schema::serde::subject::RecordPart;
+use schema::serde::subject::{Named, RecordPart, SubjectError};
 use serde_json::Value;
 
 use super::codec::CodecError;
@@ -40,6 +40,9 @@ pub(crate) enum DecodeError {
         /// As the consumer was made.
         expected: &'static str,
     },
+    /// Its subject has no name.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
     /// They are not of the schema.
     #[error(transparent)]
     Data(#[from] CodecError),
@@ -73,7 +76,7 @@ impl From<Refused> for DecodeError {
 impl Schemas {
     /// The data of a key or value, as the rules of its schema leave it.
     ///
-    /// Its subject is that of the topic (`TopicNameStrategy`): which keys encrypt it follows from that.
+    /// Which keys encrypt it follows from its subject, which is named as the proxy's settings say.
     ///
     /// # Errors
     /// Bytes that name no schema, a schema the registry has not, bytes that are not of it, a rule that refuses them.
@@ -98,7 +101,14 @@ impl Schemas {
         if known.terms.is_none() {
             return Ok(codec.decode(&frame.message_indexes, payload)?);
         }
-        let subject = format!("{}-{}", incoming.topic, incoming.part.name());
+        let record = codec.record_name(&frame.message_indexes);
+        let named = Named {
+            topic: incoming.topic,
+            part: incoming.part,
+            record: record.as_deref(),
+            associated: None,
+        };
+        let subject = self.strategy(incoming.part).subject(&named)?;
         let of = (subject.as_str(), Passage::Read);
         let indexes = &frame.message_indexes;
         let contract = self.contract(frame.schema, &known, indexes, of).await?;

@@ -6,9 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry_client::{
-    Cache, ClientError, ClientOptions, NewSchema, Registered as Entity, RegistryClient,
-};
+use registry_client::{Cache, ClientError, NewSchema, Registered as Entity, RegistryClient};
 use schema::model::{ResolvedReference, SchemaReference, SchemaType};
 use schema::rules::Passage;
 use schema::serde::subject::{Named, RecordPart};
@@ -20,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::codec::Codec;
 use super::contract::{Contract, Refused, Terms};
 use super::runner::{ContractKey, Ended, Registry, SetupError, turns};
-use crate::config::RulesConfig;
+use crate::config::{Config, Subjects};
 use crate::error::RestError;
 use crate::format::Format;
 
@@ -47,6 +45,16 @@ pub(crate) struct SchemaQuery {
     pub(crate) id: Option<i32>,
     pub(crate) version: Option<i32>,
     pub(crate) text: Option<String>,
+}
+
+impl SchemaQuery {
+    /// The query with the strategy that the proxy has for subjects, where it has none itself.
+    pub(crate) fn or_default(mut self, schemas: &Schemas) -> Self {
+        if self.strategy.is_none() && self.subject.is_none() {
+            self.strategy = Some(schemas.strategy(part(&self)));
+        }
+        self
+    }
 }
 
 /// A schema in a subject, ready for data.
@@ -100,6 +108,7 @@ impl Registered {
 pub(crate) struct Schemas {
     /// None where no registry is configured.
     pub(super) registry: Option<Registry>,
+    subjects: Subjects,
     named: Cache<SchemaQuery, Arc<Registered>>,
     latest: Cache<SchemaQuery, Arc<Registered>>,
     parsed: Cache<SchemaId, Arc<Known>>,
@@ -113,24 +122,30 @@ impl Schemas {
     ///
     /// # Errors
     /// An address is no URL; there is no TLS to be had.
-    pub(crate) fn new(
-        http: reqwest::Client,
-        options: &ClientOptions,
-        rules: &RulesConfig,
-    ) -> Result<Self, SetupError> {
+    pub(crate) fn new(http: reqwest::Client, config: &Config) -> Result<Self, SetupError> {
+        let options = &config.registry;
         let registry = if options.urls.is_empty() {
             None
         } else {
-            Some(Registry::new(http, options, rules)?)
+            Some(Registry::new(http, options, &config.rules)?)
         };
         Ok(Self {
             registry,
+            subjects: config.subjects,
             named: Cache::new(KEPT_MAX),
             latest: Cache::new(KEPT_MAX),
             parsed: Cache::new(KEPT_MAX),
             contracts: Cache::new(KEPT_MAX),
             turns: turns(),
         })
+    }
+
+    /// How the subjects of keys or values are named where nobody says it.
+    pub(crate) fn strategy(&self, part: RecordPart) -> SubjectNameStrategy {
+        match part {
+            RecordPart::Key => self.subjects.key,
+            RecordPart::Value => self.subjects.value,
+        }
     }
 
     pub(super) fn registry(&self) -> Result<&Registry, RegistryError> {
@@ -592,10 +607,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_registry_there_are_no_schemas() {
-        let schemas = {
-            let options = ClientOptions::new("");
-            Schemas::new(reqwest::Client::new(), &options, &RulesConfig::default()).unwrap()
-        };
+        let schemas = Schemas::new(reqwest::Client::new(), &Config::new("h:1")).unwrap();
         let error = schemas.find(&SchemaQuery::default()).await.unwrap_err();
         assert_eq!(error.code, 42207);
         assert!(error.message.contains("schema.registry.url"), "{error}");

@@ -190,7 +190,8 @@ async fn schema(
         text: text.as_deref().filter(|_| id.is_none()).map(str::to_owned),
         ..SchemaQuery::default()
     };
-    let found = proxy.schemas().find(&query).await?;
+    let schemas = proxy.schemas();
+    let found = schemas.find(&query.or_default(schemas)).await?;
     if found.format == format {
         return Ok(Some(found));
     }

@@ -131,7 +131,7 @@ async fn part<'a>(
             Ok((Some(Kind { format, schema }), source))
         }
         format => {
-            let query = query(&datum, format, topic, is_key)?;
+            let query = query(&datum, format, topic, is_key)?.or_default(schemas);
             let schema = schemas.find(&query).await?;
             // A dead letter has the key's data.
             let source = with_schema(&schema, datum.data, is_key).await;

@@ -23,6 +23,8 @@ pub struct ClientOptions {
     pub urls: Vec<String>,
     /// Name and password for all of them.
     pub user: Option<(String, Password)>,
+    /// A token for all of them, in place of a name.
+    pub token: Option<Password>,
     /// Certificate authorities to trust beside those that everybody does, as PEM.
     pub authorities: Vec<Vec<u8>>,
     /// How long one request may take.
@@ -50,6 +52,7 @@ impl ClientOptions {
                 .map(str::to_owned)
                 .collect(),
             user: None,
+            token: None,
             authorities: Vec::new(),
             timeout: Duration::from_secs(30),
         }
@@ -62,8 +65,9 @@ pub struct RegistryClient {
     http: reqwest::Client,
     urls: Vec<Url>,
     user: Option<(String, Password)>,
+    token: Option<Password>,
     timeout: Duration,
-    /// The instance that answered last.
+    /// The instance that answered last, or the one after it, once it does not.
     preferred: AtomicUsize,
 }
 
@@ -74,17 +78,33 @@ pub struct Request<'a> {
     path: &'a [&'a str],
     query: Vec<(&'a str, String)>,
     body: Option<Value>,
+    /// It may be carried out twice.
+    repeats: bool,
 }
 
 impl<'a> Request<'a> {
     /// A request to `path`, segment by segment: `["subjects", "users-value", "versions"]`.
     pub fn new(method: Method, path: &'a [&'a str]) -> Self {
         Self {
+            repeats: method == Method::GET,
             method,
             path,
             query: Vec::new(),
             body: None,
         }
+    }
+
+    /// Says that being carried out twice is as good as once: an instance that breaks off is no reason not to ask another.
+    /// Questions are such requests.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// How people call it: `GET /subjects/users-value/versions`.
+    pub fn name(&self) -> String {
+        format!("{} /{}", self.method, self.path.join("/"))
     }
 
     /// GET.
@@ -155,6 +175,7 @@ impl RegistryClient {
             http,
             urls,
             user: options.user.clone(),
+            token: options.token.clone(),
             timeout: options.timeout,
             preferred: AtomicUsize::new(0),
         })
@@ -192,9 +213,15 @@ impl RegistryClient {
                 continue;
             };
             match self.ask(base, request).await {
-                // It took nothing: another instance may.
-                Err(ClientError::Unreachable { url, source }) if source.is_connect() => {
+                Err(ClientError::Unreachable { url, source }) => {
+                    // Whoever cannot be connected to took nothing, so another instance may.
+                    let is_over = !source.is_connect() && !request.repeats;
+                    let next = (index + 1) % self.urls.len();
+                    self.preferred.store(next, Ordering::Relaxed);
                     failure = ClientError::Unreachable { url, source };
+                    if is_over {
+                        break;
+                    }
                 }
                 other => {
                     self.preferred.store(index, Ordering::Relaxed);
@@ -217,6 +244,9 @@ impl RegistryClient {
             .header(header::ACCEPT, CONTENT_TYPE);
         if let Some((name, password)) = &self.user {
             builder = builder.basic_auth(name, Some(&password.0));
+        }
+        if let Some(token) = &self.token {
+            builder = builder.bearer_auth(&token.0);
         }
         if let Some(body) = &request.body {
             builder = builder
@@ -338,6 +368,40 @@ mod tests {
             RegistryClient::new(&ClientOptions::new(" , ")),
             Err(ClientError::NoAddress)
         ));
+    }
+
+    /// An instance that takes a request and answers, or breaks off.
+    async fn instance(answer: &'static str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Ends with the test's runtime.
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                if stream.read(&mut request).await.is_ok() {
+                    drop(stream.write_all(answer.as_bytes()).await);
+                }
+            }
+        });
+        address.to_string()
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_breaks_off_is_left_alone() {
+        let answers = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]";
+        let urls = format!("{},{}", instance("").await, instance(answers).await);
+        let client = || RegistryClient::new(&ClientOptions::new(&urls)).unwrap();
+        let path = ["subjects"];
+        client().send(&Request::get(&path)).await.unwrap();
+        let post = Request::new(Method::POST, &path);
+        client().send(&post.clone().repeatable()).await.unwrap();
+        // What may have been done is not done again; the next request goes to the other.
+        let client = client();
+        let error = client.send(&post).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+        client.send(&post).await.unwrap();
+        assert_eq!(post.name(), "POST /subjects");
     }
 
     #[test]

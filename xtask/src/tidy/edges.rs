@@ -129,6 +129,11 @@ pub(super) const EDGES: &[Edge] = &[
         "kms",
         "keys that are shared with it are wrapped and unwrapped there",
     ),
+    (
+        "schema-registry",
+        "registry-client",
+        "exporters mirror to another registry",
+    ),
     ("schema-registry", "wire", "the group protocol's messages"),
     ("schema-registry", "schema", "what schemas mean"),
     (

@@ -13,14 +13,10 @@
 //! Others are kept and not used.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base::ErrorChain;
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
+use registry_client::{ClientError, ClientOptions, Password, RegistryClient, Request};
 use serde_json::Value;
-
-use crate::outgoing::{AnswerError, body_of};
 
 const URL: &str = "schema.registry.url";
 const BASIC_SOURCE: &str = "basic.auth.credentials.source";
@@ -30,9 +26,6 @@ const BEARER_TOKEN: &str = "bearer.auth.token";
 
 /// What is shown in place of a secret.
 pub const HIDDEN: &str = "[hidden]";
-
-/// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings whose values are not shown.
 const SECRETS: [&str; 2] = [BASIC_USER_INFO, BEARER_TOKEN];
@@ -48,8 +41,15 @@ pub fn is_secret(name: &str) -> bool {
 /// # Errors
 /// The first reason.
 pub fn check(config: &BTreeMap<String, String>) -> Result<(), String> {
-    urls(config)?;
-    SignIn::of(config).map(drop)
+    options(config).map(drop)
+}
+
+/// How to reach the other registry.
+fn options(config: &BTreeMap<String, String>) -> Result<ClientOptions, String> {
+    let mut options = ClientOptions::new("");
+    options.urls = urls(config)?;
+    sign_in(config, &mut options)?;
+    Ok(options)
 }
 
 fn urls(config: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
@@ -71,58 +71,37 @@ fn urls(config: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
     Ok(urls)
 }
 
-enum SignIn {
-    Nothing,
-    Basic { user: String, password: String },
-    Bearer(String),
-}
-
-impl std::fmt::Debug for SignIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::Basic { .. } => "Basic",
-            Self::Bearer(_) => "Bearer",
-        })
+fn sign_in(config: &BTreeMap<String, String>, options: &mut ClientOptions) -> Result<(), String> {
+    let text = |key: &str| {
+        let value = config.get(key).map(|value| value.trim());
+        value.filter(|value| !value.is_empty())
+    };
+    match (text(BEARER_SOURCE), text(BEARER_TOKEN)) {
+        (None | Some("STATIC_TOKEN"), Some(token)) => {
+            options.token = Some(Password(token.to_owned()));
+            return Ok(());
+        }
+        (None, None) => {}
+        (Some("STATIC_TOKEN"), None) => return Err(format!("{BEARER_TOKEN} is not set")),
+        (Some(other), _) => {
+            return Err(format!(
+                "{BEARER_SOURCE} = '{other}' is not supported: use STATIC_TOKEN"
+            ));
+        }
     }
-}
-
-impl SignIn {
-    fn of(config: &BTreeMap<String, String>) -> Result<Self, String> {
-        let text = |key: &str| {
-            config
-                .get(key)
-                .map(|value| value.trim())
-                .filter(|v| !v.is_empty())
-        };
-        match (text(BEARER_SOURCE), text(BEARER_TOKEN)) {
-            (None | Some("STATIC_TOKEN"), Some(token)) => {
-                return Ok(Self::Bearer(token.to_owned()));
-            }
-            (None, None) => {}
-            (Some("STATIC_TOKEN"), None) => return Err(format!("{BEARER_TOKEN} is not set")),
-            (Some(other), _) => {
-                return Err(format!(
-                    "{BEARER_SOURCE} = '{other}' is not supported: use STATIC_TOKEN"
-                ));
-            }
+    match (text(BASIC_SOURCE), text(BASIC_USER_INFO)) {
+        (None | Some("USER_INFO"), Some(info)) => {
+            let (user, password) = info
+                .split_once(':')
+                .ok_or_else(|| format!("{BASIC_USER_INFO} has the form user:password"))?;
+            options.user = Some((user.to_owned(), Password(password.to_owned())));
+            Ok(())
         }
-        match (text(BASIC_SOURCE), text(BASIC_USER_INFO)) {
-            (None | Some("USER_INFO"), Some(info)) => {
-                let (user, password) = info
-                    .split_once(':')
-                    .ok_or_else(|| format!("{BASIC_USER_INFO} has the form user:password"))?;
-                Ok(Self::Basic {
-                    user: user.to_owned(),
-                    password: password.to_owned(),
-                })
-            }
-            (Some("USER_INFO"), None) => Err(format!("{BASIC_USER_INFO} is not set")),
-            (None | Some("URL"), _) => Ok(Self::Nothing),
-            (Some(other), _) => Err(format!(
-                "{BASIC_SOURCE} = '{other}' is not supported: use USER_INFO or URL"
-            )),
-        }
+        (Some("USER_INFO"), None) => Err(format!("{BASIC_USER_INFO} is not set")),
+        (None | Some("URL"), _) => Ok(()),
+        (Some(other), _) => Err(format!(
+            "{BASIC_SOURCE} = '{other}' is not supported: use USER_INFO or URL"
+        )),
     }
 }
 
@@ -133,21 +112,26 @@ pub(super) enum ExportError {
     #[error("the exporter's config cannot be used: {0}")]
     Config(String),
     /// None of the addresses answers.
-    #[error("{method} {url} got no answer")]
+    #[error("{request} got no answer")]
     Unreachable {
-        method: Method,
-        url: String,
+        request: String,
         #[source]
-        source: AnswerError,
+        source: ClientError,
     },
     /// It answers, but does not do it.
-    #[error("{method} {url} was answered with {status}, error code {code}: {message}")]
+    #[error("{request} was answered with {status}, error code {code}: {message}")]
     Refused {
-        method: Method,
-        url: String,
+        request: String,
         status: u16,
         code: i64,
         message: String,
+    },
+    /// It is not asked, or does not answer as a registry does.
+    #[error("{request} was not done")]
+    Client {
+        request: String,
+        #[source]
+        source: ClientError,
     },
     /// A schema refers to schemas that refer to others, too deep.
     #[error("the references of {subject} version {version} are too deep")]
@@ -173,119 +157,53 @@ impl ExportError {
 
 /// The other registry.
 #[derive(Debug)]
-pub(super) struct Destination {
-    client: reqwest::Client,
-    urls: Vec<String>,
-    sign_in: SignIn,
-}
-
-#[derive(Deserialize, Default)]
-struct Refusal {
-    #[serde(default)]
-    error_code: i64,
-    #[serde(default)]
-    message: String,
-}
+pub(super) struct Destination(RegistryClient);
 
 impl Destination {
-    /// The registry of these settings.
+    /// The registry of these settings, over the connections of `http`.
     pub(super) fn new(
-        client: reqwest::Client,
+        http: reqwest::Client,
         config: &BTreeMap<String, String>,
     ) -> Result<Self, ExportError> {
-        Ok(Self {
-            client,
-            urls: urls(config).map_err(ExportError::Config)?,
-            sign_in: SignIn::of(config).map_err(ExportError::Config)?,
-        })
+        let options = options(config).map_err(ExportError::Config)?;
+        let client = RegistryClient::with_http(http, &options);
+        let client = client.map_err(|error| ExportError::Config(error.to_string()))?;
+        Ok(Self(client))
     }
 
-    /// Sends a request to the first address that answers. `path` has its segments escaped ([`segment`]).
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, ExportError> {
-        let mut unreachable = None;
-        for base in &self.urls {
-            let sent = self.send(&method, &format!("{base}{path}"), body).await;
-            let (status, answer) = match sent {
-                Ok(answered) => answered,
-                Err(source) => {
-                    unreachable = Some(ExportError::Unreachable {
-                        method: method.clone(),
-                        url: shown(base, path),
-                        source,
-                    });
-                    continue;
-                }
-            };
-            if status.is_success() {
-                return Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null));
-            }
-            let refusal: Refusal = serde_json::from_slice(&answer).unwrap_or_default();
-            return Err(ExportError::Refused {
-                method,
-                url: shown(base, path),
-                status: status.as_u16(),
-                code: refusal.error_code,
-                message: refusal.message,
-            });
-        }
-        Err(unreachable.unwrap_or_else(|| ExportError::Config(format!("{URL} is not set"))))
+    /// The answer to a request, of the first address that answers.
+    pub(super) async fn ask(&self, request: Request<'_>) -> Result<Value, ExportError> {
+        let request = request.repeatable();
+        let answer = self.0.json(&request).await;
+        answer.map_err(|error| ExportError::of(&request, error))
     }
 
-    async fn send(
-        &self,
-        method: &Method,
-        url: &str,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, axum::body::Bytes), AnswerError> {
-        let mut request = self
-            .client
-            .request(method.clone(), url)
-            .timeout(TIMEOUT)
-            .header("Accept", "application/vnd.schemaregistry.v1+json");
-        request = match &self.sign_in {
-            SignIn::Nothing => request,
-            SignIn::Basic { user, password } => request.basic_auth(user, Some(password)),
-            SignIn::Bearer(token) => request.bearer_auth(token),
-        };
-        if let Some(body) = body {
-            request = request
-                .header("Content-Type", "application/vnd.schemaregistry.v1+json")
-                .body(body.to_string());
-        }
-        let response = request.send().await.map_err(reqwest::Error::without_url)?;
-        let status = response.status();
-        Ok((status, body_of(response).await?))
+    /// Sends a request whose answer does not matter. What exporters send may be carried out twice.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<(), ExportError> {
+        let request = request.repeatable();
+        let sent = self.0.send(&request).await;
+        sent.map_err(|error| ExportError::of(&request, error))
     }
 }
 
-/// A URL without what signs in.
-fn shown(base: &str, path: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse(base) else {
-        return path.to_owned();
-    };
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    match cleared {
-        Ok(()) => format!("{}{path}", url.as_str().trim_end_matches('/')),
-        Err(()) => path.to_owned(),
-    }
-}
-
-/// A text as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+impl ExportError {
+    fn of(request: &Request<'_>, error: ClientError) -> Self {
+        let request = request.name();
+        match error {
+            ClientError::Refused {
+                status,
+                code,
+                message,
+            } => Self::Refused {
+                request,
+                status,
+                code,
+                message,
+            },
+            source @ ClientError::Unreachable { .. } => Self::Unreachable { request, source },
+            source => Self::Client { request, source },
         }
     }
-    escaped
 }
 
 #[cfg(test)]
@@ -319,24 +237,19 @@ mod tests {
 
     #[test]
     fn one_signs_in_as_the_settings_say() {
-        let of = |pairs: &[(&str, &str)]| format!("{:?}", SignIn::of(&config(pairs)).unwrap());
-        assert_eq!(of(&[]), "Nothing");
-        assert_eq!(of(&[(BASIC_USER_INFO, "u:p:q")]), "Basic");
-        assert_eq!(of(&[(BASIC_SOURCE, "URL")]), "Nothing");
-        assert_eq!(
-            of(&[(BEARER_TOKEN, "t"), (BASIC_USER_INFO, "u:p")]),
-            "Bearer"
-        );
+        let of = |pairs: &[(&str, &str)]| {
+            let mut options = ClientOptions::new("");
+            sign_in(&config(pairs), &mut options).unwrap();
+            (options.user, options.token)
+        };
+        let user = ("u".to_owned(), Password("p:q".to_owned()));
+        let token = Password("t".to_owned());
+        assert_eq!(of(&[]), (None, None));
+        assert_eq!(of(&[(BASIC_USER_INFO, "u:p:q")]), (Some(user), None));
+        assert_eq!(of(&[(BASIC_SOURCE, "URL")]), (None, None));
+        let both = [(BEARER_TOKEN, "t"), (BASIC_USER_INFO, "u:p")];
+        assert_eq!(of(&both), (None, Some(token)));
         assert!(is_secret(BEARER_TOKEN) && is_secret("ssl.key.password") && !is_secret(URL));
-    }
-
-    #[test]
-    fn a_url_is_shown_without_its_password() {
-        assert_eq!(
-            shown("http://u:p@h:1/base", "/subjects"),
-            "http://h:1/base/subjects"
-        );
-        assert_eq!(segment(":.c:a b/ä"), "%3A.c%3Aa%20b%2F%C3%A4");
     }
 
     /// A registry that answers with what it was sent to sign in with, or refuses.
@@ -377,27 +290,18 @@ mod tests {
             let settings = [vec![(URL, both.as_str())], settings].concat();
             let client = crate::outgoing::client().unwrap();
             let destination = Destination::new(client, &config(&settings)).unwrap();
-            let answer = destination
-                .call(Method::GET, "/subjects", None)
-                .await
-                .unwrap();
+            let answer = destination.ask(Request::get(&["subjects"])).await.unwrap();
             assert_eq!(answer["signed"], expected);
         }
         let with_password = url.replace("http://", "http://u:secret@");
         let settings = [(URL, with_password.as_str()), (BASIC_SOURCE, "URL")];
         let client = crate::outgoing::client().unwrap();
         let destination = Destination::new(client.clone(), &config(&settings)).unwrap();
-        let answer = destination
-            .call(Method::GET, "/subjects", None)
-            .await
-            .unwrap();
+        let answer = destination.ask(Request::get(&["subjects"])).await.unwrap();
         assert_eq!(answer["signed"], "Basic dTpzZWNyZXQ=");
 
         let nobody = Destination::new(client.clone(), &config(&[(URL, &url)])).unwrap();
-        let refused = nobody
-            .call(Method::GET, "/subjects", None)
-            .await
-            .unwrap_err();
+        let refused = nobody.ask(Request::get(&["subjects"])).await.unwrap_err();
         let told = refused.trace();
         assert!(
             told.contains("401") && told.contains("40101") && told.contains("who?"),
@@ -406,7 +310,7 @@ mod tests {
         let gone = dead.replace("http://", "http://u:secret@");
         let nowhere = Destination::new(client, &config(&[(URL, &gone)])).unwrap();
         let told = nowhere
-            .call(Method::GET, "/subjects", None)
+            .ask(Request::get(&["subjects"]))
             .await
             .unwrap_err()
             .trace();

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use reqwest::Method;
+use registry_client::{Method, Request};
 use schema::SchemaReference;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::destination::{Destination, ExportError, segment};
+use super::destination::{Destination, ExportError};
 use super::naming;
 use crate::log::reader::Progress;
 use crate::service::lookup::VersionId;
@@ -234,9 +234,10 @@ impl Worker {
     ) -> Result<(), ExportError> {
         let name = self.over_there(subject);
         self.import_into(destination, &name).await?;
-        let path = format!("/subjects/{}/versions", segment(&name));
+        let path = ["subjects", &name, "versions"];
         let body = self.request(subject, found);
-        destination.call(Method::POST, &path, Some(&body)).await?;
+        let register = Request::new(Method::POST, &path).body(body);
+        destination.send(register).await?;
         if found.deleted {
             delete(destination, &name, found.version).await?;
         }
@@ -299,16 +300,17 @@ impl Worker {
         if self.importing.contains(&of) {
             return Ok(());
         }
-        let path = format!("/mode/{}", segment(&of));
-        let asked = format!("{path}?defaultToGlobal=true");
-        let found = match destination.call(Method::GET, &asked, None).await {
+        let path = ["mode", &of];
+        let ask = Request::get(&path).flag("defaultToGlobal", true);
+        let found = match destination.ask(ask).await {
             Ok(found) => found,
             Err(error) if error.is_not_there() => Value::Null,
             Err(error) => return Err(error),
         };
         if found["mode"] != "IMPORT" {
             let import = json!({"mode": "IMPORT"});
-            destination.call(Method::PUT, &path, Some(&import)).await?;
+            let set = Request::new(Method::PUT, &path).body(import);
+            destination.send(set).await?;
         }
         if self.importing.len() >= KNOWN_MAX {
             self.importing.clear();
@@ -346,16 +348,17 @@ impl Worker {
             return Ok(());
         }
         let config = self.registry.state().config_of(Some(of)).cloned();
-        let path = format!("/config/{}", segment(&name));
+        let path = ["config", &name];
         // What the config does not say any more is not to stay.
-        match destination.call(Method::DELETE, &path, None).await {
-            Ok(_) => {}
+        match destination.send(Request::new(Method::DELETE, &path)).await {
+            Ok(()) => {}
             Err(error) if error.is_not_there() => {}
             Err(error) => return Err(error),
         }
         if let Some(config) = config {
             let request = self.config_request(of, config);
-            destination.call(Method::PUT, &path, Some(&request)).await?;
+            let set = Request::new(Method::PUT, &path).body(request);
+            destination.send(set).await?;
         }
         Ok(())
     }
@@ -377,9 +380,10 @@ impl Worker {
 
 /// Soft deletes a version over there, unless it is.
 async fn delete(destination: &Destination, name: &str, version: i32) -> Result<(), ExportError> {
-    let path = format!("/subjects/{}/versions/{version}", segment(name));
-    match destination.call(Method::DELETE, &path, None).await {
-        Ok(_) => Ok(()),
+    let version = version.to_string();
+    let path = ["subjects", name, "versions", &version];
+    match destination.send(Request::new(Method::DELETE, &path)).await {
+        Ok(()) => Ok(()),
         Err(error) if error.is_not_there() => Ok(()),
         Err(error) => Err(error),
     }

@@ -15,6 +15,6 @@ mod runner;
 
 pub(crate) use codec::CodecError;
 pub(crate) use contract::{DeadLetter, Refused};
-pub(crate) use incoming::Incoming;
+pub(crate) use incoming::{DecodeError, Incoming};
 pub(crate) use registered::{Registered, SchemaQuery, Schemas};
 pub(crate) use runner::SetupError;

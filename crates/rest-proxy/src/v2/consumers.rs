@@ -11,13 +11,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
-use client::data::{CommitMode, Message, OwnedMessage};
-use schema::serde::framing::{KEY_HEADER, VALUE_HEADER};
-use schema::serde::subject::RecordPart;
+use client::data::{CommitMode, Message as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::media;
+use super::records::{Unreadable, write_all};
 use crate::config::FETCH_BYTES_MIN;
 use crate::consumers::{
     Call, CommitOffset, Consumers, InstanceId, Interest, Place, Routed, Seat, SeekTo, Settings,
@@ -25,9 +24,7 @@ use crate::consumers::{
 use crate::error::RestError;
 use crate::format::Format;
 use crate::links::Links;
-use crate::produce::{RULE_HEADER, Undelivered};
 use crate::proxy::Proxy;
-use crate::schemas::{DeadLetter, Incoming};
 
 /// The path of an instance.
 type Of = Path<(String, String)>;
@@ -500,20 +497,7 @@ pub(super) async fn records(
         .read(consumers, timeout, positive(query.max_bytes))
         .await?;
     let mut out = vec![b'['];
-    let mut failed = None;
-    let mut written = 0;
-    for message in batch.messages() {
-        let before = out.len();
-        if written > 0 {
-            out.push(b',');
-        }
-        if let Err(error) = write_record(&proxy, format, message, &mut out).await {
-            out.truncate(before);
-            failed = Some(error);
-            break;
-        }
-        written += 1;
-    }
+    let (written, failed) = write_all(&proxy, format, batch.messages(), &mut out).await;
     // What can be read is given first; the record that cannot is the next read's.
     if let Some(Unreadable { error, undelivered }) = failed.filter(|_| written == 0) {
         if let (Some(undelivered), Some(message)) = (undelivered, batch.messages().first()) {
@@ -529,128 +513,6 @@ pub(super) async fn records(
         format => media::of_format(format),
     };
     Ok(([(header::CONTENT_TYPE, content_type)], out).into_response())
-}
-
-/// `BinaryConsumerRecord`, `JsonConsumerRecord`, `SchemaConsumerRecord`.
-async fn write_record(
-    proxy: &Proxy,
-    format: Format,
-    message: &OwnedMessage,
-    out: &mut Vec<u8>,
-) -> Result<(), Unreadable> {
-    out.extend_from_slice(b"{\"topic\":");
-    write_json(out, message.topic());
-    for (part, bytes) in [
-        (RecordPart::Key, message.key()),
-        (RecordPart::Value, message.payload()),
-    ] {
-        let name = part.name();
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
-        let written = match bytes {
-            None => {
-                out.extend_from_slice(b"null");
-                Ok(())
-            }
-            Some(bytes) => write_data(proxy, format, message, (part, bytes), out).await,
-        };
-        written.map_err(|Undecoded { what, dead_letter }| Unreadable {
-            error: RestError::internal(format!(
-                "Error deserializing {} for partition {}-{} at offset {}. If needed, please seek past the record to continue consumption. {what}",
-                name.to_ascii_uppercase(),
-                message.topic(),
-                message.partition(),
-                message.offset()
-            )),
-            undelivered: dead_letter.map(|letter| Undelivered {
-                letter,
-                key: message.key().map(<[u8]>::to_vec),
-                // The value has not been looked at, and a dead letter is without it.
-                value: (part == RecordPart::Value).then(|| bytes.unwrap_or_default().to_vec()),
-            }),
-        })?;
-    }
-    let (partition, offset) = (message.partition(), message.offset());
-    out.extend_from_slice(format!(",\"partition\":{partition},\"offset\":{offset}}}").as_bytes());
-    Ok(())
-}
-
-/// A record that is not given to a client.
-struct Unreadable {
-    error: RestError,
-    /// What is to be kept of it, if anything.
-    undelivered: Option<Undelivered>,
-}
-
-/// Why a key or value is not shown.
-struct Undecoded {
-    what: String,
-    dead_letter: Option<Box<DeadLetter>>,
-}
-
-impl Undecoded {
-    fn of(error: impl ToString) -> Self {
-        Self {
-            what: error.to_string(),
-            dead_letter: None,
-        }
-    }
-}
-
-async fn write_data(
-    proxy: &Proxy,
-    format: Format,
-    message: &OwnedMessage,
-    (part, bytes): (RecordPart, &[u8]),
-    out: &mut Vec<u8>,
-) -> Result<(), Undecoded> {
-    match format.schema_type() {
-        None if format == Format::Json => {
-            let text = std::str::from_utf8(bytes).map_err(Undecoded::of)?;
-            // Checked, and given as it is.
-            serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(Undecoded::of)?;
-            out.extend_from_slice(text.trim().as_bytes());
-        }
-        None => {
-            use base64::Engine as _;
-            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-            write_json(out, &text);
-        }
-        Some(schema_type) => {
-            let schema_header = match part {
-                RecordPart::Key => KEY_HEADER,
-                RecordPart::Value => VALUE_HEADER,
-            };
-            let failed_rule = header_of(message, RULE_HEADER);
-            let incoming = Incoming {
-                topic: message.topic(),
-                part,
-                header: header_of(message, schema_header),
-                bytes,
-                failed_rule: failed_rule.and_then(|name| std::str::from_utf8(name).ok()),
-            };
-            let decoded = proxy.schemas().decode(incoming, schema_type).await;
-            let value = decoded.map_err(|error| Undecoded {
-                what: base::ErrorChain(&error).to_string(),
-                dead_letter: error.into_dead_letter(),
-            })?;
-            write_json(out, &value);
-        }
-    }
-    Ok(())
-}
-
-/// The last header of that name.
-fn header_of<'m>(message: &'m OwnedMessage, name: &str) -> Option<&'m [u8]> {
-    use client::data::Headers as _;
-    let headers = message.headers()?.iter();
-    headers.filter(|header| header.key == name).last()?.value
-}
-
-fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    serde_json::to_writer(out, value)
-        .expect("strings and JSON are JSON, and memory takes what is written");
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod consumers;
 mod media;
 mod partitions;
 mod produce;
+mod records;
 mod topics;
 
 use std::sync::Arc;

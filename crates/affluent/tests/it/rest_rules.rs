@@ -374,3 +374,48 @@ fn a_subject_may_be_named_after_the_record() {
     let read = setup.read("reader", "avro", "users", 2);
     assert_eq!(read, [expected.clone(), expected]);
 }
+
+#[test]
+fn a_stream_of_records_is_judged_one_by_one_and_reported_in_order() {
+    let setup = setup(&[], &[("LOCAL_SECRET", "hush")]);
+    let id = setup.register("users-value", "AVRO", &user(), rules("k"));
+    // Among records with rules there are such without, and some that cannot be read at all.
+    let body: String = (0..400)
+        .map(|n| match n % 10 {
+            3 => json!({"value": {"type": "BINARY", "data": n}}),
+            4 => json!({"value": {"type": "STRING", "data": n.to_string()}}),
+            5 => json!({"value": {"schema_id": id, "data": alice(10)}}),
+            _ => json!({"value": {"schema_id": id, "data": alice(20 + n % 70)}}),
+        })
+        .map(|record| record.to_string())
+        .collect();
+    let cluster = &setup.rest.cluster;
+    let path = format!("/v3/clusters/{cluster}/topics/users/records");
+    let headers = [("Content-Type", "application/json")];
+    let limit = std::time::Duration::from_secs(60);
+    let answer = http::send(&setup.proxy.address, "POST", &path, &headers, &body, limit).unwrap();
+    let reports: Vec<Value> = answer
+        .body
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(reports.len(), 400);
+    let mut offset = 0;
+    for (n, report) in reports.iter().enumerate() {
+        match n % 10 {
+            3 => {
+                let message = report["message"].as_str().unwrap();
+                assert!(message.contains(&format!("data={n} ")), "{n}: {report}");
+            }
+            5 => assert_eq!(report["error_code"], 42207, "{n}: {report}"),
+            kind => {
+                assert_eq!(report["error_code"], 200, "{n}: {report}");
+                assert_eq!(report["offset"], offset, "{n}: {report}");
+                let format = if kind == 4 { "STRING" } else { "AVRO" };
+                assert_eq!(report["value"]["type"], format, "{n}: {report}");
+                offset += 1;
+            }
+        }
+    }
+    assert_eq!(offset, 320);
+}

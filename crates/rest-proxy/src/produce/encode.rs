@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +14,13 @@ use serde_json::Value;
 use super::data::Data;
 use super::dead_letters::Undelivered;
 use crate::format::Format;
-use crate::schemas::{CodecError, Refused, Registered, Schemas};
+use crate::schemas::{CodecError, Ended, Refused, Registered, Schemas};
 
 /// Values longer than this are validated and encoded where nobody else waits.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// How long the rules of records that are independent of each other run before what is done goes on. A key management service
+/// that does not answer is waited for longer.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Data that is not what its format or schema says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,10 +149,41 @@ pub(crate) async fn encode_all<'a>(
     let encode = move || records.into_iter().map(Sources::encode).collect();
     match schemas.run(encode).await {
         Ok(encoded) => encoded,
-        Err(ended) => Err(NotEncoded::Rule {
-            what: ended.to_string(),
-            undelivered: None,
-        }),
+        Err(ended) => Err(NotEncoded::ended(&ended)),
+    }
+}
+
+/// The bytes of records that are independent of each other: of as many as a moment suffices for, at least of the first. Gives
+/// the others back.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub(crate) async fn encode_each(
+    schemas: &Schemas,
+    records: Vec<Sources<'static>>,
+) -> (
+    Vec<Result<Encoded<'static>, NotEncoded>>,
+    Vec<Sources<'static>>,
+) {
+    let count = records.len();
+    let encode = move || {
+        let end = Instant::now() + MOMENT;
+        let mut encoded = Vec::with_capacity(records.len());
+        let mut records = records.into_iter();
+        for record in records.by_ref() {
+            encoded.push(record.encode());
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        (encoded, records.collect())
+    };
+    match schemas.run(encode).await {
+        Ok(done) => done,
+        Err(ended) => {
+            let errors = (0..count).map(|_| Err(NotEncoded::ended(&ended)));
+            (errors.collect(), Vec::new())
+        }
     }
 }
 
@@ -237,11 +272,13 @@ impl<'a> Source<'a> {
 }
 
 impl<'a> Sources<'a> {
-    fn is_ready(&self) -> bool {
+    /// Whether there are no rules to be run.
+    pub(crate) fn is_ready(&self) -> bool {
         self.key.is_ready() && self.value.is_ready()
     }
 
-    fn into_owned(self) -> Sources<'static> {
+    /// The same, without what it borrows from the request.
+    pub(crate) fn into_owned(self) -> Sources<'static> {
         Sources {
             key: self.key.into_owned(),
             value: self.value.into_owned(),
@@ -271,6 +308,13 @@ impl<'a> Sources<'a> {
 }
 
 impl NotEncoded {
+    fn ended(ended: &Ended) -> Self {
+        Self::Rule {
+            what: ended.to_string(),
+            undelivered: None,
+        }
+    }
+
     fn of(
         refused: Refused,
         place: impl FnOnce(Vec<u8>) -> (Option<Vec<u8>>, Option<Vec<u8>>),

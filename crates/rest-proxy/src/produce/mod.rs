@@ -25,7 +25,9 @@ use crate::config::Config;
 use crate::error::RestError;
 pub(crate) use data::{Data, Str};
 pub(crate) use dead_letters::{RULE_HEADER, Undelivered};
-pub(crate) use encode::{Encoded, Source, Sources, Unfit, encode_all, encode_one, with_schema};
+pub(crate) use encode::{
+    Encoded, NotEncoded, Source, Sources, Unfit, encode_all, encode_each, encode_one, with_schema,
+};
 pub(crate) use lane::{Lane, Outcome, Ticket};
 
 /// The `client.id` that broker logs and quotas see.

@@ -17,4 +17,4 @@ pub(crate) use codec::CodecError;
 pub(crate) use contract::{DeadLetter, Refused};
 pub(crate) use incoming::{DecodeError, Incoming};
 pub(crate) use registered::{Registered, SchemaQuery, Schemas};
-pub(crate) use runner::SetupError;
+pub(crate) use runner::{Ended, SetupError};

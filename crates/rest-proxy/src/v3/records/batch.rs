@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::data::ProduceRequest;
-use super::prepare::Prepared;
+use super::prepare::Begun;
 use super::report::{Parts, Reporter};
 use super::{JSON, check_content_type};
 use crate::error::RestError;
@@ -52,7 +52,10 @@ pub(in crate::v3) async fn batch(
     let lane = Arc::new(Lane::default());
     let mut sent = Vec::with_capacity(batch.entries.len());
     for Entry { id, request } in batch.entries {
-        let prepared = Prepared::of(request, &topic_name, &proxy).await;
+        let prepared = match Begun::of(request, &topic_name, proxy.schemas()).await {
+            Ok(begun) => begun.finish(&topic_name, &proxy).await,
+            Err(error) => Err(error),
+        };
         let parts = match prepared {
             Ok(mut prepared) => {
                 let parts = prepared.parts();

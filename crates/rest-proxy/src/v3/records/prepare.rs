@@ -3,6 +3,7 @@
 //! The rules and their order are those of `ProduceRequestData.Builder` and `ProduceAction` (kafka-rest 8): without a
 //! `type`, the schema says it, and without anything it is the latest schema of the topic's subject.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use client::data::{Header, OwnedHeaders};
@@ -12,7 +13,10 @@ use super::data::{Datum, HeaderData, ProduceRequest};
 use super::report::{Part, Parts};
 use crate::error::RestError;
 use crate::format::Format;
-use crate::produce::{Encoded, Outgoing, Source, Sources, Str, Unfit, encode_one, with_schema};
+use crate::produce::{
+    Encoded, NotEncoded, Outgoing, Source, Sources, Str, Unfit, encode_each, encode_one,
+    with_schema,
+};
 use crate::proxy::Proxy;
 use crate::schemas::{Registered, SchemaQuery, Schemas};
 
@@ -23,27 +27,43 @@ struct Kind {
     schema: Option<Arc<Registered>>,
 }
 
-/// A record's parts as bytes.
+/// What a record has besides its bytes.
 #[derive(Debug)]
-pub(super) struct Prepared<'a> {
+struct Rest {
     partition: Option<i32>,
     timestamp_ms: Option<i64>,
     headers: Option<OwnedHeaders>,
     key: Option<Kind>,
     value: Option<Kind>,
+}
+
+/// A record whose bytes may still have to be made.
+#[derive(Debug)]
+pub(super) struct Begun<'a> {
+    rest: Rest,
+    sources: Sources<'a>,
+}
+
+/// A record's parts as bytes.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    rest: Rest,
     encoded: Encoded<'a>,
 }
 
-impl<'a> Prepared<'a> {
-    /// Makes the bytes, with the schemas that the request names and their rules.
+/// Records of a stream that wait for the rules of their schemas, in order, and those that were refused meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Held(VecDeque<Result<Begun<'static>, RestError>>);
+
+impl<'a> Begun<'a> {
+    /// Finds the schemas that the request names.
     ///
     /// # Errors
-    /// 400 for what does not fit or go together, those of [`Schemas::find`], and 422/42207 for a record that a rule
-    /// refuses.
+    /// 400 for what does not fit or go together, and those of [`Schemas::find`].
     pub(super) async fn of(
         request: ProduceRequest<'a>,
         topic: &str,
-        proxy: &Proxy,
+        schemas: &Schemas,
     ) -> Result<Self, RestError> {
         if let Some(partition) = request.partition_id.filter(|partition| *partition < 0) {
             return Err(RestError::bad_request(format!(
@@ -51,33 +71,117 @@ impl<'a> Prepared<'a> {
             )));
         }
         let headers = headers(&request.headers)?;
-        let schemas = proxy.schemas();
         let (key, key_source) = part(request.key, topic, true, schemas).await?;
         let (value, value_source) = part(request.value, topic, false, schemas).await?;
-        let sources = Sources {
-            key: key_source,
-            value: value_source,
-        };
-        let encoded = match encode_one(schemas, sources).await {
-            Ok(encoded) => encoded,
-            Err(error) => return Err(error.settle(proxy, topic, headers, unfit).await),
-        };
         Ok(Self {
-            partition: request.partition_id,
-            timestamp_ms: request.timestamp.map(|time| time.0),
-            headers,
-            key,
-            value,
-            encoded,
+            rest: Rest {
+                partition: request.partition_id,
+                timestamp_ms: request.timestamp.map(|time| time.0),
+                headers,
+                key,
+                value,
+            },
+            sources: Sources {
+                key: key_source,
+                value: value_source,
+            },
         })
     }
 
+    /// Whether there are no rules to be run.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sources.is_ready()
+    }
+
+    /// The same, without what it borrows from the request.
+    pub(super) fn into_owned(self) -> Begun<'static> {
+        Begun {
+            rest: self.rest,
+            sources: self.sources.into_owned(),
+        }
+    }
+
+    /// Makes the bytes.
+    ///
+    /// # Errors
+    /// 400 for what does not fit, 422/42207 for a record that a rule refuses.
+    pub(super) async fn finish(
+        self,
+        topic: &str,
+        proxy: &Proxy,
+    ) -> Result<Prepared<'a>, RestError> {
+        let encoded = encode_one(proxy.schemas(), self.sources).await;
+        self.rest.finish(encoded, topic, proxy).await
+    }
+}
+
+impl Rest {
+    async fn finish<'a>(
+        self,
+        encoded: Result<Encoded<'a>, NotEncoded>,
+        topic: &str,
+        proxy: &Proxy,
+    ) -> Result<Prepared<'a>, RestError> {
+        match encoded {
+            Ok(encoded) => Ok(Prepared {
+                rest: self,
+                encoded,
+            }),
+            Err(error) => Err(error.settle(proxy, topic, self.headers, unfit).await),
+        }
+    }
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn push(&mut self, record: Result<Begun<'static>, RestError>) {
+        self.0.push_back(record);
+    }
+
+    /// Makes the bytes of as many as a moment suffices for, at least of the first; the others stay.
+    pub(super) async fn take(
+        &mut self,
+        topic: &str,
+        proxy: &Proxy,
+    ) -> Vec<Result<Prepared<'static>, RestError>> {
+        let mut sources = Vec::with_capacity(self.0.len());
+        let mut rests = Vec::with_capacity(self.0.len());
+        for record in self.0.drain(..) {
+            rests.push(record.map(|begun| {
+                sources.push(begun.sources);
+                begun.rest
+            }));
+        }
+        let (encoded, left) = encode_each(proxy.schemas(), sources).await;
+        let (mut encoded, mut left) = (encoded.into_iter(), left.into_iter());
+        let mut taken = Vec::with_capacity(rests.len());
+        for rest in rests {
+            match rest {
+                Err(error) if self.0.is_empty() => taken.push(Err(error)),
+                Err(error) => self.push(Err(error)),
+                Ok(rest) => match encoded.next() {
+                    Some(encoded) => taken.push(rest.finish(encoded, topic, proxy).await),
+                    None => match left.next() {
+                        Some(sources) => self.push(Ok(Begun { rest, sources })),
+                        None => taken.push(Err(RestError::internal("a record has no outcome"))),
+                    },
+                },
+            }
+        }
+        taken
+    }
+}
+
+impl Prepared<'_> {
     /// The record, for the producer.
     pub(super) fn outgoing(&mut self) -> Outgoing<'_> {
         Outgoing {
-            partition: self.partition,
-            timestamp_ms: self.timestamp_ms,
-            headers: self.headers.take(),
+            partition: self.rest.partition,
+            timestamp_ms: self.rest.timestamp_ms,
+            headers: self.rest.headers.take(),
             key: self.encoded.key.as_deref(),
             value: self.encoded.value.as_deref(),
         }
@@ -90,10 +194,13 @@ impl<'a> Prepared<'a> {
             size: bytes.map_or(0, <[u8]>::len),
             schema: kind.schema.clone(),
         };
-        let Encoded { key, value } = &self.encoded;
+        let Rest { key, value, .. } = &self.rest;
+        let encoded = &self.encoded;
         Parts {
-            key: self.key.as_ref().map(|kind| part(kind, key.as_deref())),
-            value: self.value.as_ref().map(|kind| part(kind, value.as_deref())),
+            key: key.as_ref().map(|kind| part(kind, encoded.key.as_deref())),
+            value: value
+                .as_ref()
+                .map(|kind| part(kind, encoded.value.as_deref())),
         }
     }
 }

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use super::IN_FLIGHT_MAX;
 use super::data::ProduceRequest;
 use super::frames::{Frames, Front};
-use super::prepare::Prepared;
+use super::prepare::{Begun, Held, Prepared};
 use super::report::{Parts, Reporter, refused};
 use crate::error::RestError;
 use crate::produce::{Lane, Outcome, Sink, send};
@@ -30,6 +30,8 @@ pub(super) struct Records {
     frames: Frames,
     /// The body has ended, or broken off.
     ended: bool,
+    /// Records after those of `waiting`.
+    held: Held,
     waiting: VecDeque<Waiting>,
     outcomes: VecDeque<Outcome>,
     reporter: Reporter,
@@ -44,14 +46,28 @@ struct Target {
 }
 
 impl Target {
-    /// Hands a record to the producer.
-    async fn take(&self, object: &[u8]) -> Result<Parts, RestError> {
+    /// Reads a record, and finds its schemas.
+    async fn begin<'o>(&self, object: &'o [u8]) -> Result<Begun<'o>, RestError> {
         let request = ProduceRequest::parse(object)?;
-        let mut prepared = Prepared::of(request, &self.topic_name, &self.proxy).await?;
+        Begun::of(request, &self.topic_name, self.proxy.schemas()).await
+    }
+
+    /// Makes its bytes, and hands it to the producer.
+    async fn finish(&self, begun: Begun<'_>) -> Waiting {
+        let prepared = begun.finish(&self.topic_name, &self.proxy).await;
+        self.send(prepared).await
+    }
+
+    /// Hands a record to the producer.
+    async fn send(&self, prepared: Result<Prepared<'_>, RestError>) -> Waiting {
+        let mut prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Waiting::Refused(error),
+        };
         let parts = prepared.parts();
         let ticket = self.lane.ticket();
         send(&self.sink, &self.topic_name, prepared.outgoing(), ticket).await;
-        Ok(parts)
+        Waiting::Sent(parts)
     }
 }
 
@@ -76,6 +92,7 @@ impl Records {
             body: body.into_data_stream(),
             frames: Frames::new(proxy.config.produce_request_bytes_max),
             ended: false,
+            held: Held::default(),
             waiting: VecDeque::new(),
             outcomes: VecDeque::new(),
             target: Target {
@@ -93,6 +110,10 @@ impl Records {
             let reports = self.reports();
             if !reports.is_empty() {
                 return Some(reports.into());
+            }
+            if !self.held.is_empty() {
+                self.take_held().await;
+                continue;
             }
             let room = IN_FLIGHT_MAX.saturating_sub(self.waiting.len());
             if room > 0 && self.take_records(room.min(TURN)).await > 0 {
@@ -135,25 +156,48 @@ impl Records {
         }
     }
 
-    /// Takes up to so many records from what has come, and gives how many it took.
+    /// Takes up to so many records from what has come, and gives how many it took. From the first on whose schema has
+    /// rules they are held.
     async fn take_records(&mut self, records_max: usize) -> usize {
         for taken in 0..records_max {
             let bytes = match self.frames.front() {
                 Front::Object(bytes) => bytes,
                 Front::Broken(error) => {
-                    self.waiting.push_back(Waiting::Refused(error));
+                    self.refuse(error);
                     return taken + 1;
                 }
                 Front::Nothing => return taken,
             };
-            let waiting = match self.target.take(self.frames.object(bytes)).await {
-                Ok(parts) => Waiting::Sent(parts),
-                Err(error) => Waiting::Refused(error),
-            };
-            self.waiting.push_back(waiting);
+            let begun = self.target.begin(self.frames.object(bytes)).await;
+            match begun {
+                Ok(begun) if self.held.is_empty() && begun.is_ready() => {
+                    let waiting = self.target.finish(begun).await;
+                    self.waiting.push_back(waiting);
+                }
+                Ok(begun) => self.held.push(Ok(begun.into_owned())),
+                Err(error) => self.refuse(error),
+            }
             self.frames.consume(bytes);
         }
         records_max
+    }
+
+    fn refuse(&mut self, error: RestError) {
+        if self.held.is_empty() {
+            self.waiting.push_back(Waiting::Refused(error));
+        } else {
+            self.held.push(Err(error));
+        }
+    }
+
+    /// Goes on with what is held.
+    async fn take_held(&mut self) {
+        let target = &self.target;
+        let taken = self.held.take(&target.topic_name, &target.proxy).await;
+        for prepared in taken {
+            let waiting = target.send(prepared).await;
+            self.waiting.push_back(waiting);
+        }
     }
 
     /// Writes the reports that can be given, in order.

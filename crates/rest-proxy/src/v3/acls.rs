@@ -18,7 +18,9 @@ use crate::error::RestError;
 use crate::links::{Links, Place, search as searched};
 use crate::proxy::Proxy;
 
-/// The code of `ANY` in every family.
+/// The code of `UNKNOWN` in every family.
+const UNKNOWN: i8 = 0;
+/// That of `ANY`.
 const ANY: i8 = 1;
 /// The one name a resource of type `CLUSTER` has.
 const CLUSTER_NAME: &str = "kafka-cluster";
@@ -74,15 +76,26 @@ pub(super) struct Deleted {
 
 impl Search {
     fn filter(&self) -> Result<AclFilter, RestError> {
-        let any = |text: &Option<String>| text.clone().unwrap_or_else(|| "ANY".to_owned());
+        // A broker closes the connection on which it is asked for the unknown; its own client does not ask (`KafkaAdminClient.describeAcls`).
+        let wanted = |name, names, text: &Option<String>| match code(
+            name,
+            names,
+            text.as_deref().unwrap_or("ANY"),
+        )? {
+            UNKNOWN => Err(RestError::kafka(
+                wire::ErrorCode::InvalidRequest,
+                Some("The AclBindingFilter must not contain UNKNOWN elements."),
+            )),
+            known => Ok(known),
+        };
         Ok(AclFilter {
-            resource_type: code("resource_type", RESOURCE_TYPES, &any(&self.resource_type))?,
+            resource_type: wanted("resource_type", RESOURCE_TYPES, &self.resource_type)?,
             resource_name: self.resource_name.clone(),
-            pattern_type: code("pattern_type", PATTERN_TYPES, &any(&self.pattern_type))?,
+            pattern_type: wanted("pattern_type", PATTERN_TYPES, &self.pattern_type)?,
             principal: self.principal.clone(),
             host: self.host.clone(),
-            operation: code("operation", OPERATIONS, &any(&self.operation))?,
-            permission: code("permission", PERMISSIONS, &any(&self.permission))?,
+            operation: wanted("operation", OPERATIONS, &self.operation)?,
+            permission: wanted("permission", PERMISSIONS, &self.permission)?,
         })
     }
 }
@@ -281,6 +294,26 @@ mod tests {
             permission: "ALLOW".to_owned(),
         }
         .binding()
+    }
+
+    #[test]
+    fn a_search_is_for_something_known() {
+        let search = |operation: &str| {
+            Search {
+                resource_type: None,
+                resource_name: None,
+                pattern_type: None,
+                principal: None,
+                host: None,
+                operation: Some(operation.to_owned()),
+                permission: None,
+            }
+            .filter()
+        };
+        assert_eq!(search("READ").unwrap().resource_type, ANY);
+        let refused = search("unknown").unwrap_err();
+        assert_eq!(refused.code, 40002);
+        assert!(refused.message.contains("UNKNOWN"), "{}", refused.message);
     }
 
     #[test]

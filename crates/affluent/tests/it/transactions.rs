@@ -169,6 +169,19 @@ impl Producer {
         (code, answer.producer_id, answer.producer_epoch)
     }
 
+    /// EndTxn, asked for until the coordinator has loaded its log and is done with what it was at.
+    fn settled_end(&mut self, version: i16, committed: bool) -> (ErrorCode, i64, i16) {
+        wait_for("an answer to EndTxn", LIMIT, || {
+            let answer = self.try_end(version, committed);
+            let waits = [
+                ErrorCode::ConcurrentTransactions,
+                ErrorCode::CoordinatorLoadInProgress,
+            ];
+            Ok((!waits.contains(&answer.0)).then_some(answer))
+        })
+        .unwrap()
+    }
+
     /// EndTxn, which must succeed.
     fn end(&mut self, version: i16, committed: bool) {
         let (code, id, epoch) = self.try_end(version, committed);
@@ -344,14 +357,7 @@ fn records_outside_of_a_transaction_are_refused() {
     assert_eq!(producer.send(9, "kept"), ErrorCode::None);
     producer.end(3, true);
     // A delayed request after the end does not open a transaction that nobody ends.
-    wait_for("the retry's answer", LIMIT, || {
-        match producer.try_end(3, true) {
-            (ErrorCode::None, ..) => Ok(Some(())),
-            (ErrorCode::ConcurrentTransactions, ..) => Ok(None),
-            (other, ..) => anyhow::bail!("a retry got {}", other.name()),
-        }
-    })
-    .unwrap();
+    assert_eq!(producer.settled_end(3, true).0, ErrorCode::None);
     let mut reader = server.connect().unwrap();
     wait_committed(&mut reader, &["kept"]);
     assert_eq!(producer.send(9, "late"), ErrorCode::InvalidTxnState);
@@ -450,21 +456,13 @@ fn a_kill_at_any_point_leaves_no_transaction_half_ended() {
     // Open before, open after: the producer goes on.
     producer.connection = server.connect().unwrap();
     assert_eq!(producer.send(12, "second"), ErrorCode::None);
-    let (epoch, before) = (producer.epoch, producer.try_end(5, true));
+    let (epoch, before) = (producer.epoch, producer.settled_end(5, true));
     assert_eq!((before.0, before.2), (ErrorCode::None, epoch + 1));
     server.kill().unwrap();
     server.restart().unwrap();
     // Decided before: committed after, and the retry says so.
     producer.connection = server.connect().unwrap();
-    let again = wait_for("the answer to a retry", LIMIT, || {
-        let again = producer.try_end(5, true);
-        let waits = [
-            ErrorCode::ConcurrentTransactions,
-            ErrorCode::CoordinatorLoadInProgress,
-        ];
-        Ok((!waits.contains(&again.0)).then_some(again))
-    });
-    assert_eq!(again.unwrap(), before);
+    assert_eq!(producer.settled_end(5, true), before);
     (producer.id, producer.epoch, producer.sequence) = (before.1, before.2, 0);
     wait_committed(&mut server.connect().unwrap(), &["first", "second"]);
     assert_eq!(producer.send(12, "third"), ErrorCode::None);
@@ -545,11 +543,7 @@ fn offsets_are_committed_with_the_transaction() {
     server.restart().unwrap();
     offset_is(&server, 7);
     producer.connection = server.connect().unwrap();
-    let ended = wait_for("the end", LIMIT, || {
-        let (code, _, _) = producer.try_end(5, true);
-        Ok((code != ErrorCode::CoordinatorLoadInProgress).then_some(code))
-    });
-    assert_eq!(ended.unwrap(), ErrorCode::None);
+    assert_eq!(producer.settled_end(5, true).0, ErrorCode::None);
     offset_is(&server, 9);
     server.stop().unwrap();
     server.restart().unwrap();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use axum::handler::Handler;
 use base::ErrorChain;
 use client::{Admin, AdminOptions, ClientError};
 use kms::{Environment, Kms};
@@ -21,7 +22,7 @@ use crate::dek::{DekRegistry, Keys};
 use crate::election::Elector;
 use crate::election::protocol::Identity;
 use crate::exporter::Manager;
-use crate::http::{App, router};
+use crate::http::{self, App};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
 use crate::log::{KafkaLog, Reader, Replay, Writer};
@@ -314,7 +315,8 @@ fn host(config: &RegistryConfig, address: SocketAddr) -> String {
 }
 
 async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
-    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned());
+    let service = http::answer.with_state(app).into_make_service();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = serving.await {
         tracing::error!(%error, "the schema registry's listener ended");
     }

@@ -2,6 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderMap, Method, header};
 use serde::de::DeserializeOwned;
 
@@ -24,7 +25,7 @@ const CONTENT_TYPES: [&str; 4] = [
 #[derive(Debug)]
 pub(crate) struct Call {
     method: Method,
-    path_and_query: String,
+    uri: Uri,
     segments: Vec<String>,
     context: Option<String>,
     query: Vec<(String, String)>,
@@ -62,14 +63,9 @@ impl Call {
         } else {
             Bytes::new()
         };
-        let path_and_query = parts
-            .uri
-            .path_and_query()
-            .map(ToString::to_string)
-            .unwrap_or_default();
         Ok(Self {
             method,
-            path_and_query,
+            uri: parts.uri,
             segments,
             context,
             query,
@@ -87,11 +83,6 @@ impl Call {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// The same, for the table of paths.
-    pub(super) fn segments(&self) -> &[String] {
-        &self.segments
-    }
-
     /// The context before the path.
     pub(super) fn context(&self) -> Option<&str> {
         self.context.as_deref()
@@ -99,7 +90,8 @@ impl Call {
 
     /// The request's target as it came, for whoever forwards it.
     pub(super) fn path_and_query(&self) -> &str {
-        &self.path_and_query
+        let target = self.uri.path_and_query();
+        target.map_or("", PathAndQuery::as_str)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {
@@ -250,6 +242,9 @@ fn parse_query(query: &str) -> Result<Vec<(String, String)>, HttpError> {
 
 /// Takes percent escapes, and in a query `+`, back; none for what is not UTF-8 then.
 fn decode(text: &str, is_query: bool) -> Option<String> {
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -29,7 +29,6 @@ mod versions;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -55,12 +54,8 @@ pub struct App {
     pub cluster_id: String,
 }
 
-/// The API over `app`.
-pub fn router(app: Arc<App>) -> Router {
-    Router::new().fallback(serve).with_state(app)
-}
-
-async fn serve(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+/// Answers a request. It is served as it is: a router with this one handler would box every request on the way to it.
+pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let began = Instant::now();
     let is_head = request.method() == Method::HEAD;
     let method = request.method().clone();
@@ -70,7 +65,7 @@ async fn serve(State(app): State<Arc<App>>, request: Request<Body>) -> Response 
         Ok(accept) => {
             let answer = match Call::read(request).await {
                 Ok(call) => {
-                    called = Route::of(call.segments());
+                    called = Route::of(&call.path());
                     route(&app, &call).await
                 }
                 Err(error) => Err(error),

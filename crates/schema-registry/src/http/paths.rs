@@ -2,6 +2,8 @@
 //!
 //! The router itself ([`super::route`]) is a `match`; the tests see that both say the same.
 
+use std::sync::LazyLock;
+
 /// A path with its parameters in braces, and the methods it has.
 pub(crate) type Path = (&'static str, &'static [&'static str]);
 
@@ -98,9 +100,10 @@ impl Route {
     pub(crate) const NONE: Self = Self(PATHS.len());
 
     /// The path that a request's is of.
-    pub(super) fn of(segments: &[String]) -> Self {
-        let found = PATHS.iter().position(|(path, _)| fits(path, segments));
-        found.map_or(Self::NONE, Self)
+    pub(super) fn of(segments: &[&str]) -> Self {
+        let as_long = BY_LENGTH.get(segments.len()).map_or(&[][..], Vec::as_slice);
+        let found = as_long.iter().find(|(_, path)| fits(path, segments));
+        found.map_or(Self::NONE, |(route, _)| *route)
     }
 
     /// Its place in the table; the length of the table for none.
@@ -114,13 +117,28 @@ impl Route {
     }
 }
 
-fn fits(path: &str, segments: &[String]) -> bool {
-    let mut rest = segments.iter();
-    let all = path.split('/').filter(|part| !part.is_empty()).all(|part| {
-        rest.next()
-            .is_some_and(|found| part.starts_with('{') || part == found)
-    });
-    all && rest.next().is_none()
+/// A path, and its segments.
+type Segmented = (Route, Vec<&'static str>);
+
+/// The paths with as many segments as the index says.
+static BY_LENGTH: LazyLock<Vec<Vec<Segmented>>> = LazyLock::new(|| {
+    let mut by_length: Vec<Vec<_>> = Vec::new();
+    for (index, (path, _)) in PATHS.iter().enumerate() {
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if by_length.len() <= segments.len() {
+            by_length.resize_with(segments.len() + 1, Vec::new);
+        }
+        if let Some(as_long) = by_length.get_mut(segments.len()) {
+            as_long.push((Route(index), segments));
+        }
+    }
+    by_length
+});
+
+/// Whether segments, as many as the path has, are of it.
+fn fits(path: &[&str], segments: &[&str]) -> bool {
+    let mut pairs = path.iter().zip(segments);
+    pairs.all(|(part, found)| part.starts_with('{') || part == found)
 }
 
 #[cfg(test)]
@@ -130,11 +148,7 @@ mod tests {
     #[test]
     fn a_request_is_named_by_its_path_without_parameters() {
         let of = |path: &str| {
-            let segments: Vec<String> = path
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect();
+            let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
             Route::of(&segments).name()
         };
         assert_eq!(of("/"), "/");

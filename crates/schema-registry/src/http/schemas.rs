@@ -26,14 +26,14 @@ fn entry(app: &App, call: &Call, id: i32) -> Result<(String, IdEntry), HttpError
 /// registries ask for formats that older ones do not know.
 pub(super) async fn formatted(
     app: &App,
-    context: String,
+    context: &str,
     body: &Arc<SchemaBody>,
     format: Option<&str>,
 ) -> Result<Option<String>, HttpError> {
     let Some(format) = format.map(str::trim).filter(|format| !format.is_empty()) else {
         return Ok(None);
     };
-    let (format, body) = (format.to_owned(), Arc::clone(body));
+    let (format, context, body) = (format.to_owned(), context.to_owned(), Arc::clone(body));
     let text = app
         .registry
         .aside(move |registry| {
@@ -50,14 +50,14 @@ pub(super) async fn formatted(
 pub(super) async fn found_tags(
     app: &App,
     call: &Call,
-    context: String,
+    context: &str,
     body: &Arc<SchemaBody>,
 ) -> Result<Vec<SchemaTags>, HttpError> {
     let wanted: Vec<&str> = call.all("findTags").collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let body = Arc::clone(body);
+    let (context, body) = (context.to_owned(), Arc::clone(body));
     let (tags, types) = app
         .registry
         .aside(move |registry| {
@@ -73,12 +73,12 @@ pub(super) async fn by_id(app: &App, call: &Call, id: &str) -> Result<Reply, Htt
     let id = number(id)?;
     let (context, entry) = entry(app, call, id)?;
     let body = &entry.body;
-    let text = formatted(app, context.clone(), body, call.text("format")).await?;
+    let text = formatted(app, &context, body, call.text("format")).await?;
     let mut entity = SchemaEntity::of_body(body);
     if let Some(text) = &text {
         entity.schema = text;
     }
-    entity.schema_tags = found_tags(app, call, context.clone(), body).await?;
+    entity.schema_tags = found_tags(app, call, &context, body).await?;
     if call.flag("fetchMaxId") {
         let state = app.registry.state();
         entity.max_id = state.index(&context).map(|index| index.max_id());
@@ -102,7 +102,7 @@ pub(super) async fn by_id(app: &App, call: &Call, id: &str) -> Result<Reply, Htt
 /// `GET /schemas/ids/{id}/schema`
 pub(super) async fn text_by_id(app: &App, call: &Call, id: &str) -> Result<Reply, HttpError> {
     let (context, entry) = entry(app, call, number(id)?)?;
-    let text = formatted(app, context, &entry.body, call.text("format")).await?;
+    let text = formatted(app, &context, &entry.body, call.text("format")).await?;
     Ok(Reply::text(
         text.unwrap_or_else(|| entry.body.text.to_string()),
     ))
@@ -147,7 +147,7 @@ pub(super) async fn by_guid(app: &App, call: &Call, guid: &str) -> Result<Reply,
         app.registry.by_id(*id, Some(&top))
     });
     let (context, entry) = found.ok_or_else(|| RegistryError::schema_not_found(guid))?;
-    let text = formatted(app, context, &entry.body, call.text("format")).await?;
+    let text = formatted(app, &context, &entry.body, call.text("format")).await?;
     let mut entity = SchemaEntity::of_body(&entry.body);
     if let Some(text) = &text {
         entity.schema = text;

@@ -40,7 +40,7 @@ fn app() -> (Arc<App>, watch::Sender<Leadership>) {
 }
 
 async fn raw(app: &Arc<App>, request: Request<Body>) -> (u16, axum::http::HeaderMap, String) {
-    let response = serve(State(Arc::clone(app)), request).await;
+    let response = answer(State(Arc::clone(app)), request).await;
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();

@@ -52,7 +52,7 @@ pub(super) async fn register(app: &App, call: &Call, subject: &str) -> Result<Re
 }
 
 async fn registered(app: &App, call: &Call, found: &Found) -> Result<Reply, HttpError> {
-    let context = subject::context_of(&found.subject).to_owned();
+    let context = subject::context_of(&found.subject);
     let text = formatted(app, context, &found.body, call.text("format")).await?;
     let mut entity = SchemaEntity::of(found);
     entity.subject = None;
@@ -77,7 +77,7 @@ pub(super) async fn get(
     version: &str,
 ) -> Result<Reply, HttpError> {
     let found = version_of(app, call, subject, version)?;
-    let context = subject::context_of(&found.subject).to_owned();
+    let context = subject::context_of(&found.subject);
     let tags = found_tags(app, call, context, &found.body).await?;
     reply(app, call, &found, tags).await
 }
@@ -89,7 +89,7 @@ pub(super) async fn reply(
     found: &Found,
     schema_tags: Vec<SchemaTags>,
 ) -> Result<Reply, HttpError> {
-    let context = subject::context_of(&found.subject).to_owned();
+    let context = subject::context_of(&found.subject);
     let text = formatted(app, context, &found.body, call.text("format")).await?;
     let mut entity = SchemaEntity::of(found);
     if let Some(text) = &text {
@@ -107,7 +107,7 @@ pub(super) async fn text(
     version: &str,
 ) -> Result<Reply, HttpError> {
     let found = version_of(app, call, subject, version)?;
-    let context = subject::context_of(&found.subject).to_owned();
+    let context = subject::context_of(&found.subject);
     let text = formatted(app, context, &found.body, call.text("format")).await?;
     Ok(Reply::text(
         text.unwrap_or_else(|| found.body.text.to_string()),

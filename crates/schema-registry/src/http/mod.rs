@@ -65,8 +65,9 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request<Body>) 
         Ok(accept) => {
             let answer = match Call::read(request).await {
                 Ok(call) => {
-                    called = Route::of(&call.path());
-                    route(&app, &call).await
+                    let path = call.path();
+                    called = Route::of(&path);
+                    route(&app, &call, &path).await
                 }
                 Err(error) => Err(error),
             };
@@ -91,8 +92,8 @@ macro_rules! methods {
 }
 pub(crate) use methods;
 
-async fn route(app: &App, call: &Call) -> Result<Reply, HttpError> {
-    match call.path().as_slice() {
+async fn route(app: &App, call: &Call, path: &[&str]) -> Result<Reply, HttpError> {
+    match path {
         [] => methods!(call, GET => server::root(), POST => server::root()),
         ["schemas", rest @ ..] => schemas_routes(app, call, rest).await,
         ["subjects", rest @ ..] => subjects_routes(app, call, rest).await,

@@ -5,6 +5,7 @@
 //! (`CompatibilityChecker` of Confluent's schema-registry, 8.2).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -179,24 +180,17 @@ pub struct Demand<'a> {
     pub group: Option<&'a str>,
 }
 
-/// One version of a subject.
-#[derive(Debug, Clone, Copy)]
-pub struct Version<'a> {
-    /// Its number; none for one that has none yet.
-    pub number: Option<i32>,
-    /// What it is.
-    pub schema: &'a ParsedSchema,
-    /// The contract beside it.
-    pub metadata: Option<&'a Metadata>,
-}
+/// A contract: what is said of a schema beside its text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Contract<'a>(Option<&'a Metadata>);
 
-impl Version<'_> {
-    fn property(&self, name: &str) -> Option<&str> {
-        let properties = self.metadata?.properties.as_ref()?;
+impl<'a> Contract<'a> {
+    fn property(self, name: &str) -> Option<&'a str> {
+        let properties = self.0?.properties.as_ref()?;
         properties.get(name).map(String::as_str)
     }
 
-    fn reserved(&self) -> BTreeSet<&str> {
+    fn reserved(self) -> BTreeSet<&'a str> {
         let list = self.property(RESERVED).unwrap_or_default();
         list.split(',')
             .map(str::trim)
@@ -205,29 +199,62 @@ impl Version<'_> {
     }
 }
 
+/// The schema that is to be the next version.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// What it is.
+    pub schema: &'a ParsedSchema,
+    /// The contract beside it.
+    pub metadata: Option<&'a Metadata>,
+}
+
+/// A version that is there already. It is parsed only when it is compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Previous<'a> {
+    /// Its number.
+    pub number: i32,
+    /// The contract beside it.
+    pub metadata: Option<&'a Metadata>,
+}
+
 /// The metadata property that lists reserved fields, with commas between.
 const RESERVED: &str = "confluent:reserved";
 
-/// How much of an old schema a message shows, in bytes.
-const SHOWN_BYTES_MAX: usize = 10 * 1024;
+/// How much of an old schema a message shows, in characters.
+const SHOWN_CHARS_MAX: usize = 10 * 1024;
 
 /// What is said against `new` as the version after `previous`, oldest first. Empty: it may follow.
 ///
-/// The messages are those of a verbose check: the incompatibilities, then the old version and its schema, then the
-/// settings (`AbstractSchemaRegistry.isCompatibleWithPrevious`, `SchemaValidatorBuilder`, 8.2). A level that is not
-/// transitive looks at the last of `previous` only, but for a group, which picks among all.
-pub fn check(demand: Demand<'_>, new: Version<'_>, previous: &[Version<'_>]) -> Vec<String> {
+/// `parsed` is asked for those of `previous` that are compared, by their place in it. The messages are those of a
+/// verbose check: the incompatibilities, then the old version and its schema, then the settings
+/// (`AbstractSchemaRegistry.isCompatibleWithPrevious`, `SchemaValidatorBuilder`, 8.2). A level that is not transitive
+/// looks at the last of `previous` only, of a group's where there is one.
+///
+/// # Errors
+/// What `parsed` says.
+pub fn check<E>(
+    demand: Demand<'_>,
+    new: Candidate<'_>,
+    previous: &[Previous<'_>],
+    mut parsed: impl FnMut(usize) -> Result<Arc<ParsedSchema>, E>,
+) -> Result<Vec<String>, E> {
     let mut messages = Vec::new();
     if demand.validate_fields {
         check_reserved(new, previous.last(), &mut messages);
     }
-    let in_group = |version: &&Version<'_>| match demand.group {
-        Some(group) => version.property(group) == new.property(group),
+    let in_group = |version: &Previous<'_>| match demand.group {
+        Some(group) => {
+            Contract(version.metadata).property(group) == Contract(new.metadata).property(group)
+        }
         None => true,
     };
     if demand.level != CompatibilityLevel::None {
-        for old in previous.iter().rev().filter(in_group) {
-            let found = compare(demand, new, *old);
+        for (place, old) in previous.iter().enumerate().rev() {
+            if !in_group(old) {
+                continue;
+            }
+            let schema = parsed(place)?;
+            let found = compare(demand, new.schema, old.number, &schema);
             let is_done = !found.is_empty() || !demand.level.is_transitive();
             messages.extend(found);
             if is_done {
@@ -242,13 +269,13 @@ pub fn check(demand: Demand<'_>, new: Version<'_>, previous: &[Version<'_>]) -> 
             demand.level.name()
         ));
     }
-    messages
+    Ok(messages)
 }
 
-fn check_reserved(new: Version<'_>, last: Option<&Version<'_>>, messages: &mut Vec<String>) {
-    let reserved = new.reserved();
+fn check_reserved(new: Candidate<'_>, last: Option<&Previous<'_>>, messages: &mut Vec<String>) {
+    let reserved = Contract(new.metadata).reserved();
     if let Some(last) = last {
-        for field in last.reserved().difference(&reserved) {
+        for field in Contract(last.metadata).reserved().difference(&reserved) {
             messages.push(format!(
                 "The new schema has reserved field {field} removed from its metadata which is present in the old schema's metadata."
             ));
@@ -267,8 +294,8 @@ fn check_reserved(new: Version<'_>, last: Option<&Version<'_>>, messages: &mut V
     }
 }
 
-fn compare(demand: Demand<'_>, new: Version<'_>, old: Version<'_>) -> Vec<String> {
-    if new.schema.schema_type() != old.schema.schema_type() {
+fn compare(demand: Demand<'_>, new: &ParsedSchema, number: i32, old: &ParsedSchema) -> Vec<String> {
+    if new.schema_type() != old.schema_type() {
         return vec![Incompatibility::different_type().description];
     }
     let level = demand.level;
@@ -277,13 +304,13 @@ fn compare(demand: Demand<'_>, new: Version<'_>, old: Version<'_>) -> Vec<String
         messages = read(demand, (old, "old"), (new, "new"));
         // With both directions, the old schema is shown after the second only.
         if !messages.is_empty() && !level.is_backward() {
-            show(old, &mut messages);
+            show(number, old, &mut messages);
         }
     }
     if level.is_backward() {
         let mut found = read(demand, (new, "new"), (old, "old"));
         if !found.is_empty() {
-            show(old, &mut found);
+            show(number, old, &mut found);
         }
         messages.extend(found);
     }
@@ -292,13 +319,13 @@ fn compare(demand: Demand<'_>, new: Version<'_>, old: Version<'_>) -> Vec<String
 
 fn read(
     demand: Demand<'_>,
-    (reader, reader_name): (Version<'_>, &str),
-    (writer, writer_name): (Version<'_>, &str),
+    (reader, reader_name): (&ParsedSchema, &str),
+    (writer, writer_name): (&ParsedSchema, &str),
 ) -> Vec<String> {
-    match reader.schema.reading(writer.schema, demand.policy) {
+    match reader.reading(writer, demand.policy) {
         Ok(found) => found
             .iter()
-            .map(|found| found.message(reader.schema.schema_type(), reader_name, writer_name))
+            .map(|found| found.message(reader.schema_type(), reader_name, writer_name))
             .collect(),
         Err(error) => vec![format!(
             "Unexpected exception during compatibility check: {error}"
@@ -306,20 +333,16 @@ fn read(
     }
 }
 
-fn show(old: Version<'_>, messages: &mut Vec<String>) {
-    if let Some(number) = old.number {
-        messages.push(format!("{{oldSchemaVersion: {number}}}"));
-    }
-    let text = old.schema.canonical();
-    if text.len() <= SHOWN_BYTES_MAX {
-        messages.push(format!("{{oldSchema: '{text}'}}"));
-    } else {
-        let cut = text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX));
-        messages.push(format!(
-            "{{oldSchema: <truncated> '{}...'}}",
-            cut.unwrap_or_default()
-        ));
-    }
+fn show(number: i32, old: &ParsedSchema, messages: &mut Vec<String>) {
+    messages.push(format!("{{oldSchemaVersion: {number}}}"));
+    let text = old.canonical();
+    messages.push(match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => format!("{{oldSchema: '{text}'}}"),
+        Some((end, _)) => {
+            let shown = text.get(..end).unwrap_or_default();
+            format!("{{oldSchema: <truncated> '{shown}...'}}")
+        }
+    });
 }
 
 #[cfg(test)]
@@ -344,30 +367,42 @@ mod tests {
         assert!(!CompatibilityLevel::None.is_backward() && !CompatibilityLevel::None.is_forward());
     }
 
-    fn record(fields: &str) -> ParsedSchema {
+    fn record(fields: &str) -> Arc<ParsedSchema> {
         let text = format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
         let options = crate::ParseOptions::default();
-        ParsedSchema::parse(SchemaType::Avro, &text, &[], options).unwrap()
+        Arc::new(ParsedSchema::parse(SchemaType::Avro, &text, &[], options).unwrap())
     }
 
-    fn version<'a>(number: Option<i32>, schema: &'a ParsedSchema) -> Version<'a> {
-        Version {
-            number,
-            schema,
-            metadata: None,
-        }
-    }
+    type Versions<'a> = &'a [(&'a Arc<ParsedSchema>, Option<&'a Metadata>)];
 
-    fn said(level: CompatibilityLevel, new: &ParsedSchema, old: &[&ParsedSchema]) -> Vec<String> {
-        let old: Vec<_> = (1..)
+    fn checked(
+        demand: Demand<'_>,
+        (schema, metadata): (&Arc<ParsedSchema>, Option<&Metadata>),
+        old: Versions<'_>,
+    ) -> Vec<String> {
+        let previous: Vec<_> = (1..)
             .zip(old)
-            .map(|(number, schema)| version(Some(number), schema))
+            .map(|(number, (_, metadata))| Previous {
+                number,
+                metadata: *metadata,
+            })
             .collect();
+        let new = Candidate { schema, metadata };
+        let parsed = |place: usize| Ok::<_, std::convert::Infallible>(Arc::clone(old[place].0));
+        check(demand, new, &previous, parsed).unwrap()
+    }
+
+    fn said(
+        level: CompatibilityLevel,
+        new: &Arc<ParsedSchema>,
+        old: &[&Arc<ParsedSchema>],
+    ) -> Vec<String> {
+        let old: Vec<_> = old.iter().map(|schema| (*schema, None)).collect();
         let demand = Demand {
             level,
             ..Demand::default()
         };
-        check(demand, version(None, new), &old)
+        checked(demand, (new, None), &old)
     }
 
     #[test]
@@ -393,6 +428,75 @@ mod tests {
             messages[0]
                 .contains("in the old schema has no default value and is missing in the new")
         );
+    }
+
+    #[test]
+    fn full_tells_of_the_old_reader_first_and_shows_the_old_schema_after_the_new_reader() {
+        let (a, b) = (
+            record(r#"{"name":"a","type":"int"}"#),
+            record(r#"{"name":"b","type":"int"}"#),
+        );
+        let messages = said(CompatibilityLevel::Full, &b, &[&a]);
+        assert!(messages[0].contains("in the old schema"), "{messages:?}");
+        assert!(messages[1].contains("in the new schema"), "{messages:?}");
+        assert_eq!(messages[2], "{oldSchemaVersion: 1}");
+        assert_eq!(messages.len(), 5);
+        let messages = said(CompatibilityLevel::Full, &record(""), &[&a]);
+        assert_eq!(messages.len(), 2, "{messages:?}");
+    }
+
+    #[test]
+    fn a_long_old_schema_is_cut_and_another_type_is_not_shown() {
+        let doc = "ü".repeat(11 * 1024);
+        let old = record(&format!(r#"{{"name":"a","type":"int","doc":"{doc}"}}"#));
+        let new = record(r#"{"name":"b","type":"int"}"#);
+        let messages = said(CompatibilityLevel::Backward, &new, &[&old]);
+        let shown = &messages[2];
+        assert!(shown.starts_with(r#"{oldSchema: <truncated> '{"type":"record""#));
+        assert!(shown.ends_with("ü...'}"));
+        assert!(shown.chars().count() < 10 * 1024 + 40);
+        let text = r#"{"type":"object"}"#;
+        let json = ParsedSchema::parse(SchemaType::Json, text, &[], crate::ParseOptions::default());
+        assert_eq!(
+            said(
+                CompatibilityLevel::Backward,
+                &Arc::new(json.unwrap()),
+                &[&old]
+            ),
+            [
+                "Incompatible because of different schema type",
+                "{validateFields: 'false', compatibility: 'BACKWARD'}"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_not_compared_is_not_parsed() {
+        let new = record("");
+        let previous = [1, 2].map(|number| Previous {
+            number,
+            metadata: None,
+        });
+        let candidate = Candidate {
+            schema: &new,
+            metadata: None,
+        };
+        let asked = |level| {
+            let mut places = Vec::new();
+            let demand = Demand {
+                level,
+                ..Demand::default()
+            };
+            let parsed = |place| {
+                places.push(place);
+                Ok::<_, std::convert::Infallible>(Arc::clone(&new))
+            };
+            check(demand, candidate, &previous, parsed).unwrap();
+            places
+        };
+        assert_eq!(asked(CompatibilityLevel::Backward), [1]);
+        assert_eq!(asked(CompatibilityLevel::BackwardTransitive), [1, 0]);
+        assert!(asked(CompatibilityLevel::None).is_empty());
     }
 
     #[test]
@@ -450,14 +554,10 @@ mod tests {
             group: Some("major"),
             ..Demand::default()
         };
-        let of = |schema, metadata| Version {
-            number: Some(1),
-            schema,
-            metadata: Some(metadata),
-        };
-        assert!(check(demand, of(&required, &two), &[of(&none, &one)]).is_empty());
-        let old = [of(&none, &one), of(&required, &two)];
-        assert!(!check(demand, of(&required, &one), &old).is_empty());
+        let old = [(&none, Some(&one))];
+        assert!(checked(demand, (&required, Some(&two)), &old).is_empty());
+        let old = [(&none, Some(&one)), (&required, Some(&two))];
+        assert!(!checked(demand, (&required, Some(&one)), &old).is_empty());
     }
 
     #[test]
@@ -475,13 +575,8 @@ mod tests {
             validate_fields: true,
             ..Demand::default()
         };
-        let of = |schema, metadata| Version {
-            number: None,
-            schema,
-            metadata: Some(metadata),
-        };
         assert_eq!(
-            check(demand, of(&used, &new), &[of(&none, &old)]),
+            checked(demand, (&used, Some(&new)), &[(&none, Some(&old))]),
             [
                 "The new schema has reserved field a removed from its metadata which is present in the old schema's metadata.",
                 "The new schema has field that conflicts with the reserved field b.",

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use schema::{CompatibilityLevel, Metadata, ParsedSchema, SchemaError};
+use schema::compatibility::{self, Candidate, Demand, Previous};
+use schema::{Metadata, ParsedSchema};
 
 use super::lookup::{VersionId, live_versions};
 use super::{NewSchema, Registry};
 use crate::error::RegistryError;
 use crate::state::{Config, SchemaBody};
 use crate::subject;
-
-/// The metadata property that names fields nobody may use.
-const CONFLUENT_RESERVED: &str = "confluent:reserved";
 
 /// What a new schema is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl Registry {
             subject,
             &canonical.parsed,
             canonical.body.metadata.as_deref(),
-            olds,
+            &olds,
         )
     }
 
@@ -65,104 +63,33 @@ impl Registry {
         subject: &str,
         new: &ParsedSchema,
         metadata: Option<&Metadata>,
-        mut olds: Vec<(i32, Arc<SchemaBody>)>,
+        olds: &[(i32, Arc<SchemaBody>)],
     ) -> Result<Vec<String>, RegistryError> {
-        let level = config.compatibility_level.unwrap_or_default();
-        let validate_fields = config
-            .validate_fields
-            .unwrap_or(self.config().validate_fields);
-        let mut messages = Vec::new();
-        if validate_fields {
-            let last = olds.last().and_then(|(_, body)| body.metadata.as_deref());
-            check_reserved(new, metadata, last, &mut messages);
-        }
-        if let Some(group) = &config.compatibility_group {
-            let wanted = property(metadata, group);
-            olds.retain(|(_, body)| property(body.metadata.as_deref(), group) == wanted);
-        }
-        if !level.is_transitive() && olds.len() > 1 {
-            olds.drain(..olds.len() - 1);
-        }
-        if level == CompatibilityLevel::None {
-            olds.clear();
-        }
+        let demand = Demand {
+            level: config.compatibility_level.unwrap_or_default(),
+            policy: config.compatibility_policy.unwrap_or_default(),
+            validate_fields: config
+                .validate_fields
+                .unwrap_or(self.config().validate_fields),
+            group: config.compatibility_group.as_deref(),
+        };
+        let new = Candidate {
+            schema: new,
+            metadata,
+        };
+        let previous: Vec<_> = olds
+            .iter()
+            .map(|(number, body)| Previous {
+                number: *number,
+                metadata: body.metadata.as_deref(),
+            })
+            .collect();
         let context = subject::context_of(subject);
-        let policy = config.compatibility_policy.unwrap_or_default();
-        for (version, body) in olds.iter().rev() {
-            let old = self.parsed(context, body)?;
-            let mut found: Vec<String> = Vec::new();
-            let schema_type = new.schema_type();
-            if level.is_backward() {
-                let reading = new.reading(&old, policy).map_err(too_complex)?;
-                found.extend(
-                    reading
-                        .iter()
-                        .map(|one| one.message(schema_type, "new", "old")),
-                );
-            }
-            if level.is_forward() {
-                let reading = old.reading(new, policy).map_err(too_complex)?;
-                found.extend(
-                    reading
-                        .iter()
-                        .map(|one| one.message(schema_type, "old", "new")),
-                );
-            }
-            if !found.is_empty() {
-                messages.append(&mut found);
-                messages.push(format!("{{oldSchemaVersion: {version}}}"));
-                messages.push(format!("{{oldSchema: '{}'}}", body.text));
-                break;
-            }
-        }
-        if !messages.is_empty() {
-            messages.push(format!(
-                "{{validateFields: '{validate_fields}', compatibility: '{}'}}",
-                level.name()
-            ));
-        }
-        Ok(messages)
-    }
-}
-
-fn too_complex(error: SchemaError) -> RegistryError {
-    RegistryError::invalid_schema(format!("the schemas cannot be compared: {error}"))
-}
-
-fn property<'a>(metadata: Option<&'a Metadata>, name: &str) -> Option<&'a str> {
-    metadata?.properties.as_ref()?.get(name).map(String::as_str)
-}
-
-fn reserved(metadata: Option<&Metadata>) -> Vec<&str> {
-    property(metadata, CONFLUENT_RESERVED)
-        .into_iter()
-        .flat_map(|names| names.split(','))
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect()
-}
-
-/// A reserved name stays reserved, and no field has it.
-fn check_reserved(
-    new: &ParsedSchema,
-    metadata: Option<&Metadata>,
-    previous: Option<&Metadata>,
-    messages: &mut Vec<String>,
-) {
-    let now = reserved(metadata);
-    for name in reserved(previous) {
-        if !now.contains(&name) {
-            messages.push(format!(
-                "{{The new schema has reserved field {name} removed from its metadata which is present in the old schema's metadata.}}"
-            ));
-        }
-    }
-    let fields = new.top_level_fields();
-    for name in now {
-        if fields.iter().any(|field| field == name) {
-            messages.push(format!(
-                "{{The new schema has field that conflicts with the reserved field {name}.}}"
-            ));
-        }
+        compatibility::check(demand, new, &previous, |place| match olds.get(place) {
+            Some((_, body)) => self.parsed(context, body),
+            None => Err(RegistryError::Store {
+                message: format!("subject {subject} has no version at place {place}"),
+            }),
+        })
     }
 }

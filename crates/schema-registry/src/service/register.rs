@@ -76,13 +76,21 @@ impl Registry {
         }
         let is_latest = new.version == -1;
         let found = self.find(&config, subject, new, options.normalize, false, is_latest)?;
-        Ok(found.filter(|found| {
-            if new.version == 0 || is_latest {
-                new.id < 0 || new.id == found.id
-            } else {
-                new.id == found.id && new.version == found.version
-            }
-        }))
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        if new.version == 0 || is_latest {
+            return Ok(Some(found).filter(|found| new.id < 0 || new.id == found.id));
+        }
+        if new.id != found.id {
+            return Ok(None);
+        }
+        if new.version == found.version {
+            return Ok(Some(found));
+        }
+        // The same schema may have been imported under several versions.
+        let older = self.version(subject, VersionId::Number(new.version), false);
+        Ok(older.filter(|older| older.id == found.id && older.body.guid == found.body.guid))
     }
 
     /// Plans a registration.
@@ -138,7 +146,7 @@ impl Registry {
             }
         }
         if !mode.is_import() {
-            self.check_compatible(&config, subject, &canonical, live)?;
+            self.check_compatible(&config, subject, &canonical, &live)?;
         }
         let version = match new.version {
             ..=0 => next,
@@ -158,7 +166,7 @@ impl Registry {
         config: &Config,
         subject: &str,
         new: &Canonical,
-        live: Vec<(i32, Arc<SchemaBody>)>,
+        live: &[(i32, Arc<SchemaBody>)],
     ) -> Result<(), RegistryError> {
         let metadata = new.body.metadata.as_deref();
         let messages = self.incompatibilities(config, subject, &new.parsed, metadata, live)?;

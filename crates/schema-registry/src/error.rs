@@ -3,6 +3,8 @@
 //! A variant is a condition that a caller can act on; [`RegistryError::code`] is the one place that knows its
 //! number, whose first three digits are the HTTP status (`Errors`, 8.2). The text is the message of the answer.
 
+use schema::CompatibilityLevel;
+
 use crate::dek::KeyError;
 
 /// Why a request was not done.
@@ -65,6 +67,12 @@ pub enum RegistryError {
         "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive"
     )]
     InvalidCompatibilityLevel,
+    /// A policy that no such level can keep.
+    #[error(
+        "compatibilityPolicy=LOGICAL cannot be combined with compatibilityLevel={}: Iceberg only supports backward-compatible schema evolution",
+        .level.name()
+    )]
+    LogicalForward { level: CompatibilityLevel },
     /// No mode of that name.
     #[error(
         "Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT, and FORWARD."
@@ -85,7 +93,7 @@ pub enum RegistryError {
     #[error("Write failed because schema is too large")]
     TooLarge,
     /// A rule set that breaks a rule for rule sets.
-    #[error("Invalid ruleSet: {message}")]
+    #[error("{message}")]
     InvalidRuleSet { message: String },
     /// A context with subjects is not deleted.
     #[error("The specified context '{context}' is not empty.")]
@@ -180,7 +188,7 @@ impl RegistryError {
             Self::Incompatible { code, .. } => *code,
             Self::InvalidSchema { .. } => 42201,
             Self::InvalidVersion { .. } => 42202,
-            Self::InvalidCompatibilityLevel => 42203,
+            Self::InvalidCompatibilityLevel | Self::LogicalForward { .. } => 42203,
             Self::InvalidMode => 42204,
             Self::NotPermitted { .. } => 42205,
             Self::ReferenceExists { .. } => 42206,

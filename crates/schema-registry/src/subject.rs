@@ -17,8 +17,9 @@ pub const GLOBAL_CONTEXT: &str = ".__GLOBAL";
 /// Stands for the subjects of all contexts in a prefix.
 pub const ALL_CONTEXTS: &str = ":*:";
 
-/// What stands for the empty name of a subject in a path (`QualifiedSubject.EMPTY_SUBJECT_NAME`).
-const EMPTY_SUBJECT: &str = "__EMPTY";
+/// Names that mean something else than a subject: where global permissions are, and the empty name
+/// (`QualifiedSubject.GLOBAL_SUBJECT_NAME` and `EMPTY_SUBJECT_NAME`).
+const SPECIAL_NAMES: [&str; 2] = ["__GLOBAL", "__EMPTY"];
 
 /// Context and name of `subject`, which need not be normal.
 #[must_use]
@@ -48,11 +49,10 @@ pub fn qualify(context: &str, subject: &str) -> String {
     }
 }
 
-/// The normal form: the default context is not written, and `__EMPTY` is the empty name.
+/// The normal form: the default context is not written.
 #[must_use]
 pub fn normalize(subject: &str) -> String {
     let (context, name) = split(subject);
-    let name = if name == EMPTY_SUBJECT { "" } else { name };
     qualify(context, name)
 }
 
@@ -66,25 +66,34 @@ pub fn in_context_of(context: &str, subject: &str) -> String {
     }
 }
 
-/// The name of a context as a path or a query has it (`ctx`, `.ctx`, `:.ctx:`), with its dot.
+/// The name of a context as a path or a query has it (`ctx`, `.ctx`, `:.ctx:`), with its dot; none for one with a colon
+/// in it (`QualifiedSubject.normalizeContext`).
 #[must_use]
-pub fn context_name(text: &str) -> String {
-    let bare = text.trim_matches(':');
-    if bare.starts_with('.') {
+pub fn context_name(text: &str) -> Option<String> {
+    let bare = text.strip_prefix(':').unwrap_or(text);
+    let bare = bare.strip_suffix(':').unwrap_or(bare);
+    if bare.contains(':') {
+        return None;
+    }
+    Some(if bare.starts_with('.') {
         bare.to_owned()
     } else {
         format!(".{bare}")
-    }
+    })
 }
 
 /// Whether a subject may be registered under this name: neither empty, nor one of the names that mean something
 /// else, nor with control characters (`QualifiedSubject.isValidSubject`).
 #[must_use]
 pub fn is_valid(subject: &str) -> bool {
-    let (context, name) = split(subject);
-    let is_special = matches!(name, "__GLOBAL" | EMPTY_SUBJECT);
-    let is_global = context == GLOBAL_CONTEXT;
-    !is_special && !is_global && !subject.is_empty() && !subject.chars().any(char::is_control)
+    let is_global = context_of(subject) == GLOBAL_CONTEXT;
+    !is_global && !subject.is_empty() && may_have_settings(subject)
+}
+
+/// Whether a config or a mode may be set for it: as for a subject, and for the global context too.
+#[must_use]
+pub fn may_have_settings(of: &str) -> bool {
+    !SPECIAL_NAMES.contains(&split(of).1) && !of.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -110,9 +119,10 @@ mod tests {
     #[test]
     fn a_context_is_named_in_three_ways() {
         for text in ["prod", ".prod", ":.prod:"] {
-            assert_eq!(context_name(text), ".prod");
+            assert_eq!(context_name(text).as_deref(), Some(".prod"));
         }
-        assert_eq!(context_name("."), ".");
+        assert_eq!(context_name(".").as_deref(), Some("."));
+        assert_eq!(context_name(".a:b"), None);
     }
 
     #[test]
@@ -128,5 +138,7 @@ mod tests {
         for bad in ["", "__GLOBAL", "__EMPTY", ":.__GLOBAL:x", "a\u{0}b"] {
             assert!(!is_valid(bad), "{bad:?}");
         }
+        assert!(may_have_settings(":.__GLOBAL:") && may_have_settings("orders"));
+        assert!(!may_have_settings("__EMPTY") && !may_have_settings("a\u{1}b"));
     }
 }

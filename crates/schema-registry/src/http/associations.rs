@@ -185,10 +185,10 @@ fn invalid(error: HttpError) -> HttpError {
 }
 
 /// The context of subjects that name none: the query's, or that before the path.
-fn context(call: &Call) -> String {
+fn context(call: &Call) -> Result<String, HttpError> {
     match call.text("context").filter(|context| !context.is_empty()) {
-        Some(context) => subject::context_name(context),
-        None => call.context().unwrap_or(DEFAULT_CONTEXT).to_owned(),
+        Some(context) => subject::context_name(context).ok_or_else(HttpError::context_with_colon),
+        None => Ok(call.context().unwrap_or(DEFAULT_CONTEXT).to_owned()),
     }
 }
 
@@ -256,7 +256,7 @@ async fn put_in_place(
     let mut order = Order {
         resource,
         associations: wanted?,
-        context: context(call),
+        context: context(call)?,
         create_only,
         dry_run: call.flag("dryRun"),
     };
@@ -411,9 +411,10 @@ pub(super) async fn mutate(app: &App, call: &Call) -> Result<Reply, HttpError> {
     if let Some(reply) = forward::to_leader(app, call, "Create associations").await? {
         return Ok(reply);
     }
+    let context = context(call)?;
     let mut results = Vec::with_capacity(requests.len());
     for request in requests {
-        results.push(mutate_one(app, call, request).await);
+        results.push(mutate_one(app, call, &context, request).await);
     }
     batched(results)
 }
@@ -421,6 +422,7 @@ pub(super) async fn mutate(app: &App, call: &Call) -> Result<Reply, HttpError> {
 async fn mutate_one(
     app: &App,
     call: &Call,
+    context: &str,
     mut request: ResourceRequest,
 ) -> Result<serde_json::Value, RegistryError> {
     let mut resource = request.resource();
@@ -451,7 +453,7 @@ async fn mutate_one(
         let mut order = Order {
             resource: resource.clone(),
             associations: vec![operation.into_wanted()?],
-            context: context(call),
+            context: context.to_owned(),
             create_only,
             dry_run,
         };

@@ -46,7 +46,7 @@ impl Call {
         {
             segments.push(decode(segment, false).ok_or_else(HttpError::not_found)?);
         }
-        let context = take_context(&mut segments);
+        let context = take_context(&mut segments)?;
         let query = match parts.uri.query() {
             Some(query) => parse_query(query)?,
             None => Vec::new(),
@@ -110,18 +110,21 @@ impl Call {
         }
     }
 
+    /// What `/config/{subject}` and `/mode/{subject}` are about: the default context itself is everybody.
+    pub(super) fn scope(&self, segment: &str) -> Option<String> {
+        Some(self.subject(segment)).filter(|subject| !subject.is_empty())
+    }
+
     /// What `/config` and `/mode` without a subject are about: everybody, or the context before the path.
     pub(super) fn top(&self) -> Option<String> {
         let context = self.context.as_ref()?;
         (context != subject::DEFAULT_CONTEXT).then(|| subject::qualify(context, ""))
     }
 
-    /// The query's `subject`, or the context before the path.
+    /// The query's `subject`.
     pub(super) fn query_subject(&self) -> Option<String> {
-        match self.text("subject").filter(|subject| !subject.is_empty()) {
-            Some(subject) => Some(self.subject(subject)),
-            None => self.top(),
-        }
+        let given = self.text("subject").filter(|subject| !subject.is_empty());
+        given.map(|subject| self.subject(subject))
     }
 
     /// The query's `subjectPrefix`, in the context before the path.
@@ -201,14 +204,14 @@ impl Call {
 }
 
 /// Takes `contexts/{context}` off the front of a longer path.
-fn take_context(segments: &mut Vec<String>) -> Option<String> {
+fn take_context(segments: &mut Vec<String>) -> Result<Option<String>, HttpError> {
     match segments.as_slice() {
         [first, context, _, ..] if first == "contexts" => {
             let context = subject::context_name(context);
             segments.drain(..2);
-            Some(context)
+            context.ok_or_else(HttpError::context_with_colon).map(Some)
         }
-        _ => None,
+        _ => Ok(None),
     }
 }
 
@@ -279,10 +282,10 @@ mod tests {
     fn a_context_is_taken_off_a_longer_path_only() {
         let path = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
         let mut segments = path("contexts/.c/subjects/s");
-        assert_eq!(take_context(&mut segments).as_deref(), Some(".c"));
+        assert_eq!(take_context(&mut segments).unwrap().as_deref(), Some(".c"));
         assert_eq!(segments, path("subjects/s"));
         let mut segments = path("contexts/.c");
-        assert_eq!(take_context(&mut segments), None);
+        assert_eq!(take_context(&mut segments).unwrap(), None);
         assert_eq!(segments, path("contexts/.c"));
     }
 }

@@ -13,10 +13,10 @@ pub(super) fn list(app: &App, call: &Call) -> Result<Reply, HttpError> {
 
 /// `DELETE /contexts/{context}`
 pub(super) async fn delete(app: &App, call: &Call, context: &str) -> Result<Reply, HttpError> {
+    let context = subject::context_name(context).ok_or_else(HttpError::context_with_colon)?;
     if let Some(reply) = forward::to_leader(app, call, "Delete context").await? {
         return Ok(reply);
     }
-    let context = subject::context_name(context);
     app.registry.delete_context(context).await?;
     Ok(Reply::nothing())
 }

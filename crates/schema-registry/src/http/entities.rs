@@ -151,7 +151,9 @@ impl SchemaTags {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RegisterSchemaRequest {
+    #[serde(deserialize_with = "number")]
     version: Option<i32>,
+    #[serde(deserialize_with = "number")]
     id: Option<i32>,
     schema_type: Option<String>,
     references: Option<Vec<SchemaReference>>,
@@ -198,6 +200,7 @@ impl RegisterSchemaRequest {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TagSchemaRequest {
+    #[serde(deserialize_with = "number")]
     pub(super) new_version: Option<i32>,
     tags_to_add: Option<Vec<SchemaTags>>,
     tags_to_remove: Option<Vec<SchemaTags>>,
@@ -247,6 +250,26 @@ pub(super) struct ConfigUpdateRequest {
     default_rule_set: Option<Option<RuleSet>>,
     #[serde(deserialize_with = "present")]
     override_rule_set: Option<Option<RuleSet>>,
+}
+
+/// A number, or a text that is one, as Jackson takes it; an empty text is none.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(i32),
+        Text(String),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Either::Number(number)) => Ok(Some(number)),
+        Some(Either::Text(text)) if text.trim().is_empty() => Ok(None),
+        Some(Either::Text(text)) => text
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom(format!("'{text}' is no number of 32 bits"))),
+    }
 }
 
 pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(

@@ -103,7 +103,7 @@ async fn route(app: &App, call: &Call, path: &[&str]) -> Result<Reply, HttpError
             DELETE => config::delete(app, call, call.top()).await,
         ),
         ["config", subject] => {
-            let of = Some(call.subject(subject));
+            let of = call.scope(subject);
             methods!(call,
                 GET => config::get(app, call, of),
                 PUT => config::put(app, call, of).await,
@@ -116,7 +116,7 @@ async fn route(app: &App, call: &Call, path: &[&str]) -> Result<Reply, HttpError
             DELETE => mode::delete(app, call, call.top()).await,
         ),
         ["mode", subject] => {
-            let of = Some(call.subject(subject));
+            let of = call.scope(subject);
             methods!(call,
                 GET => mode::get(app, call, of),
                 PUT => mode::put(app, call, of).await,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::entities::ModeEntity;
 use super::{App, Call, HttpError, Reply, forward};
 use crate::error::RegistryError;
+use crate::service::check_settings_of;
 use crate::state::Mode;
 
 #[derive(Deserialize)]
@@ -20,7 +21,13 @@ fn entity(mode: Option<Mode>) -> ModeEntity {
 
 /// `GET`, with `?defaultToGlobal=true` what holds where nothing is set.
 pub(super) fn get(app: &App, call: &Call, of: Option<String>) -> Result<Reply, HttpError> {
-    let own = app.registry.state().mode_of(of.as_deref());
+    let own = {
+        let state = app.registry.state();
+        let override_of_all = state
+            .mode_of(None)
+            .filter(|mode| *mode == Mode::ReadOnlyOverride);
+        override_of_all.or_else(|| state.mode_of(of.as_deref()))
+    };
     let mode = match (own, of) {
         (Some(mode), _) => mode,
         (None, Some(subject)) if !call.flag("defaultToGlobal") => {
@@ -34,6 +41,7 @@ pub(super) fn get(app: &App, call: &Call, of: Option<String>) -> Result<Reply, H
 /// `PUT`, with `?force=true` also where subjects are in the way.
 pub(super) async fn put(app: &App, call: &Call, of: Option<String>) -> Result<Reply, HttpError> {
     let request: ModeUpdateRequest = call.json()?;
+    check_settings_of(of.as_deref())?;
     let mode = match request.mode.as_deref() {
         None => None,
         Some(name) => Some(Mode::of(name).ok_or(RegistryError::InvalidMode)?),

@@ -103,6 +103,12 @@ impl HttpError {
         Self::http(StatusCode::NOT_FOUND)
     }
 
+    /// A context's name with a colon in it, as `ContextFilter` refuses it.
+    pub(super) fn context_with_colon() -> Self {
+        let message = "Context name cannot contain a colon".to_owned();
+        Self::Http(StatusCode::BAD_REQUEST, message, Vec::new())
+    }
+
     pub(super) fn unsupported_media_type() -> Self {
         Self::http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
@@ -187,26 +193,70 @@ fn response(
     response
 }
 
-/// The type of the answer: the first of ours that the request accepts.
+/// The type of the answer: the one that the request wants most, and of equals the one that is ours most.
 pub(super) fn negotiate(headers: &HeaderMap) -> Result<&'static str, HttpError> {
+    let mut wanted: [Option<Wish>; TYPES.len()] = [None; TYPES.len()];
     let mut any = false;
     for value in headers.get_all(header::ACCEPT) {
         for range in value.to_str().unwrap_or_default().split(',') {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            any |= !range.is_empty();
-            if matches!(range, "*/*" | "application/*") {
-                return Ok(DEFAULT_TYPE);
+            let mut parts = range.split(';').map(str::trim);
+            let range = parts.next().unwrap_or_default();
+            if range.is_empty() {
+                continue;
             }
-            if let Some(found) = TYPES.iter().find(|known| known.eq_ignore_ascii_case(range)) {
-                return Ok(found);
+            any = true;
+            let quality = parts.find_map(quality).unwrap_or(1.0);
+            for (place, known) in wanted.iter_mut().zip(TYPES) {
+                let wish = Wish::of(range, known, quality);
+                // What names a type more closely counts, whatever its weight.
+                if wish.is_some_and(|wish| place.is_none_or(|old| old.closeness <= wish.closeness))
+                {
+                    *place = wish;
+                }
             }
         }
     }
-    if any {
-        Err(HttpError::http(StatusCode::NOT_ACCEPTABLE))
-    } else {
-        Ok(DEFAULT_TYPE)
+    if !any {
+        return Ok(DEFAULT_TYPE);
     }
+    let mut best: Option<(f32, &'static str)> = None;
+    for (wish, known) in wanted.into_iter().zip(TYPES) {
+        let quality = wish.map_or(0.0, |wish| wish.quality);
+        if quality > best.map_or(0.0, |(best, _)| best) {
+            best = Some((quality, known));
+        }
+    }
+    best.map(|(_, known)| known)
+        .ok_or_else(|| HttpError::http(StatusCode::NOT_ACCEPTABLE))
+}
+
+/// How much a request wants a type.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    /// 2 for the type itself, 1 for its half, 0 for all.
+    closeness: u8,
+    quality: f32,
+}
+
+impl Wish {
+    fn of(range: &str, known: &str, quality: f32) -> Option<Self> {
+        let closeness = match range {
+            "*/*" | "*" => 0,
+            "application/*" => 1,
+            range if range.eq_ignore_ascii_case(known) => 2,
+            _ => return None,
+        };
+        Some(Self { closeness, quality })
+    }
+}
+
+/// The weight that a parameter of a range says (RFC 9110, 12.4.2).
+fn quality(parameter: &str) -> Option<f32> {
+    let value = parameter
+        .strip_prefix("q=")
+        .or(parameter.strip_prefix("Q="))?;
+    let quality: f32 = value.trim().parse().ok()?;
+    Some(quality.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -226,6 +276,23 @@ mod tests {
             Some("application/json")
         );
         assert_eq!(negotiated("text/html"), None);
+        assert_eq!(negotiated("application/json;q=0"), None);
+        assert_eq!(
+            negotiated("*/*, application/vnd.schemaregistry.v1+json;q=0"),
+            Some(TYPES[1])
+        );
+        assert_eq!(
+            negotiated("*/*;q=0.1, application/json"),
+            Some("application/json")
+        );
+        assert_eq!(
+            negotiated("application/json, application/vnd.schemaregistry.v1+json"),
+            Some(DEFAULT_TYPE)
+        );
+        assert_eq!(
+            negotiated("application/vnd.schemaregistry.v1+json;q=0.5, application/json;q=0.8"),
+            Some("application/json")
+        );
         assert_eq!(negotiate(&HeaderMap::new()).ok(), Some(DEFAULT_TYPE));
     }
 }

@@ -17,8 +17,15 @@ fn number(id: &str) -> Result<i32, HttpError> {
     id.parse().map_err(|_| HttpError::not_found())
 }
 
+/// The subject that the query names, by its alias or not.
+fn asked_subject(app: &App, call: &Call) -> Option<String> {
+    let subject = call.query_subject();
+    subject.map(|subject| app.registry.unaliased(subject))
+}
+
 fn entry(app: &App, call: &Call, id: i32) -> Result<(String, IdEntry), HttpError> {
-    let found = app.registry.by_id(id, call.query_subject().as_deref());
+    let of = asked_subject(app, call).or_else(|| call.top());
+    let found = app.registry.by_id(id, of.as_deref());
     found.ok_or_else(|| RegistryError::schema_not_found(id).into())
 }
 
@@ -83,7 +90,7 @@ pub(super) async fn by_id(app: &App, call: &Call, id: &str) -> Result<Reply, Htt
         let state = app.registry.state();
         entity.max_id = state.index(&context).map(|index| index.max_id());
     }
-    let subject = call.text("subject").map(|subject| call.subject(subject));
+    let subject = asked_subject(app, call);
     let (_, name) = subject.as_deref().map_or((".", ""), subject::split);
     let shown = if name.is_empty() {
         None

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::entities::RegisterSchemaRequest;
 use super::{App, Call, HttpError, Reply, forward, versions};
-use crate::error::RegistryError;
 use crate::state::Lookup;
 use crate::subject::ALL_CONTEXTS;
 
@@ -22,9 +21,6 @@ pub(super) async fn look_up(app: &App, call: &Call, subject: &str) -> Result<Rep
     let normalize = call.flag("normalize");
     let deleted = call.flag("deleted");
     let subject = app.registry.unaliased(call.subject(subject));
-    if !app.registry.has_subject_anywhere(&subject, deleted) {
-        return Err(RegistryError::subject_not_found(&subject).into());
-    }
     let (new, _) = request.into_parts(normalize)?;
     let found = app
         .registry
@@ -47,6 +43,8 @@ pub(super) async fn delete(app: &App, call: &Call, subject: &str) -> Result<Repl
 }
 
 /// `GET /subjects/{subject}/metadata?key=&value=`
+///
+/// Differs: without any key it is the latest version; Confluent's registry wants one that has metadata then.
 pub(super) async fn with_metadata(
     app: &App,
     call: &Call,
@@ -60,12 +58,7 @@ pub(super) async fn with_metadata(
         .registry
         .latest_with_metadata(&subject, &wanted, deleted)
     else {
-        let error = if app.registry.has_subject_anywhere(&subject, deleted) {
-            RegistryError::SchemaNotFound { id: None }
-        } else {
-            RegistryError::subject_not_found(&subject)
-        };
-        return Err(error.into());
+        return Err(app.registry.not_found(&subject, deleted).into());
     };
     versions::reply(app, call, &found, Vec::new()).await
 }

@@ -61,6 +61,7 @@ async fn call(app: &Arc<App>, method: &str, path: &str, body: Value) -> (u16, Va
     )
 }
 
+mod corners;
 mod keys;
 
 fn int() -> Value {

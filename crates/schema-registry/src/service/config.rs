@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schema::{CompatibilityLevel, CompatibilityPolicy, Metadata, RuleSet};
 
-use super::{Planned, Registry, read_only, rules};
+use super::{Planned, Registry, check_settings_of, read_only, rules};
 use crate::error::RegistryError;
 use crate::state::{Config, Key, Record, Value};
 
@@ -105,11 +105,13 @@ impl Registry {
         of: Option<&str>,
         change: ConfigChange,
     ) -> Result<Planned<Config>, RegistryError> {
-        self.check_config_writable(of)?;
         let sets = [&change.default_rule_set, &change.override_rule_set];
         for set in sets.into_iter().flatten().flatten() {
             rules::check(set)?;
         }
+        check_settings_of(of)?;
+        self.check_pairing(of, &change)?;
+        self.check_config_writable(of)?;
         let config = {
             let state = self.state();
             let old = state.config_of(of).cloned().unwrap_or_default();
@@ -137,6 +139,22 @@ impl Registry {
             answer,
             records: vec![Record::tombstone(Key::Config(of.map(str::to_owned)))],
         })
+    }
+
+    /// LOGICAL asks what Iceberg can do, and that is backward only. A change that takes level or policy away is not
+    /// looked at: what holds then is the parent's.
+    fn check_pairing(&self, of: Option<&str>, change: &ConfigChange) -> Result<(), RegistryError> {
+        let (level, policy) = match (change.compatibility_level, change.compatibility_policy) {
+            (None, None) | (Some(None), _) | (_, Some(None)) => return Ok(()),
+            (level, policy) => (level.flatten(), policy.flatten()),
+        };
+        let holds = self.config_in_scope(of);
+        let level = level.or(holds.compatibility_level).unwrap_or_default();
+        let policy = policy.or(holds.compatibility_policy).unwrap_or_default();
+        if policy == CompatibilityPolicy::Logical && level.is_forward() && !level.is_backward() {
+            return Err(RegistryError::LogicalForward { level });
+        }
+        Ok(())
     }
 
     fn check_config_writable(&self, of: Option<&str>) -> Result<(), RegistryError> {

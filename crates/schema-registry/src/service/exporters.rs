@@ -105,7 +105,13 @@ fn changed(
         })?;
     }
     if let Some(context) = change.context {
-        value.context = some(context).map(|context| subject::context_name(&context));
+        value.context = match some(context) {
+            None => None,
+            Some(context) => Some(
+                subject::context_name(&context)
+                    .ok_or_else(|| refuse(format!("context '{context}' has a colon")))?,
+            ),
+        };
     }
     if value.context_type == ContextType::Custom && value.context.is_none() {
         return Err(refuse("contextType CUSTOM wants a context".to_owned()));

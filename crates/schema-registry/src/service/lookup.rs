@@ -21,19 +21,21 @@ pub enum VersionId {
 }
 
 impl VersionId {
-    /// Reads `latest`, `-1` or a number from 1 on.
+    /// Reads `latest` in any case, `-1` or a number from 1 on, with spaces around it or not (`VersionId`).
     ///
     /// # Errors
     /// 42202 for anything else.
     pub fn parse(text: &str) -> Result<Self, RegistryError> {
-        match text {
-            "latest" | "-1" => Ok(Self::Latest),
-            number => match number.parse() {
-                Ok(number) if number >= 1 => Ok(Self::Number(number)),
-                _ => Err(RegistryError::InvalidVersion {
-                    version: text.to_owned(),
-                }),
-            },
+        let trimmed = text.trim();
+        if trimmed.eq_ignore_ascii_case("latest") {
+            return Ok(Self::Latest);
+        }
+        match trimmed.parse() {
+            Ok(-1) => Ok(Self::Latest),
+            Ok(number) if number >= 1 => Ok(Self::Number(number)),
+            _ => Err(RegistryError::InvalidVersion {
+                version: text.to_owned(),
+            }),
         }
     }
 }
@@ -89,18 +91,6 @@ impl Registry {
             }
             _ => Err(RegistryError::subject_not_found(subject)),
         }
-    }
-
-    /// Whether there is such a subject; an unqualified one may also be in another context than the default one.
-    #[must_use]
-    pub fn has_subject_anywhere(&self, subject: &str, deleted: bool) -> bool {
-        let state = self.state();
-        let lookup = Lookup::of(deleted, false);
-        state.has_subject(subject, lookup)
-            || subject::context_of(subject) == DEFAULT_CONTEXT
-                && state
-                    .contexts()
-                    .any(|context| state.has_subject(&subject::qualify(context, subject), lookup))
     }
 
     /// What `id` stands for, with the version that shows it: of the subject when one is given, which may also be in
@@ -177,7 +167,8 @@ impl Registry {
             .map(|(number, version)| Found::of(subject, *number, version))
     }
 
-    /// The version under which `new` is registered; of an unqualified subject also in other contexts.
+    /// The version under which `new` is registered; of an unqualified subject also in other contexts. What is not found
+    /// as it is, is looked for in its normal form.
     ///
     /// # Errors
     /// 42201 for what is no schema; 40401 without the subject, 40403 without the schema.
@@ -188,8 +179,39 @@ impl Registry {
         normalize: bool,
         deleted: bool,
     ) -> Result<Found, RegistryError> {
+        let normalize = normalize || self.config_in_scope(Some(subject)).normalize == Some(true);
+        let forms: &[bool] = if normalize { &[true] } else { &[false, true] };
+        for normalize in forms {
+            let found = self.look_up_anywhere(subject, new, *normalize, deleted)?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        Err(self.not_found(subject, deleted))
+    }
+
+    /// What is not there: the subject, or the schema under it.
+    #[must_use]
+    pub fn not_found(&self, subject: &str, deleted: bool) -> RegistryError {
+        if self
+            .state()
+            .has_subject(subject, Lookup::of(deleted, false))
+        {
+            RegistryError::SchemaNotFound { id: None }
+        } else {
+            RegistryError::subject_not_found(subject)
+        }
+    }
+
+    fn look_up_anywhere(
+        &self,
+        subject: &str,
+        new: &NewSchema,
+        normalize: bool,
+        deleted: bool,
+    ) -> Result<Option<Found>, RegistryError> {
         let found = self.look_up_in(subject, new, normalize, deleted)?;
-        if let Some(found) = found {
+        if found.is_some() {
             return Ok(found);
         }
         let contexts: Vec<String> = if subject::context_of(subject) == DEFAULT_CONTEXT {
@@ -201,17 +223,10 @@ impl Registry {
             let qualified = subject::qualify(&context, subject);
             let found = self.look_up_in(&qualified, new, normalize, deleted);
             if let Ok(Some(found)) = found {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
-        if self
-            .state()
-            .has_subject(subject, Lookup::of(deleted, false))
-        {
-            Err(RegistryError::SchemaNotFound { id: None })
-        } else {
-            Err(RegistryError::subject_not_found(subject))
-        }
+        Ok(None)
     }
 
     /// Looks for `new` as it is, then with what a registration would add from the version before and the config.

@@ -210,6 +210,19 @@ impl Registry {
     }
 }
 
+/// Fails for what can have neither config nor mode.
+///
+/// # Errors
+/// 42208.
+pub(crate) fn check_settings_of(of: Option<&str>) -> Result<(), RegistryError> {
+    match of {
+        Some(of) if !crate::subject::may_have_settings(of) => Err(RegistryError::InvalidSubject {
+            subject: of.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn read_only(subject: &str) -> RegistryError {
     let context = shown_context(subject);
     RegistryError::not_permitted(format!(

@@ -32,8 +32,11 @@ pub struct TagChange {
 impl Registry {
     /// Registers `version` of `subject` again with the change.
     ///
+    /// Differs: a subject without a context is not looked for in other contexts; Confluent's registry copies a version
+    /// that it finds there to the default context.
+    ///
     /// # Errors
-    /// 40401 and 40402 for what is not there; as of a registration.
+    /// 40401 and 40402 for what is not there, 42210 for rules that are given twice; as of a registration.
     pub async fn modify_tags(
         self: &Arc<Self>,
         subject: String,
@@ -53,6 +56,14 @@ impl Registry {
         version: VersionId,
         change: TagChange,
     ) -> Result<(NewSchema, RegisterOptions), RegistryError> {
+        if change.rule_set.is_some()
+            && (change.rules_to_merge.is_some() || change.rules_to_remove.is_some())
+        {
+            return Err(RegistryError::InvalidRuleSet {
+                message: "ruleSet should be omitted if specifying rulesToMerge or rulesToRemove"
+                    .to_owned(),
+            });
+        }
         let Some(found) = self.version(subject, version, false) else {
             let known = self.state().has_subject(subject, Lookup::Live);
             return Err(match version {
@@ -70,10 +81,7 @@ impl Registry {
             id: -1,
             schema_type: found.body.schema_type,
             references: found.body.references.to_vec(),
-            metadata: match asked {
-                0 => metadata,
-                asked => Some(merge::with_confluent_version(metadata, asked)),
-            },
+            metadata: Some(merge::with_confluent_version(metadata, asked)),
             rule_set,
             text: found.body.text.to_string(),
         };

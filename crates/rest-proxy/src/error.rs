@@ -5,7 +5,7 @@
 //! nowhere else.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use client::ClientError;
@@ -349,18 +349,6 @@ impl From<ClientError> for RestError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, 50302, message)
             }
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, 50002, message),
-        }
-    }
-}
-
-impl From<JsonRejection> for RestError {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::unsupported_media_type(),
-            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, 413, other.body_text())
-            }
-            other => Self::bad_request(other.body_text()),
         }
     }
 }

@@ -19,6 +19,7 @@ mod registry;
 mod rest_consumers;
 mod rest_groups;
 mod rest_proxy;
+mod rest_refusals;
 mod rest_rules;
 mod rest_schemas;
 mod rest_v2;

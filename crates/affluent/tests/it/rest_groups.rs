@@ -132,6 +132,32 @@ fn a_share_group_is_described_and_deleted() {
     assert_eq!(rest.refused(404, "DELETE", "/share-groups/g"), 404);
 }
 
+#[test]
+fn a_group_that_nobody_reads_for_is_behind_all_the_same() {
+    let (_server, rest, _) = start();
+    let record = json!({"partition_id": 0, "value": {"type": "STRING", "data": "a"}});
+    for _ in 0..3 {
+        assert_eq!(rest.call("POST", "/topics/orders/records", &record).0, 200);
+    }
+    let lags = rest.get("/consumer-groups/readers/lags");
+    assert_eq!(lags["data"].as_array().unwrap().len(), 1);
+    let expected = json!({"kind": "KafkaConsumerLag", "topic_name": "orders", "partition_id": 0, "current_offset": 1,
+        "log_end_offset": 3, "lag": 2, "consumer_id": "", "instance_id": null, "client_id": ""});
+    assert_has(&lags["data"][0], &expected);
+    let one = rest.get("/consumer-groups/readers/lags/orders/partitions/0");
+    assert_eq!(one, lags["data"][0]);
+    let summary = rest.get("/consumer-groups/readers/lag-summary");
+    let expected = json!({"max_lag": 2, "total_lag": 2, "max_lag_consumer_id": "", "max_lag_topic_name": "orders"});
+    assert_has(&summary, &expected);
+    rest.follow(&format!(
+        "/v3/clusters/{}/consumer-groups/readers/lag-summary",
+        rest.cluster
+    ));
+    let none = "/consumer-groups/readers/lags/orders/partitions/1";
+    assert_eq!(rest.refused(404, "GET", none), 404);
+    assert_eq!(rest.refused(404, "GET", "/consumer-groups/none/lags"), 404);
+}
+
 /// The application of a streams group: one subtopology that reads `orders`.
 fn topology() -> Topology {
     Topology {

@@ -15,6 +15,7 @@ use super::manager::{Consumers, Local, Seat, now_ms};
 use super::membership;
 use super::record::{InstanceId, InstanceRecord, Interest, Owner};
 use crate::error::RestError;
+use crate::json::read;
 
 /// A request that comes from another proxy carries the incarnation it is meant for.
 const FORWARDED: HeaderName = HeaderName::from_static("x-affluent-rest-owner");
@@ -62,14 +63,9 @@ impl Call {
     /// The body as JSON, if there is one.
     ///
     /// # Errors
-    /// 400 with what is wrong and where.
+    /// Those of [`read`].
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, RestError> {
-        if self.body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
-        serde_json::from_slice(&self.body)
-            .map(Some)
-            .map_err(|error| RestError::bad_request(error.to_string()))
+        read(&self.body)
     }
 
     fn forwarded_to(&self) -> Option<&HeaderValue> {

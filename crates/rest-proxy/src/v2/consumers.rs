@@ -31,7 +31,7 @@ type Of = Path<(String, String)>;
 
 /// `CreateConsumerInstanceRequest`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Create {
     id: Option<String>,
     name: Option<String>,
@@ -56,6 +56,7 @@ pub(super) struct Created {
 
 /// `ConsumerSubscriptionRecord`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Subscription {
     topics: Option<Vec<String>>,
     topic_pattern: Option<String>,
@@ -63,14 +64,14 @@ struct Subscription {
 
 /// `ConsumerAssignmentRequest`, `ConsumerSeekToRequest`, `ConsumerCommittedRequest`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Partitions {
     partitions: Vec<Place>,
 }
 
 /// `ConsumerSeekRequest`, `ConsumerOffsetCommitRequest`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Offsets {
     offsets: Vec<OffsetEntity>,
     timestamps: Vec<TimestampEntity>,

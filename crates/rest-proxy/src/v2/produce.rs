@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{media, partitions};
 use crate::error::RestError;
 use crate::format::Format;
+use crate::json;
 use crate::produce::{
     Data, Lane, Outcome, Outgoing, Source, Sources, Str, Unfit, encode_all, kafka_code, send,
     with_schema,
@@ -31,6 +32,7 @@ const RETRIABLE: i32 = 50003;
 
 /// `ProduceRequest` of version 2.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Request<'a> {
     #[serde(borrow)]
     records: Option<Vec<Record<'a>>>,
@@ -43,6 +45,7 @@ struct Request<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record<'a> {
     partition: Option<i32>,
     #[serde(default, borrow)]
@@ -145,13 +148,9 @@ async fn produce(
 
 /// Reads a request that has records.
 fn read(body: &[u8]) -> Result<Request<'_>, RestError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(RestError::invalid_payload(
-            "Null input provided. Data is required.",
-        ));
-    }
-    let request: Request<'_> =
-        serde_json::from_slice(body).map_err(|error| RestError::bad_request(error.to_string()))?;
+    let request: Option<Request<'_>> = json::read(body)?;
+    let request = request
+        .ok_or_else(|| RestError::invalid_payload("Null input provided. Data is required."))?;
     let records = request.records.as_deref().unwrap_or_default();
     if records.is_empty() {
         return Err(RestError::unprocessable("records may not be empty"));
@@ -314,7 +313,9 @@ mod tests {
     #[test]
     fn a_request_has_records() {
         assert_eq!(refused(""), 42206);
+        assert_eq!(refused("null"), 42206);
         assert_eq!(refused("{"), 400);
+        assert_eq!(refused(r#"{"topic":"a"}"#), 422);
         assert_eq!(refused("{}"), 422);
         assert_eq!(refused(r#"{"records":[]}"#), 422);
         assert_eq!(refused(r#"{"records":[{"partition":-1}]}"#), 422);

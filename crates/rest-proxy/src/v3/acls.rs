@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
+use crate::json::{Body, scalar};
 use crate::links::{Links, Place, search as searched};
 use crate::proxy::Proxy;
 
@@ -40,11 +41,15 @@ pub(super) struct AclData {
 
 /// `CreateAclRequestData`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateAcl {
     resource_type: String,
+    #[serde(deserialize_with = "scalar")]
     resource_name: String,
     pattern_type: String,
+    #[serde(deserialize_with = "scalar")]
     principal: String,
+    #[serde(deserialize_with = "scalar")]
     host: String,
     operation: String,
     permission: String,
@@ -52,6 +57,7 @@ pub(super) struct CreateAcl {
 
 /// `CreateAclRequestDataList`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateAcls {
     data: Vec<CreateAcl>,
 }
@@ -139,9 +145,8 @@ pub(super) async fn create(
     State(proxy): State<Arc<Proxy>>,
     Path(cluster_id): Path<String>,
     links: Links,
-    body: Result<Json<CreateAcl>, JsonRejection>,
+    Body(request): Body<CreateAcl>,
 ) -> Result<Response, RestError> {
-    let Json(request) = body?;
     let acl = request.binding()?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     admin.create_acls(std::slice::from_ref(&acl)).await?;
@@ -153,9 +158,8 @@ pub(super) async fn create(
 pub(super) async fn create_batch(
     State(proxy): State<Arc<Proxy>>,
     Path(cluster_id): Path<String>,
-    body: Result<Json<CreateAcls>, JsonRejection>,
+    Body(request): Body<CreateAcls>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     let acls: Vec<AclBinding> = request
         .data
         .into_iter()

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use client::Admin;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
+use crate::json::{Body, optional, scalar};
 use crate::links::{Links, Place};
 use crate::proxy::Proxy;
 
@@ -54,21 +54,27 @@ struct Synonym {
 
 /// `UpdateConfigRequestData`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SetConfig {
+    #[serde(default, deserialize_with = "optional")]
     value: Option<String>,
 }
 
 /// `AlterConfigBatchRequestData`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AlterConfigs {
     data: Vec<AlterConfig>,
-    #[serde(default)]
-    validate_only: bool,
+    #[serde(default, deserialize_with = "optional")]
+    validate_only: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AlterConfig {
+    #[serde(deserialize_with = "scalar")]
     name: String,
+    #[serde(default, deserialize_with = "optional")]
     value: Option<String>,
     operation: Option<String>,
 }
@@ -119,12 +125,48 @@ impl Owner {
         Ok(admin.describe_configs(&self.resource()).await?)
     }
 
-    async fn entry(&self, admin: &Admin, name: &str) -> Result<ConfigEntry, RestError> {
+    async fn entry(
+        &self,
+        admin: &Admin,
+        cluster_id: &str,
+        name: &str,
+    ) -> Result<ConfigEntry, RestError> {
         let entries = self.entries(admin).await?;
         entries
             .into_iter()
             .find(|entry| entry.name == name)
-            .ok_or_else(|| RestError::not_found(format!("Config {name} cannot be found.")))
+            .ok_or_else(|| self.not_found(cluster_id, name))
+    }
+
+    fn not_found(&self, cluster_id: &str, name: &str) -> RestError {
+        let whose = match self {
+            Self::Cluster => "all brokers".to_owned(),
+            Self::Broker(id) => format!("BROKER {id}"),
+            Self::Topic(topic) => format!("TOPIC {topic}"),
+        };
+        RestError::not_found(format!(
+            "Config {name} cannot be found for {whose} in cluster {cluster_id}."
+        ))
+    }
+
+    /// Refuses changes of what is no config. The default of all brokers lists only what somebody set, so what can be
+    /// set there is not known from it.
+    async fn check_names(
+        &self,
+        admin: &Admin,
+        cluster_id: &str,
+        changes: &[ConfigChange],
+    ) -> Result<(), RestError> {
+        if *self == Self::Cluster {
+            return Ok(());
+        }
+        let entries = self.entries(admin).await?;
+        let is_there =
+            |change: &&ConfigChange| entries.iter().any(|entry| entry.name == change.name);
+        match changes.iter().find(|change| !is_there(change)) {
+            Some(change) => Err(self.not_found(cluster_id, &change.name)),
+            None => Ok(()),
+        }
     }
 
     /// Sets one config that exists, or takes it back to its default.
@@ -135,19 +177,9 @@ impl Owner {
         name: &str,
         value: Option<String>,
     ) -> Result<StatusCode, RestError> {
-        let admin = proxy.check_cluster(cluster_id).await?;
-        // The default of all brokers lists only what somebody set, so what can be set there is not known from it.
-        if *self != Self::Cluster {
-            self.entry(admin, name).await?;
-        }
-        let change = ConfigChange {
-            name: name.to_owned(),
-            value,
-        };
-        admin
-            .alter_configs(&self.resource(), &[change], false)
-            .await?;
-        Ok(StatusCode::NO_CONTENT)
+        let name = name.to_owned();
+        let changes = [ConfigChange { name, value }];
+        self.change(proxy, cluster_id, &changes, false).await
     }
 
     async fn alter(
@@ -161,9 +193,22 @@ impl Owner {
             .into_iter()
             .map(AlterConfig::change)
             .collect::<Result<_, _>>()?;
+        let validate_only = request.validate_only.unwrap_or(false);
+        self.change(proxy, cluster_id, &changes, validate_only)
+            .await
+    }
+
+    async fn change(
+        &self,
+        proxy: &Proxy,
+        cluster_id: &str,
+        changes: &[ConfigChange],
+        validate_only: bool,
+    ) -> Result<StatusCode, RestError> {
         let admin = proxy.check_cluster(cluster_id).await?;
+        self.check_names(admin, cluster_id, changes).await?;
         admin
-            .alter_configs(&self.resource(), &changes, request.validate_only)
+            .alter_configs(&self.resource(), changes, validate_only)
             .await?;
         Ok(StatusCode::NO_CONTENT)
     }
@@ -238,7 +283,7 @@ impl Owner {
         links: &Links,
     ) -> Result<Json<Resource<ConfigData>>, RestError> {
         let admin = proxy.check_cluster(cluster_id).await?;
-        let entry = self.entry(admin, name).await?;
+        let entry = self.entry(admin, cluster_id, name).await?;
         let cluster = proxy.place(links, cluster_id);
         Ok(Json(self.data(&cluster, cluster_id, entry)))
     }
@@ -269,8 +314,6 @@ impl AlterConfig {
     }
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
-
 /// `GET .../broker-configs`.
 pub(super) async fn list_of_cluster(
     State(proxy): State<Arc<Proxy>>,
@@ -293,9 +336,8 @@ pub(super) async fn get_of_cluster(
 pub(super) async fn set_of_cluster(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, name)): Path<(String, String)>,
-    body: Body<SetConfig>,
+    Body(request): Body<SetConfig>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     Owner::Cluster
         .set(&proxy, &cluster_id, &name, request.value)
         .await
@@ -313,9 +355,8 @@ pub(super) async fn reset_of_cluster(
 pub(super) async fn alter_of_cluster(
     State(proxy): State<Arc<Proxy>>,
     Path(cluster_id): Path<String>,
-    body: Body<AlterConfigs>,
+    Body(request): Body<AlterConfigs>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     Owner::Cluster.alter(&proxy, &cluster_id, request).await
 }
 
@@ -359,9 +400,8 @@ pub(super) async fn get_of_broker(
 pub(super) async fn set_of_broker(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, broker_id, name)): Path<(String, i32, String)>,
-    body: Body<SetConfig>,
+    Body(request): Body<SetConfig>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     super::brokers::find(&proxy, &cluster_id, broker_id).await?;
     Owner::Broker(broker_id)
         .set(&proxy, &cluster_id, &name, request.value)
@@ -383,9 +423,8 @@ pub(super) async fn reset_of_broker(
 pub(super) async fn alter_of_broker(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, broker_id)): Path<(String, i32)>,
-    body: Body<AlterConfigs>,
+    Body(request): Body<AlterConfigs>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     super::brokers::find(&proxy, &cluster_id, broker_id).await?;
     Owner::Broker(broker_id)
         .alter(&proxy, &cluster_id, request)
@@ -446,9 +485,8 @@ pub(super) async fn defaults_of_topic(
 pub(super) async fn set_of_topic(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, topic_name, name)): Path<(String, String, String)>,
-    body: Body<SetConfig>,
+    Body(request): Body<SetConfig>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     Owner::Topic(topic_name)
         .set(&proxy, &cluster_id, &name, request.value)
         .await
@@ -468,9 +506,8 @@ pub(super) async fn reset_of_topic(
 pub(super) async fn alter_of_topic(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, topic_name)): Path<(String, String)>,
-    body: Body<AlterConfigs>,
+    Body(request): Body<AlterConfigs>,
 ) -> Result<StatusCode, RestError> {
-    let Json(request) = body?;
     Owner::Topic(topic_name)
         .alter(&proxy, &cluster_id, request)
         .await

@@ -1,7 +1,7 @@
 //! How far a consumer group is behind: `.../lags`, `.../lag-summary`.
 //!
-//! As in Confluent's proxy, only partitions that have an owner and a committed offset are counted; who asks for one
-//! of the others gets 404.
+//! As in Confluent's proxy, partitions with a committed offset are counted, whether anybody reads them now or not: the
+//! lag of a group whose consumers are gone is the one to worry about. Who asks for another partition gets 404.
 
 use std::sync::Arc;
 
@@ -48,24 +48,37 @@ pub(super) struct LagSummary {
     max_lag_partition: Related,
 }
 
-/// A partition that has everything a lag needs.
+/// A partition with a committed offset.
 #[derive(Debug, Clone)]
 struct Lag {
     partition: TopicPartition,
     current_offset: i64,
     log_end_offset: i64,
     lag: i64,
-    member: GroupMember,
+    /// Who reads it; nobody may.
+    member: Option<GroupMember>,
 }
 
 impl Lag {
+    fn consumer_id(&self) -> &str {
+        self.member.as_ref().map_or("", |member| &member.member_id)
+    }
+
+    fn client_id(&self) -> &str {
+        self.member.as_ref().map_or("", |member| &member.client_id)
+    }
+
+    fn instance_id(&self) -> Option<String> {
+        self.member.as_ref()?.instance_id.clone()
+    }
+
     fn of(lag: PartitionLag) -> Option<Self> {
         Some(Self {
             lag: lag.lag()?,
             current_offset: lag.current_offset?,
             log_end_offset: lag.log_end_offset?,
             partition: lag.partition,
-            member: lag.member?,
+            member: lag.member,
         })
     }
 }
@@ -79,7 +92,7 @@ pub(super) async fn list(
     let admin = proxy.check_cluster(&cluster_id).await?;
     let lags = lags_of(admin, &group_id).await?;
     if lags.is_empty() {
-        return Err(nothing(&group_id));
+        return Err(nothing());
     }
     let place = proxy.place(&links, &cluster_id).group(&group_id);
     Ok(Json(list_of(
@@ -127,19 +140,22 @@ pub(super) async fn summary(
     let most = lags
         .into_iter()
         .reduce(|most, lag| if lag.lag > most.lag { lag } else { most });
-    let most = most.ok_or_else(|| nothing(&group_id))?;
-    let consumer = &most.member.member_id;
+    let most = most.ok_or_else(nothing)?;
     let TopicPartition { topic, partition } = &most.partition;
     let cluster = proxy.place(&links, &cluster_id);
     let place = cluster.group(&group_id);
     let body = LagSummary {
-        max_lag_consumer: place.consumer(consumer).link(),
+        // Nobody may read it; then the link leads to those who could.
+        max_lag_consumer: match most.consumer_id() {
+            "" => place.below(&[&"consumers"]).link(),
+            consumer => place.consumer(consumer).link(),
+        },
         max_lag_partition: cluster.topic(topic).partition(*partition).link(),
         cluster_id,
         consumer_group_id: group_id,
-        max_lag_consumer_id: consumer.clone(),
-        max_lag_instance_id: most.member.instance_id.clone(),
-        max_lag_client_id: most.member.client_id.clone(),
+        max_lag_consumer_id: most.consumer_id().to_owned(),
+        max_lag_instance_id: most.instance_id(),
+        max_lag_client_id: most.client_id().to_owned(),
         max_lag_topic_name: topic.clone(),
         max_lag_partition_id: *partition,
         max_lag: most.lag,
@@ -158,13 +174,13 @@ async fn lags_of(admin: &Admin, group_id: &str) -> Result<Vec<Lag>, RestError> {
     Ok(lag.partitions.into_iter().filter_map(Lag::of).collect())
 }
 
-fn nothing(group_id: &str) -> RestError {
-    RestError::not_found(format!(
-        "Consumer group {group_id} has no partition with an owner and a committed offset."
-    ))
+fn nothing() -> RestError {
+    RestError::not_found("Consumer group offsets could not be found.")
 }
 
 fn resource(group: &Place, cluster_id: &str, group_id: &str, lag: Lag) -> Resource<LagData> {
+    let (consumer_id, client_id) = (lag.consumer_id().to_owned(), lag.client_id().to_owned());
+    let instance_id = lag.instance_id();
     let TopicPartition { topic, partition } = lag.partition;
     let place = group.lag(&topic).partition(partition);
     let body = LagData {
@@ -175,9 +191,9 @@ fn resource(group: &Place, cluster_id: &str, group_id: &str, lag: Lag) -> Resour
         current_offset: lag.current_offset,
         log_end_offset: lag.log_end_offset,
         lag: lag.lag,
-        consumer_id: lag.member.member_id,
-        instance_id: lag.member.instance_id,
-        client_id: lag.member.client_id,
+        consumer_id,
+        instance_id,
+        client_id,
     };
     resource_of("KafkaConsumerLag", place, body)
 }

@@ -22,14 +22,62 @@ mod topics;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
 
+use crate::error::RestError;
+use crate::media;
 use crate::proxy::Proxy;
 use streams_groups::When;
 
+/// What every request and every answer is.
+const JSON: &str = "application/json";
+
+/// Routes whose requests and answers are JSON.
+#[derive(Default)]
+struct Routes(Router<Arc<Proxy>>);
+
+impl Routes {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn route(self, path: &str, methods: MethodRouter<Arc<Proxy>>) -> Self {
+        // Only once path and method are known: 404 and 405 come first.
+        let methods = methods.route_layer(middleware::from_fn(negotiate));
+        Self(self.0.route(path, methods))
+    }
+
+    fn merge(self, other: Self) -> Self {
+        Self(self.0.merge(other.0))
+    }
+}
+
+/// Refuses bodies that are no JSON, then clients that take none.
+async fn negotiate(request: Request, next: Next) -> Result<Response, RestError> {
+    let headers = request.headers();
+    let has_body = matches!(
+        *request.method(),
+        Method::POST | Method::PUT | Method::PATCH
+    );
+    if has_body
+        && let Some(content_type) = media::content_type(headers)
+        && !content_type.eq_ignore_ascii_case(JSON)
+    {
+        return Err(RestError::unsupported_media_type());
+    }
+    if !media::accepts(headers, [JSON]) {
+        return Err(RestError::not_acceptable());
+    }
+    Ok(next.run(request).await)
+}
+
 /// The routes below `/v3`.
 pub(crate) fn routes() -> Router<Arc<Proxy>> {
-    Router::new()
+    Routes::new()
         .route("/clusters", get(clusters::list))
         .route("/clusters/{cluster_id}", get(clusters::get))
         .merge(of_brokers())
@@ -46,10 +94,11 @@ pub(crate) fn routes() -> Router<Arc<Proxy>> {
             "/clusters/{cluster_id}/acls:batch",
             post(acls::create_batch),
         )
+        .0
 }
 
-fn of_brokers() -> Router<Arc<Proxy>> {
-    Router::new()
+fn of_brokers() -> Routes {
+    Routes::new()
         .route(
             "/clusters/{cluster_id}/broker-configs",
             get(configs::list_of_cluster),
@@ -93,8 +142,8 @@ fn of_brokers() -> Router<Arc<Proxy>> {
         )
 }
 
-fn of_topics() -> Router<Arc<Proxy>> {
-    Router::new()
+fn of_topics() -> Routes {
+    Routes::new()
         .route(
             "/clusters/{cluster_id}/topics",
             get(topics::list).post(topics::create),
@@ -135,8 +184,8 @@ fn of_topics() -> Router<Arc<Proxy>> {
         )
 }
 
-fn of_partitions() -> Router<Arc<Proxy>> {
-    Router::new()
+fn of_partitions() -> Routes {
+    Routes::new()
         .route(
             "/clusters/{cluster_id}/topics/{topic_name}/partitions",
             get(partitions::list),
@@ -171,9 +220,9 @@ fn of_partitions() -> Router<Arc<Proxy>> {
         )
 }
 
-fn of_groups() -> Router<Arc<Proxy>> {
+fn of_groups() -> Routes {
     const GROUP: &str = "/clusters/{cluster_id}/consumer-groups/{consumer_group_id}";
-    Router::new()
+    Routes::new()
         .route("/clusters/{cluster_id}/consumer-groups", get(groups::list))
         .route(GROUP, get(groups::get))
         .route(&format!("{GROUP}/consumers"), get(groups::consumers))
@@ -199,9 +248,9 @@ fn of_groups() -> Router<Arc<Proxy>> {
         )
 }
 
-fn of_share_groups() -> Router<Arc<Proxy>> {
+fn of_share_groups() -> Routes {
     const GROUP: &str = "/clusters/{cluster_id}/share-groups/{group_id}";
-    Router::new()
+    Routes::new()
         .route(
             "/clusters/{cluster_id}/share-groups",
             get(share_groups::list),
@@ -231,9 +280,9 @@ fn of_share_groups() -> Router<Arc<Proxy>> {
         )
 }
 
-fn of_streams_groups() -> Router<Arc<Proxy>> {
+fn of_streams_groups() -> Routes {
     const GROUP: &str = "/clusters/{cluster_id}/streams-groups/{group_id}";
-    let router = Router::new()
+    let router = Routes::new()
         .route(
             "/clusters/{cluster_id}/streams-groups",
             get(streams_groups::list),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
+use crate::json::{Body, optional, scalar};
 use crate::links::{Links, Place, Related};
 use crate::proxy::Proxy;
 
@@ -32,27 +33,34 @@ pub(super) struct TopicData {
 
 /// `CreateTopicRequestData`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateTopic {
+    #[serde(deserialize_with = "scalar")]
     topic_name: String,
+    #[serde(default, deserialize_with = "optional")]
     partitions_count: Option<i32>,
+    #[serde(default, deserialize_with = "optional")]
     replication_factor: Option<i16>,
-    #[serde(default)]
-    replicas_assignments: BTreeMap<i32, Vec<i32>>,
-    #[serde(default)]
-    configs: Vec<CreateConfig>,
-    #[serde(default)]
-    validate_only: bool,
+    replicas_assignments: Option<BTreeMap<i32, Vec<i32>>>,
+    configs: Option<Vec<CreateConfig>>,
+    #[serde(default, deserialize_with = "optional")]
+    validate_only: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CreateConfig {
+    #[serde(deserialize_with = "scalar")]
     name: String,
+    #[serde(default, deserialize_with = "optional")]
     value: Option<String>,
 }
 
 /// `UpdatePartitionCountRequestData`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Grow {
+    #[serde(deserialize_with = "scalar")]
     partitions_count: i32,
 }
 
@@ -87,9 +95,8 @@ pub(super) async fn create(
     State(proxy): State<Arc<Proxy>>,
     Path(cluster_id): Path<String>,
     links: Links,
-    body: Result<Json<CreateTopic>, JsonRejection>,
+    Body(request): Body<CreateTopic>,
 ) -> Result<Response, RestError> {
-    let Json(request) = body?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     let topic = new_topic(request);
     admin.create_topic(&topic).await?;
@@ -115,16 +122,16 @@ pub(super) async fn create(
 }
 
 fn new_topic(request: CreateTopic) -> NewTopic {
-    let configs = request.configs.into_iter();
+    let configs = request.configs.unwrap_or_default().into_iter();
     NewTopic {
         name: request.topic_name,
         partitions: request.partitions_count,
         replication_factor: request.replication_factor,
-        assignments: request.replicas_assignments,
+        assignments: request.replicas_assignments.unwrap_or_default(),
         configs: configs
             .filter_map(|config| Some((config.name, config.value?)))
             .collect(),
-        validate_only: request.validate_only,
+        validate_only: request.validate_only.unwrap_or(false),
     }
 }
 
@@ -186,9 +193,8 @@ pub(super) async fn grow(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, topic_name)): Path<(String, String)>,
     links: Links,
-    body: Result<Json<Grow>, JsonRejection>,
+    Body(request): Body<Grow>,
 ) -> Result<Json<Resource<TopicData>>, RestError> {
-    let Json(request) = body?;
     let admin = proxy.check_cluster(&cluster_id).await?;
     admin
         .create_partitions(&topic_name, request.partitions_count)

@@ -8,14 +8,16 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::error::RestError;
+use crate::json::unknown_field;
 use crate::produce::{Data, Str};
 
 /// `ProduceRequest`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ProduceRequest<'a> {
     pub(super) partition_id: Option<i32>,
-    #[serde(default, borrow)]
-    pub(super) headers: Vec<HeaderData<'a>>,
+    #[serde(borrow)]
+    pub(super) headers: Option<Vec<HeaderData<'a>>>,
     #[serde(borrow)]
     pub(super) key: Option<Datum<'a>>,
     #[serde(borrow)]
@@ -25,6 +27,7 @@ pub(super) struct ProduceRequest<'a> {
 
 /// A header: a name, and base64.
 #[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HeaderData<'a> {
     #[serde(borrow)]
     pub(super) name: Str<'a>,
@@ -34,6 +37,7 @@ pub(super) struct HeaderData<'a> {
 
 /// `ProduceRequestData`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Datum<'a> {
     #[serde(rename = "type", borrow)]
     pub(super) kind: Option<Str<'a>>,
@@ -74,7 +78,13 @@ impl<'a> ProduceRequest<'a> {
     /// # Errors
     /// 400 with what is wrong and where.
     pub(super) fn parse(json: &'a [u8]) -> Result<Self, RestError> {
-        serde_json::from_slice(json).map_err(|error| RestError::bad_request(error.to_string()))
+        serde_json::from_slice(json).map_err(|error| {
+            let message = error.to_string();
+            RestError::bad_request(match unknown_field(&message) {
+                Some(field) => format!("Unrecognized field: {field}"),
+                None => message,
+            })
+        })
     }
 }
 
@@ -105,17 +115,31 @@ mod tests {
         let request = ProduceRequest::parse(
             br#"{"partition_id":1,"headers":[{"name":"h","value":"AQI="},{"name":"n"}],
                 "key":{"type":"STRING","data":"k"},"value":{"schema_id":3,"data":{"a": 1}},
-                "timestamp":"2021-02-05T19:14:42.5Z","other":{}}"#,
+                "timestamp":"2021-02-05T19:14:42.5Z"}"#,
         )
         .unwrap();
         assert_eq!(request.timestamp, Some(DateTimeText(1_612_552_482_500)));
-        assert_eq!(request.headers[0].bytes().unwrap(), Some(vec![1, 2]));
-        assert_eq!(request.headers[1].bytes().unwrap(), None);
+        let headers = request.headers.unwrap();
+        assert_eq!(headers[0].bytes().unwrap(), Some(vec![1, 2]));
+        assert_eq!(headers[1].bytes().unwrap(), None);
         let value = request.value.unwrap();
         assert_eq!(
             (value.schema_id, value.data),
             (Some(3), Data::Json(b"{\"a\":1}".to_vec()))
         );
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused() {
+        for bad in [
+            r#"{"other":{}}"#,
+            r#"{"value":{"datum":1}}"#,
+            r#"{"headers":[{"name":"a","key":"b"}]}"#,
+        ] {
+            let error = ProduceRequest::parse(bad.as_bytes()).unwrap_err();
+            assert_eq!(error.code, 400);
+            assert!(error.message.starts_with("Unrecognized field: "), "{error}");
+        }
     }
 
     #[test]

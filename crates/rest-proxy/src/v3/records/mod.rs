@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 
@@ -44,16 +44,15 @@ const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "applicati
 pub(super) async fn stream(
     State(proxy): State<Arc<Proxy>>,
     Path((cluster_id, topic_name)): Path<(String, String)>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, RestError> {
-    check_content_type(&headers)?;
     proxy.check_cluster(&cluster_id).await?;
     let mut records = Records::new(proxy, &cluster_id, topic_name, body).await?;
     // The status goes out with the first report, so an empty body can still be told by its status.
-    let first = records.next_reports().await.ok_or_else(|| {
-        RestError::unprocessable("Payload error. Request body is empty. Data is required.")
-    })?;
+    let first = records
+        .next_reports()
+        .await
+        .ok_or_else(|| RestError::invalid_payload("Request body is empty. Data is required."))?;
     let reports = unfold((Some(first), records), |(first, mut records)| async move {
         let reports = match first {
             Some(first) => first,
@@ -62,20 +61,4 @@ pub(super) async fn stream(
         Some((Ok::<Bytes, Infallible>(reports), (None, records)))
     });
     Ok((JSON, Body::from_stream(reports)).into_response())
-}
-
-/// Nothing said, or JSON.
-fn check_content_type(headers: &HeaderMap) -> Result<(), RestError> {
-    let json = match headers.get(header::CONTENT_TYPE) {
-        None => true,
-        Some(value) => value.to_str().is_ok_and(|value| {
-            let essence = value.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case("application/json")
-        }),
-    };
-    if json {
-        Ok(())
-    } else {
-        Err(RestError::unsupported_media_type())
-    }
 }

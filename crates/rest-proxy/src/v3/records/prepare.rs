@@ -65,12 +65,10 @@ impl<'a> Begun<'a> {
         topic: &str,
         schemas: &Schemas,
     ) -> Result<Self, RestError> {
-        if let Some(partition) = request.partition_id.filter(|partition| *partition < 0) {
-            return Err(RestError::bad_request(format!(
-                "partition_id {partition} is negative"
-            )));
+        if request.partition_id.is_some_and(|partition| partition < 0) {
+            return Err(RestError::partition_not_found());
         }
-        let headers = headers(&request.headers)?;
+        let headers = headers(request.headers.as_deref().unwrap_or_default())?;
         let (key, key_source) = part(request.key, topic, true, schemas).await?;
         let (value, value_source) = part(request.value, topic, false, schemas).await?;
         Ok(Self {

@@ -34,7 +34,7 @@ pub(crate) struct Unfit(String);
 fn plain(format: Format, data: Data<'_>) -> Result<Option<Cow<'_, [u8]>>, Unfit> {
     let bytes = match (format, data) {
         (_, Data::Null) => return Ok(None),
-        (Format::Json, data) => Cow::Owned(data.into_json()),
+        (Format::Json, data) => data.into_json(),
         (Format::Text, Data::Text(Cow::Borrowed(text))) => Cow::Borrowed(text.as_bytes()),
         (Format::Text, Data::Text(Cow::Owned(text))) => Cow::Owned(text.into_bytes()),
         (Format::Text, other) => return Err(Unfit(format!("data={other} is not a string."))),
@@ -106,7 +106,7 @@ pub(crate) async fn with_schema<'a>(
     if data == Data::Null {
         return Ok(Source::Ready(None));
     }
-    let json = data.into_json();
+    let json = data.into_json().into_owned();
     let schema = Arc::clone(schema);
     if schema.has_rules() {
         return Ok(Source::Ruled { schema, json });

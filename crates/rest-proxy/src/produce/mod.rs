@@ -7,6 +7,7 @@
 //! **Invariants:** every ticket is answered once, also when the producer goes away; the order of outcomes is that of the
 //! tickets.
 
+mod compact;
 mod data;
 mod dead_letters;
 mod encode;

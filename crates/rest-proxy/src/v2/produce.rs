@@ -322,7 +322,7 @@ mod tests {
         let request = read(br#"{"records":[{"key":null,"value":{"a": 1}}]}"#).unwrap();
         let record = &request.records.unwrap()[0];
         assert_eq!(record.key, Data::Null);
-        assert_eq!(record.value.clone().into_json(), b"{\"a\":1}");
+        assert_eq!(&*record.value.clone().into_json(), b"{\"a\":1}");
     }
 
     #[test]

@@ -199,6 +199,6 @@ mod tests {
         let batch: Batch<'_> = serde_json::from_slice(text).unwrap();
         let (id, request) = entries_of(batch, 1).unwrap().remove(0);
         assert_eq!(id, "a");
-        assert_eq!(request.value.unwrap().data.into_json(), br#"{"n":[1]}"#);
+        assert_eq!(&*request.value.unwrap().data.into_json(), br#"{"n":[1]}"#);
     }
 }

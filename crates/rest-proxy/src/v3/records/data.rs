@@ -125,7 +125,7 @@ mod tests {
         let value = request.value.unwrap();
         assert_eq!(
             (value.schema_id, value.data),
-            (Some(3), Data::Json(b"{\"a\":1}".to_vec()))
+            (Some(3), Data::Json(b"{\"a\":1}".into()))
         );
     }
 

@@ -285,6 +285,35 @@ def plain(strategy):
     return run
 
 
+def associated(case):
+    """The subject is the one that the topic is associated with in the registry, until that ends."""
+    from confluent_kafka.schema_registry import AssociationCreateOrUpdateInfo, AssociationCreateOrUpdateRequest
+
+    subject, cluster = f"associated-{case.topic}", f"cluster-{case.topic}"
+    strategy = {"subject.name.strategy.kafka.cluster.id": cluster}
+    conf = {"subject.name.strategy.type": "ASSOCIATED", "subject.name.strategy.conf": strategy}
+    client = case.client()
+    case.register(subject=subject)
+    info = AssociationCreateOrUpdateInfo(subject=subject, association_type="value", lifecycle="STRONG", frozen=False)
+    client.create_association(
+        AssociationCreateOrUpdateRequest(
+            resource_name=case.topic,
+            resource_namespace=cluster,
+            resource_id=f"{cluster}:{case.topic}",
+            resource_type="topic",
+            associations=[info],
+        )
+    )
+    written = case.write(conf={**LATEST, **conf})
+    assert case.read(written, conf) == SAMPLE
+    assert case.subject not in client.get_subjects()
+    client.delete_associations(resource_id=f"{cluster}:{case.topic}", cascade_lifecycle=True)
+    assert subject not in client.get_subjects()
+    # Without an association, the topic names the subject.
+    case.serialize(conf={"auto.register.schemas": True, **conf})
+    assert case.subject in client.get_subjects()
+
+
 def id_in_header(case):
     from confluent_kafka.schema_registry import header_schema_id_serializer
 
@@ -548,6 +577,7 @@ def proxy_cel(case):
 
 def cases():
     every = {f"plain-{strategy}": plain(strategy) for strategy in ("topic", "record", "topic-record")}
+    every["plain-associated"] = associated
     every.update({"id-in-header": id_in_header, "cel": cel, "cel-field": cel_field, "jsonata": jsonata})
     every.update({f"encrypt-{algorithm}": encrypt(algorithm) for algorithm in ALGORITHMS})
     every.update({f"encrypt-shared-{algorithm}": encrypt_shared(algorithm) for algorithm in ALGORITHMS})

@@ -30,6 +30,8 @@ pub struct RegistryConfig {
     pub dek_topic: String,
     /// `dek.registry.max.keys`: how many KEKs, and how many DEKs, there may be.
     pub dek_max_keys: usize,
+    /// `catalog.topic`: the topic of tags and what else is set in the catalog.
+    pub catalog_topic: String,
     /// `kafkastore.topic.replication.factor`: of the topics when they have to be made; fewer where there are fewer
     /// brokers.
     pub replication_factor: i16,
@@ -85,6 +87,7 @@ impl Default for RegistryConfig {
             topic: "_schemas".to_owned(),
             dek_topic: "_dek_registry_keys".to_owned(),
             dek_max_keys: 10_000,
+            catalog_topic: "_schema_registry_catalog".to_owned(),
             replication_factor: 3,
             group_id: "schema-registry".to_owned(),
             leader_eligibility: true,
@@ -125,7 +128,7 @@ const OWN: [&str; 4] = [
 ];
 
 /// What the registry's other keys start with.
-const OWN_PREFIXES: [&str; 12] = [
+const OWN_PREFIXES: [&str; 13] = [
     "kafkastore.",
     "schema.",
     "avro.compatibility.",
@@ -136,6 +139,7 @@ const OWN_PREFIXES: [&str; 12] = [
     "subject.version.search.",
     "context.search.",
     "associations.",
+    "catalog.",
     "dek.registry.",
     "kek.registry.",
 ];
@@ -175,6 +179,7 @@ impl RegistryConfig {
             topic: source.text_or("kafkastore.topic", &default.topic),
             dek_topic: source.text_or("dek.registry.topic", &default.dek_topic),
             dek_max_keys: source.number("dek.registry.max.keys", default.dek_max_keys)?,
+            catalog_topic: source.text_or("catalog.topic", &default.catalog_topic),
             replication_factor: source.number(
                 "kafkastore.topic.replication.factor",
                 default.replication_factor,

@@ -5,6 +5,7 @@
 
 use schema::CompatibilityLevel;
 
+use crate::catalog::CatalogError;
 use crate::dek::KeyError;
 
 /// Why a request was not done.
@@ -166,6 +167,9 @@ pub enum RegistryError {
     /// About keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// About the catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// No leader is known; ask again.
     #[error("{operation} request failed since leader is unknown")]
     UnknownLeader { operation: &'static str },
@@ -212,6 +216,7 @@ impl RegistryError {
             Self::ExporterNotPaused { .. } => 40963,
             Self::TooManyExporters { .. } => 40964,
             Self::Key(error) => error.code(),
+            Self::Catalog(error) => error.code(),
             Self::Unreadable { .. } => 400,
             Self::Store { .. } => 50001,
             Self::Timeout => 50002,
@@ -224,7 +229,12 @@ impl RegistryError {
     #[must_use]
     pub fn status(&self) -> u16 {
         let code = self.code();
-        u16::try_from(if code > 999 { code / 100 } else { code }).unwrap_or(500)
+        let status = match code {
+            0..=999 => code,
+            1_000..=99_999 => code / 100,
+            _ => code / 10_000,
+        };
+        u16::try_from(status).unwrap_or(500)
     }
 
     pub(crate) fn subject_not_found(subject: &str) -> Self {

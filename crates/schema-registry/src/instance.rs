@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::cluster::KafkaCluster;
+use crate::catalog::{Catalog, CatalogState};
 use crate::config::RegistryConfig;
 use crate::dek::{DekRegistry, Keys};
 use crate::election::Elector;
@@ -88,11 +90,12 @@ pub enum StartError {
 pub struct Instance {
     registry: Arc<Registry>,
     keys: Arc<DekRegistry>,
+    catalog: Arc<Catalog>,
     address: SocketAddr,
     cluster_id: String,
     stop: CancellationToken,
     tasks: JoinSet<()>,
-    readers: [Reader; 2],
+    readers: [Reader; 3],
 }
 
 /// A topic that is being read, with the log that writes to it.
@@ -114,12 +117,11 @@ impl Instance {
         metrics::describe();
         let deadline = Instant::now() + config.init_timeout;
         let admin = connect(&config, deadline).await?;
-        let mut metrics = SchemaMetrics::new();
-        let tell = move |state: &State| metrics.tell(state.counts());
-        let schemas = open(&admin, &config, &config.topic, tell).await?;
-        let keys = open(&admin, &config, &config.dek_topic, |_: &Keys| {}).await?;
-        wait_for_end(&schemas.reader, &config, &config.topic, deadline).await?;
-        wait_for_end(&keys.reader, &config, &config.dek_topic, deadline).await?;
+        let Topics {
+            schemas,
+            keys,
+            catalog: tags,
+        } = open_all(&admin, &config, deadline).await?;
         let (listener, address) = bind(config.listener).await?;
         let cluster_id = cluster_id(&admin, &config).await?;
         let (leadership, watched) = watch::channel(Leadership::Unknown);
@@ -134,8 +136,16 @@ impl Instance {
             Arc::clone(&registry),
             keys.state,
             Arc::clone(&keys.log) as Arc<_>,
-            watched,
+            watched.clone(),
             kms,
+        ));
+        let catalog = Arc::new(Catalog::new(
+            Arc::clone(&registry),
+            tags.state,
+            Arc::clone(&tags.log) as Arc<_>,
+            watched,
+            Arc::new(KafkaCluster::new(&config)),
+            &cluster_id,
         ));
         let client = outgoing::client().map_err(StartError::Client)?;
         let exporters = Manager::new(
@@ -147,17 +157,14 @@ impl Instance {
         let app = Arc::new(App {
             registry: Arc::clone(&registry),
             keys: Arc::clone(&dek_registry),
+            catalog: Arc::clone(&catalog),
             client,
             cluster_id: cluster_id.clone(),
         });
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let identity = Identity::new(
-            host(&config, address),
-            address.port(),
-            config.leader_eligibility,
-        );
-        let writers: Vec<Arc<dyn Writer>> = vec![schemas.log, keys.log];
+        let identity = identity(&config, address);
+        let writers: Vec<Arc<dyn Writer>> = vec![schemas.log, keys.log, tags.log];
         let elector = Elector::new(admin, config.group_id, identity, writers, leadership);
         tasks.spawn(elector.run(stop.clone()));
         tasks.spawn(serve(listener, app, stop.clone()));
@@ -166,11 +173,12 @@ impl Instance {
         Ok(Self {
             registry,
             keys: dek_registry,
+            catalog,
             address,
             cluster_id,
             stop,
             tasks,
-            readers: [schemas.reader, keys.reader],
+            readers: [schemas.reader, keys.reader, tags.reader],
         })
     }
 
@@ -196,6 +204,7 @@ impl Instance {
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         let (registry, keys) = (Arc::clone(&self.registry), Arc::clone(&self.keys));
+        let catalog = Arc::clone(&self.catalog);
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Err(error) = ended {
@@ -204,6 +213,7 @@ impl Instance {
             }
             registry.finish().await;
             keys.finish().await;
+            catalog.finish().await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("requests were still on their way when the schema registry stopped");
@@ -281,6 +291,38 @@ async fn open<S: Replay>(
     })
 }
 
+/// The topics of an instance.
+struct Topics {
+    schemas: Opened<State>,
+    keys: Opened<Keys>,
+    catalog: Opened<CatalogState>,
+}
+
+/// Makes or checks the topics, and reads them to their ends.
+async fn open_all(
+    admin: &Admin,
+    config: &RegistryConfig,
+    deadline: Instant,
+) -> Result<Topics, StartError> {
+    let mut metrics = SchemaMetrics::new();
+    let tell = move |state: &State| metrics.tell(state.counts());
+    let schemas = open(admin, config, &config.topic, tell).await?;
+    let keys = open(admin, config, &config.dek_topic, |_: &Keys| {}).await?;
+    let catalog = open(admin, config, &config.catalog_topic, |_: &CatalogState| {}).await?;
+    for (reader, topic) in [
+        (&schemas.reader, &config.topic),
+        (&keys.reader, &config.dek_topic),
+        (&catalog.reader, &config.catalog_topic),
+    ] {
+        wait_for_end(reader, config, topic, deadline).await?;
+    }
+    Ok(Topics {
+        schemas,
+        keys,
+        catalog,
+    })
+}
+
 async fn wait_for_end(
     reader: &Reader,
     config: &RegistryConfig,
@@ -296,6 +338,12 @@ async fn wait_for_end(
             after: config.init_timeout,
         }),
     }
+}
+
+/// What the election knows this instance by.
+fn identity(config: &RegistryConfig, address: SocketAddr) -> Identity {
+    let host = host(config, address);
+    Identity::new(host, address.port(), config.leader_eligibility)
 }
 
 /// How others reach this instance: by its name in the settings, else by the address it listens on, and where that is

@@ -10,6 +10,7 @@
 //! - [`state`] is what the records of the topic say: a state machine without I/O.
 //! - [`service`] holds the operations: questions to the state, and plans of what to write.
 //! - [`dek`] is the DEK registry: the same over a topic of its own, for keys that encrypt fields.
+//! - [`catalog`] is the Stream Catalog: the same again, for tags and what else is said of schemas and topics.
 //! - [`log`] reads the topic and writes to it; [`election`] says which of several instances does.
 //! - [`http`] is the REST API. [`config`] has Confluent's names of settings.
 //! - [`exporter`] mirrors subjects to other registries.
@@ -24,6 +25,7 @@
 //!
 //! **Not here:** TLS and SASL to the brokers, and authentication of clients.
 
+pub mod catalog;
 pub mod config;
 pub mod dek;
 pub mod election;

@@ -43,6 +43,20 @@ pub fn guid(
     Uuid::from_bytes(md5.finalize().into())
 }
 
+/// The GUID of what has a name: of the same kind and name it is the same everywhere (a UUID of version 3, over the kind, a zero byte
+/// and the name).
+#[must_use]
+pub fn of_name(kind: &str, name: &str) -> Uuid {
+    let mut md5 = Md5::new();
+    md5.update(kind);
+    md5.update([0]);
+    md5.update(name);
+    let mut bytes: [u8; 16] = md5.finalize().into();
+    bytes[6] = (bytes[6] & 0x0f) | 0x30;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Uuid::from_bytes(bytes)
+}
+
 fn update_metadata(md5: &mut Md5, metadata: &Metadata) {
     for (path, tags) in metadata.tags.iter().flatten() {
         md5.update(path);

@@ -5,7 +5,7 @@
 //! `serialized` formats, field tags, and whether it can read what another version wrote ([`compatibility`]). Each
 //! format has a folder of its own, because each has its own idea of a type.
 //!
-//! Around that: [`serde`] is how records name their schema, [`rules`] what a data contract does with them,
+//! [`entity`] lists what a schema declares. Around that: [`serde`] is how records name their schema, [`rules`] what a data contract does with them,
 //! [`encryption`] the keys that its rules encrypt with.
 //!
 //! **Invariants:** parsing loses nothing that printing needs. No input panics, recurses without a bound or costs more
@@ -17,6 +17,7 @@
 pub mod avro;
 pub mod compatibility;
 pub mod encryption;
+pub mod entity;
 pub mod error;
 pub mod format;
 pub mod guid;

@@ -7,6 +7,7 @@
     reason = "a failure in a test's support is the test's failure"
 )]
 
+mod catalog;
 mod config;
 mod contracts;
 mod expect;

@@ -282,9 +282,10 @@ fn nothing_is_lost_and_no_id_given_twice_while_instances_are_killed() {
 }
 
 /// What makes another registry of one on the same broker.
-const FAR: [&str; 3] = [
+const FAR: [&str; 4] = [
     "kafkastore.topic=_far",
     "dek.registry.topic=_far_keys",
+    "catalog.topic=_far_catalog",
     "schema.registry.group.id=far",
 ];
 

@@ -37,7 +37,7 @@ const SEED: (&str, &str) = ("AFFLUENT_OPENAPI_SEED", "1");
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A file, the service it describes, and what its paths begin with there. The last one deletes any topic there is.
-const CASES: [(&str, &str, &str, &str); 4] = [
+const CASES: [(&str, &str, &str, &str); 5] = [
     (
         "schema-registry",
         "schema-registry-openapi.yaml",
@@ -53,6 +53,12 @@ const CASES: [(&str, &str, &str, &str); 4] = [
     (
         "schema-registry-cloud",
         "cloud/schema-registry-v1.yaml",
+        "schema-registry",
+        "",
+    ),
+    (
+        "data-catalog",
+        "cloud/data-catalog-v1.yaml",
         "schema-registry",
         "",
     ),
@@ -156,6 +162,7 @@ fn start(session: &Session<'_>, case: &str) -> Result<Service> {
         "kafka.rest.listeners=http://127.0.0.1:0".to_owned(),
         format!("kafkastore.topic=_schemas_{case}"),
         format!("dek.registry.topic=_dek_registry_keys_{case}"),
+        format!("catalog.topic=_schema_registry_catalog_{case}"),
         format!("schema.registry.group.id=schema-registry-{case}"),
     ];
     Service::start(session, case, "schema-registry,rest-proxy", &settings)
@@ -191,6 +198,18 @@ fn furnish(service: &Service) -> Result<String> {
     registry.ok("POST", "/dek-registry/v1/keks", Some(&kek))?;
     let dek = json!({"subject": "one"});
     registry.ok("POST", "/dek-registry/v1/keks/kek/deks", Some(&dek))?;
+    for (path, body) in [
+        (
+            "types/tagdefs",
+            json!([{"name": "one", "attributeDefs": [{"name": "a", "typeName": "int", "isOptional": true}]}]),
+        ),
+        (
+            "types/businessmetadatadefs",
+            json!([{"name": "two", "attributeDefs": [{"name": "a", "typeName": "string", "isOptional": true}]}]),
+        ),
+    ] {
+        registry.ok("POST", &format!("/catalog/v1/{path}"), Some(&body))?;
+    }
     let exporter = json!({"name": "exporter", "contextType": "NONE", "subjects": ["none*"],
         "config": {"schema.registry.url": "http://127.0.0.1:1"}});
     registry.ok("POST", "/exporters", Some(&exporter))?;

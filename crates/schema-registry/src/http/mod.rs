@@ -11,6 +11,7 @@
 
 mod associations;
 mod call;
+mod catalog;
 mod compatibility;
 mod config;
 mod contexts;
@@ -34,6 +35,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+use crate::catalog::Catalog;
 use crate::dek::DekRegistry;
 use crate::metrics;
 use crate::service::Registry;
@@ -48,6 +50,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Its keys.
     pub keys: Arc<DekRegistry>,
+    /// Its catalog.
+    pub catalog: Arc<Catalog>,
     /// For requests to the leader.
     pub client: reqwest::Client,
     /// The id of the Kafka cluster that holds the topic.
@@ -141,6 +145,7 @@ async fn route(app: &App, call: &Call, path: &[&str]) -> Result<Reply, HttpError
         ["exporters", rest @ ..] => exporters_routes(app, call, rest).await,
         ["clusterconfig"] => methods!(call, GET => server::cluster_config()),
         ["dek-registry", "v1", "keks", rest @ ..] => keys::route(app, call, rest).await,
+        ["catalog", "v1", rest @ ..] => catalog::route(app, call, rest).await,
         ["v1", "metadata", "id"] => methods!(call, GET => server::id(app)),
         ["v1", "metadata", "version"] => methods!(call, GET => server::version()),
         ["v1", "metadata", "deployment"] => methods!(call, GET => server::deployment()),

@@ -23,6 +23,41 @@ pub(crate) const PATHS: &[Path] = &[
     ("/associations:batch", &["POST"]),
     ("/associations:batchGet", &["POST"]),
     ("/associations:batchMutate", &["POST"]),
+    ("/catalog/v1/entity", &["PUT"]),
+    ("/catalog/v1/entity/businessmetadata", &["POST", "PUT"]),
+    ("/catalog/v1/entity/tags", &["POST", "PUT"]),
+    (
+        "/catalog/v1/entity/type/{typeName}/name/{qualifiedName}",
+        &["GET"],
+    ),
+    (
+        "/catalog/v1/entity/type/{typeName}/name/{qualifiedName}/businessmetadata",
+        &["GET"],
+    ),
+    (
+        "/catalog/v1/entity/type/{typeName}/name/{qualifiedName}/businessmetadata/{bmName}",
+        &["DELETE"],
+    ),
+    (
+        "/catalog/v1/entity/type/{typeName}/name/{qualifiedName}/tags",
+        &["GET"],
+    ),
+    (
+        "/catalog/v1/entity/type/{typeName}/name/{qualifiedName}/tags/{tagName}",
+        &["DELETE"],
+    ),
+    ("/catalog/v1/search/attribute", &["GET"]),
+    ("/catalog/v1/search/basic", &["GET"]),
+    (
+        "/catalog/v1/types/businessmetadatadefs",
+        &["GET", "POST", "PUT"],
+    ),
+    (
+        "/catalog/v1/types/businessmetadatadefs/{bmName}",
+        &["GET", "DELETE"],
+    ),
+    ("/catalog/v1/types/tagdefs", &["GET", "POST", "PUT"]),
+    ("/catalog/v1/types/tagdefs/{tagName}", &["GET", "DELETE"]),
     ("/clusterconfig", &["GET"]),
     ("/compatibility/subjects/{subject}/versions", &["POST"]),
     (

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::catalog::CatalogError;
 use crate::dek::KeyError;
 use crate::error::RegistryError;
 
@@ -39,6 +40,12 @@ pub(crate) enum HttpError {
 impl From<RegistryError> for HttpError {
     fn from(error: RegistryError) -> Self {
         Self::Registry(error)
+    }
+}
+
+impl From<CatalogError> for HttpError {
+    fn from(error: CatalogError) -> Self {
+        Self::Registry(error.into())
     }
 }
 

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
+use crate::catalog::CatalogState;
+use crate::catalog::cluster::{FixedCluster, Topic};
 use crate::config::RegistryConfig;
 use crate::dek::Keys;
 use crate::log::MemoryLog;
@@ -27,16 +29,41 @@ fn app() -> (Arc<App>, watch::Sender<Leadership>) {
         Arc::clone(&registry),
         Arc::clone(&keys),
         Arc::new(MemoryLog::new(keys)),
-        watched,
+        watched.clone(),
         kms::Kms::new(kms::Environment::default()).unwrap(),
+    );
+    let state = Arc::new(RwLock::new(CatalogState::default()));
+    let log = Arc::new(MemoryLog::new(Arc::clone(&state)));
+    let cluster = FixedCluster(Arc::new(topics()));
+    let catalog = Catalog::new(
+        Arc::clone(&registry),
+        state,
+        log,
+        watched,
+        Arc::new(cluster),
+        "cluster",
     );
     let app = App {
         registry,
         keys: Arc::new(keys),
+        catalog: Arc::new(catalog),
         client: reqwest::Client::new(),
         cluster_id: "cluster".to_owned(),
     };
     (Arc::new(app), leadership)
+}
+
+fn topics() -> std::collections::BTreeMap<String, Topic> {
+    let topic = |name: &str, partitions| Topic {
+        name: name.to_owned(),
+        id: "id".to_owned(),
+        partitions,
+        replication_factor: 1,
+        is_internal: false,
+    };
+    [topic("orders", 6), topic("users", 2)]
+        .map(|topic| (topic.name.clone(), topic))
+        .into()
 }
 
 async fn raw(app: &Arc<App>, request: Request<Body>) -> (u16, axum::http::HeaderMap, String) {
@@ -61,6 +88,7 @@ async fn call(app: &Arc<App>, method: &str, path: &str, body: Value) -> (u16, Va
     )
 }
 
+mod catalog;
 mod corners;
 mod keys;
 
@@ -234,8 +262,8 @@ async fn the_router_has_the_paths_of_the_table_and_their_methods_only() {
     }
 }
 
-/// The operations of Confluent Platform's and Confluent Cloud's registry, but for the catalog.
-const OPERATIONS: [&str; 76] = [
+/// The operations of Confluent Platform's and Confluent Cloud's registry.
+const OPERATIONS: [&str; 98] = [
     "GET /",
     "POST /",
     "POST /associations",
@@ -312,6 +340,28 @@ const OPERATIONS: [&str; 76] = [
     "POST /dek-registry/v1/keks/{name}/deks/{subject}/versions/{version}/undelete",
     "POST /dek-registry/v1/keks/{name}/test",
     "POST /dek-registry/v1/keks/{name}/undelete",
+    "PUT /catalog/v1/entity",
+    "POST /catalog/v1/entity/businessmetadata",
+    "PUT /catalog/v1/entity/businessmetadata",
+    "POST /catalog/v1/entity/tags",
+    "PUT /catalog/v1/entity/tags",
+    "GET /catalog/v1/entity/type/{typeName}/name/{qualifiedName}",
+    "GET /catalog/v1/entity/type/{typeName}/name/{qualifiedName}/businessmetadata",
+    "DELETE /catalog/v1/entity/type/{typeName}/name/{qualifiedName}/businessmetadata/{bmName}",
+    "GET /catalog/v1/entity/type/{typeName}/name/{qualifiedName}/tags",
+    "DELETE /catalog/v1/entity/type/{typeName}/name/{qualifiedName}/tags/{tagName}",
+    "GET /catalog/v1/search/attribute",
+    "GET /catalog/v1/search/basic",
+    "GET /catalog/v1/types/businessmetadatadefs",
+    "POST /catalog/v1/types/businessmetadatadefs",
+    "PUT /catalog/v1/types/businessmetadatadefs",
+    "GET /catalog/v1/types/businessmetadatadefs/{bmName}",
+    "DELETE /catalog/v1/types/businessmetadatadefs/{bmName}",
+    "GET /catalog/v1/types/tagdefs",
+    "POST /catalog/v1/types/tagdefs",
+    "PUT /catalog/v1/types/tagdefs",
+    "GET /catalog/v1/types/tagdefs/{tagName}",
+    "DELETE /catalog/v1/types/tagdefs/{tagName}",
 ];
 
 #[test]

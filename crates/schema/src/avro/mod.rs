@@ -14,6 +14,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
+use crate::entity::SchemaEntity;
 use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
 use crate::model::{ResolvedReference, SchemaType};
@@ -55,6 +56,11 @@ impl AvroSchema {
             .filter_map(|id| self.model.get(*id).named())
             .map(|named| named.name.full())
             .collect()
+    }
+
+    /// Its records and their fields.
+    pub(crate) fn entities(&self) -> Vec<SchemaEntity> {
+        tags::entities(&self.model, &self.known())
     }
 }
 

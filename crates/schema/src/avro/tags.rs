@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::model::{FORMAT, Kind, Model, TAGS, TypeId, tags};
+use crate::entity::{ENTITIES_MAX, SchemaEntity};
 use crate::error::SchemaError;
 use crate::format::FieldTags;
 
@@ -28,6 +29,28 @@ pub(crate) fn inline(model: &Model) -> FieldTags {
         }
         if !own.is_empty() {
             found.insert(full, own);
+        }
+    }
+    found
+}
+
+/// The records and their fields but for those that `known` names, with their tags.
+pub(crate) fn entities(model: &Model, known: &HashSet<String>) -> Vec<SchemaEntity> {
+    let mut found = Vec::new();
+    for id in records(model, known) {
+        let Kind::Record(record) = &model.get(id).kind else {
+            continue;
+        };
+        let full = record.named.name.full();
+        let own = model.get(id).tags();
+        found.push(SchemaEntity::record(&full, &record.named.name.short, own));
+        let fields = record.fields.iter();
+        found.extend(
+            fields.map(|field| SchemaEntity::field(&full, &field.name, tags(&field.props))),
+        );
+        if found.len() >= ENTITIES_MAX {
+            found.truncate(ENTITIES_MAX);
+            break;
         }
     }
     found

@@ -49,6 +49,7 @@ use self::model::Model;
 use self::node::Node;
 use self::validator::Validator;
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
+use crate::entity::SchemaEntity;
 use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
 use crate::limits::REFERENCES_MAX;
@@ -117,6 +118,11 @@ impl Inner {
 }
 
 impl JsonSchema {
+    /// Its objects and their properties.
+    pub(crate) fn entities(&self) -> Vec<SchemaEntity> {
+        tags::entities(self.inner.root())
+    }
+
     /// The draft it follows: what `$schema` says, draft 7 where it says nothing that is known.
     pub fn draft(&self) -> Draft {
         self.inner

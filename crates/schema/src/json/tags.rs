@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use super::node::{Node, Object};
+use crate::entity::{ENTITIES_MAX, SchemaEntity};
 use crate::error::SchemaError;
 use crate::format::FieldTags;
 
@@ -91,6 +92,34 @@ pub(super) fn inline(root: &Node) -> FieldTags {
         }
     });
     tags
+}
+
+/// The objects and their properties, with their tags.
+pub(super) fn entities(root: &Node) -> Vec<SchemaEntity> {
+    let mut found = Vec::new();
+    visit(root, |path, steps, node, is_alias| {
+        if found.len() >= ENTITIES_MAX {
+            return;
+        }
+        if is_alias {
+            // The object that a property is; the tags are the property's.
+            found.push(SchemaEntity::record(path, path, BTreeSet::new()));
+            return;
+        }
+        let tags = tags_of(node).into_iter().collect();
+        let property = match steps {
+            [.., Step::Member("properties"), Step::Member(name)] => path
+                .strip_suffix(name)
+                .and_then(|record| record.strip_suffix('.'))
+                .map(|record| (record, *name)),
+            _ => None,
+        };
+        found.push(match property {
+            Some((record, name)) => SchemaEntity::field(record, name, tags),
+            None => SchemaEntity::record(path, path, tags),
+        });
+    });
+    found
 }
 
 /// The names of those entities with tags that are objects, and no property of one.

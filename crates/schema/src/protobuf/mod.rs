@@ -35,6 +35,7 @@ pub(crate) use outline::{FieldOutline, TypeOutline};
 use print::Style;
 
 use crate::compatibility::{CompatibilityPolicy, Incompatibility};
+use crate::entity::SchemaEntity;
 use crate::error::SchemaError;
 use crate::format::{FieldTags, Format, ParseOptions};
 use crate::limits::{REFERENCES_MAX, SCHEMA_BYTES_MAX};
@@ -52,6 +53,11 @@ pub struct ProtobufSchema {
 }
 
 impl ProtobufSchema {
+    /// Its messages and their fields.
+    pub(crate) fn entities(&self) -> Vec<SchemaEntity> {
+        tags::entities(self.file())
+    }
+
     fn file(&self) -> &File {
         static EMPTY: std::sync::LazyLock<File> = std::sync::LazyLock::new(File::default);
         self.sources.last().map_or(&EMPTY, |source| &source.file)

@@ -11,6 +11,7 @@ use super::ast::{
 };
 use super::names::join;
 use super::print::options::{gathered, merge};
+use crate::entity::{ENTITIES_MAX, SchemaEntity};
 use crate::error::SchemaError;
 use crate::format::FieldTags;
 
@@ -26,6 +27,42 @@ pub(crate) fn inline(file: &File) -> FieldTags {
     let mut found = FieldTags::new();
     types(&file.types, "", &mut found);
     found
+}
+
+/// The messages and their fields, with their tags.
+pub(crate) fn entities(file: &File) -> Vec<SchemaEntity> {
+    let mut found = Vec::new();
+    let mut open: Vec<(String, &Type)> = file
+        .types
+        .iter()
+        .rev()
+        .map(|each| (String::new(), each))
+        .collect();
+    while let Some((scope, each)) = open.pop() {
+        let Type::Message(message) = each else {
+            continue;
+        };
+        if found.len() >= ENTITIES_MAX {
+            break;
+        }
+        if message.is_map_entry() {
+            continue;
+        }
+        let path = join(&scope, &message.name);
+        let own = tags(&message.options, MESSAGE_META);
+        found.push(SchemaEntity::record(&path, &message.name, own));
+        let fields = message.all_fields();
+        found
+            .extend(fields.map(|field| SchemaEntity::field(&path, &field.name, field_tags(field))));
+        let inner = message.types.iter().rev();
+        open.extend(inner.map(|inner| (path.clone(), inner)));
+    }
+    found.truncate(ENTITIES_MAX);
+    let package = file.package();
+    found
+        .into_iter()
+        .map(|entity| entity.within(package))
+        .collect()
 }
 
 /// The paths of the messages and enums that have tags.

@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use encrypt::{DekRegistry, Fetched, Keys, parameter};
 pub use shape::Shape;
+pub(crate) use walk::matches as path_matches;
 
 use crate::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet};
 

@@ -315,6 +315,7 @@ pub(super) fn start_with(
         "schema.registry.listeners=http://127.0.0.1:0".to_owned(),
         format!("kafkastore.topic=_schemas_{case}"),
         format!("dek.registry.topic=_dek_registry_keys_{case}"),
+        format!("catalog.topic=_schema_registry_catalog_{case}"),
         format!("schema.registry.group.id=schema-registry-{case}"),
     ];
     let settings = [&settings[..], more].concat();

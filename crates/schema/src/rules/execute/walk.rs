@@ -172,7 +172,7 @@ impl Walk<'_, '_> {
 
 /// Whether a path with wildcards means that name: `?` is a character, `*` any of one part, `**` any at all
 /// (`WildcardMatcher`).
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.replace("**.*", "**");
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();

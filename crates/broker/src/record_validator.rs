@@ -66,12 +66,14 @@ pub struct RefusedRecord {
 #[error("{0}")]
 pub struct ValidatorUnavailable(pub String);
 
-/// What is said against partitions of a produce request, by the places of their topics in it.
-pub(crate) type Refusals = BTreeMap<(usize, i32), Refusal>;
+/// What is said against batches of a produce request, by their places in it: of the topic, and of the partition in the
+/// topic. A request may name a partition twice.
+pub(crate) type Refusals = BTreeMap<(usize, usize), Refusal>;
 
 /// Judges every batch of the request whose topic asks for it. Waits for the validator.
 ///
-/// A batch that cannot be read is refused too; that only shows if nothing else is wrong with it.
+/// A batch that cannot be read is refused too; that only shows if nothing else is wrong with it. Once the validator is
+/// away, the rest of the request is not asked for: a producer waits for it once, and not for each of its partitions.
 ///
 /// # Cancel safety
 /// Cancel safe.
@@ -81,7 +83,8 @@ pub(crate) async fn judge(
     request: &ProduceRequest,
 ) -> Refusals {
     let mut refusals = Refusals::new();
-    for (place, (topic, data)) in topics.iter().zip(&request.topic_data).enumerate() {
+    let mut away: Option<Refusal> = None;
+    for (topic_place, (topic, data)) in topics.iter().zip(&request.topic_data).enumerate() {
         let Ok(topic) = topic else {
             continue;
         };
@@ -89,14 +92,21 @@ pub(crate) async fn judge(
         let Some(asked) = &settings.schema_validation else {
             continue;
         };
-        for partition in &data.partition_data {
+        for (place, partition) in data.partition_data.iter().enumerate() {
             let bytes = partition
                 .records
                 .as_ref()
                 .and_then(Records::as_bytes)
                 .unwrap_or_default();
-            if let Err(refusal) = judge_batch(server, topic, asked, &bytes).await {
-                refusals.insert((place, partition.index), refusal);
+            let judged = match &away {
+                Some(refusal) => Err(refusal.clone()),
+                None => judge_batch(server, topic, asked, &bytes).await,
+            };
+            if let Err(refusal) = judged {
+                if refusal.code() == ErrorCode::RequestTimedOut {
+                    away.get_or_insert_with(|| refusal.clone());
+                }
+                refusals.insert((topic_place, place), refusal);
             }
         }
     }

@@ -95,21 +95,31 @@ fn batch(values: &[Option<&[u8]>], compression: Compression) -> bytes::Bytes {
 }
 
 fn produce(client: &mut Client, topic: &str, batch: bytes::Bytes) -> PartitionProduceResponse {
+    produce_all(client, topic, vec![batch]).remove(0)
+}
+
+/// Produces batches, all of them to partition 0, in one request.
+fn produce_all(
+    client: &mut Client,
+    topic: &str,
+    batches: Vec<bytes::Bytes>,
+) -> Vec<PartitionProduceResponse> {
+    let partition_data = batches.into_iter().map(|batch| PartitionProduceData {
+        index: 0,
+        records: Some(Records::from(batch)),
+    });
     let request = ProduceRequest {
         acks: -1,
         timeout_ms: 10_000,
         topic_data: vec![TopicProduceData {
             name: topic.to_owned(),
-            partition_data: vec![PartitionProduceData {
-                index: 0,
-                records: Some(Records::from(batch)),
-            }],
+            partition_data: partition_data.collect(),
             ..TopicProduceData::default()
         }],
         ..ProduceRequest::default()
     };
     let mut response = client.call(9, &request);
-    response.responses.remove(0).partition_responses.remove(0)
+    response.responses.remove(0).partition_responses
 }
 
 const ASKING: (&str, &str) = ("confluent.value.schema.validation", "true");
@@ -202,6 +212,32 @@ fn a_validator_that_is_away_is_waited_for_by_the_client() {
         batch(&[Some(b"good")], Compression::None),
     );
     assert_eq!((answer.error_code, answer.base_offset), (0, 0));
+    broker.stop();
+}
+
+#[test]
+fn each_batch_of_a_request_is_judged_for_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Arc::new(Fake::default());
+    let broker = Running::start_with(directory.path(), &[], Some(fake.clone()));
+    let mut client = broker.connect("producer");
+    create(&mut client, "asking", &[ASKING]);
+    let batch = |value: &[u8]| batch(&[Some(value)], Compression::None);
+    // A partition that is named twice: what is said of one batch says nothing of the other.
+    let batches = vec![batch(b"good"), batch(b"bad"), batch(b"good")];
+    let answers = produce_all(&mut client, "asking", batches);
+    let codes: Vec<i16> = answers.iter().map(|answer| answer.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::InvalidRecord.code(), 0]);
+    let offsets: Vec<i64> = answers.iter().map(|answer| answer.base_offset).collect();
+    assert_eq!(offsets, [0, -1, 1]);
+    // A validator that is away is asked once for all of them.
+    fake.is_away.store(true, Ordering::Relaxed);
+    let asked = fake.asked.load(Ordering::Relaxed);
+    let batches = vec![batch(b"good"), batch(b"bad"), batch(b"good")];
+    for answer in produce_all(&mut client, "asking", batches) {
+        assert_eq!(answer.error_code, ErrorCode::RequestTimedOut.code());
+    }
+    assert_eq!(fake.asked.load(Ordering::Relaxed), asked + 1);
     broker.stop();
 }
 

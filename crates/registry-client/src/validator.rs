@@ -10,7 +10,7 @@
 //! Differs from Confluent Server: there the same is kept for as long as `confluent.missing.id.cache.ttl.sec` and an LRU
 //! say; and there only the default context is known, here a GUID is looked up in it as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,7 +276,7 @@ impl Validator {
         records: &[Judged<'_>],
         rejected: &mut Vec<Rejection>,
     ) -> Result<(), ClientError> {
-        let refused: Vec<i32> = rejected.iter().map(|rejection| rejection.index).collect();
+        let refused: HashSet<i32> = rejected.iter().map(|rejection| rejection.index).collect();
         let mut contracts: Vec<(SchemaId, Arc<Contract>)> = Vec::new();
         let mut todo = Vec::new();
         for record in records

@@ -113,10 +113,11 @@ fn judged(index: i32, record: &Record, part: RecordPart) -> Option<Judged<'_>> {
         RecordPart::Key => (&record.key, KEY_HEADER),
         RecordPart::Value => (&record.value, VALUE_HEADER),
     };
+    // The last one counts, as for `DualSchemaIdDeserializer`.
     let header = record
         .headers
         .iter()
-        .find(|header| *header.key == *name.as_bytes());
+        .rfind(|header| *header.key == *name.as_bytes());
     Some(Judged {
         index,
         bytes: bytes.as_deref()?,

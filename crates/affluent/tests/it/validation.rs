@@ -95,13 +95,20 @@ fn a_value_has_to_name_a_schema_of_its_subject() {
 
 /// Produces a value with a header that names its schema, as a client does that writes GUIDs.
 fn produce_with_header(setup: &Setup, topic: &str, header: &[u8]) -> Produced {
+    produce_with_headers(setup, topic, &[header])
+}
+
+fn produce_with_headers(setup: &Setup, topic: &str, headers: &[&[u8]]) -> Produced {
     let port = setup.server.bootstrap().rsplit_once(':').unwrap().1;
     let mut connection = Connection::open(port.parse().unwrap()).unwrap();
     let mut batch = RecordBatchBuilder::new(BatchOptions::default());
-    let header = RecordHeader::new("__value_schema_id", Some(header));
+    let headers: Vec<RecordHeader> = headers
+        .iter()
+        .map(|header| RecordHeader::new("__value_schema_id", Some(header)))
+        .collect();
     let now_ms = 1_700_000_000_000;
     // Zigzag: 3.
-    batch.append(now_ms, None, Some(&[6]), &[header]).unwrap();
+    batch.append(now_ms, None, Some(&[6]), &headers).unwrap();
     let batch = batch.finish().unwrap();
     calls::produce(&mut connection, Partition { topic, index: 0 }, batch).unwrap()
 }
@@ -148,6 +155,12 @@ fn a_guid_in_the_header_names_the_schema_too() {
         };
         assert_eq!(produced.error, expected, "{header:?}: {produced:?}");
     }
+    // Whoever reads a record takes the last of them.
+    let other = guid_header(&setup, 2);
+    let produced = produce_with_headers(&setup, "users", &[&other, &own]);
+    assert_eq!(produced.error, ErrorCode::None, "{produced:?}");
+    let produced = produce_with_headers(&setup, "users", &[&own, &other]);
+    assert_eq!(produced.error, ErrorCode::InvalidRecord, "{produced:?}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(crate) async fn begin(
             let origin = transaction.origin(topic_place, index);
             let appended = match (&topic, origin) {
                 (Ok(topic), Ok(origin)) => {
-                    let refused = refusals.remove(&(topic_place, index));
+                    let refused = refusals.remove(&(topic_place, place));
                     let how = (request.acks, origin, refused);
                     append(server, context, topic, how, partition).await
                 }
@@ -153,6 +153,10 @@ impl Refusal {
             message: Some(message.to_owned()),
             ..Refusal::new(code)
         }
+    }
+
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
     }
 
     /// What the log itself refused is answered with where it starts (`ReplicaManager.appendToLocalLog`).

@@ -181,8 +181,9 @@ impl Decoder {
         };
         let wanted = if of_key { KEY_HEADER } else { VALUE_HEADER };
         let header = message.headers().and_then(|headers| {
-            let mut all = headers.iter();
-            all.find(|header| header.key == wanted)?.value
+            // The last one counts, as for Confluent's deserialisers.
+            let all = headers.iter();
+            all.filter(|header| header.key == wanted).last()?.value
         });
         let framed = Frame::read_dual(header, bytes, SchemaType::Avro);
         if let Ok((frame, _)) = framed

@@ -65,7 +65,11 @@ impl Named {
         }
     }
 
-    fn check(&self) -> Result<(), KeyError> {
+    /// Whether there can be such a DEK.
+    ///
+    /// # Errors
+    /// 42271.
+    pub fn check(&self) -> Result<(), KeyError> {
         check_name(&self.kek_name)?;
         check_subject(&self.subject)
     }
@@ -186,11 +190,16 @@ impl DekRegistry {
     /// Makes a DEK: of encrypted material that the request brings, or, where the KEK is shared, a new one. One that is
     /// soft deleted and otherwise the same is taken back; with [`NewDek::rewrap`] one that is there is encrypted anew.
     ///
+    /// Differs: Confluent's registry takes a version below 1, which none of its operations finds again.
+    ///
     /// # Errors
     /// 42271, 40470, 40971, 40972, 50070 and 40370.
     pub async fn create_dek(self: &Arc<Self>, new: NewDek) -> Result<FoundDek, RegistryError> {
         check_name(&new.id.kek_name)?;
         check_subject(&new.id.subject)?;
+        if new.id.version < FIRST_VERSION {
+            return Err(KeyError::Invalid { field: "version" }.into());
+        }
         let mode = self.registry.mode_in_scope(Some(&new.id.subject));
         let is_answered = mode != Mode::Import;
         let mut wrapped: Option<Wrapped> = None;

@@ -50,18 +50,18 @@ async fn dek_routes(
 ) -> Result<Reply, HttpError> {
     match rest {
         [] => methods!(call,
-            GET => get_dek(app, call, kek, subject, VersionId::Number(FIRST_VERSION)).await,
+            GET => get_dek(app, call, kek, subject, None).await,
             POST => create_dek(app, call, kek, Some(subject)).await,
             DELETE => delete_deks(app, call, kek, subject, None).await,
         ),
         ["undelete"] => methods!(call, POST => undelete_deks(app, call, kek, subject, None).await),
         ["versions"] => methods!(call, GET => list_versions(app, call, kek, subject)),
         ["versions", version] => methods!(call,
-            GET => get_dek(app, call, kek, subject, VersionId::parse(version)?).await,
-            DELETE => delete_deks(app, call, kek, subject, Some(VersionId::parse(version)?)).await,
+            GET => get_dek(app, call, kek, subject, Some(version)).await,
+            DELETE => delete_deks(app, call, kek, subject, Some(version)).await,
         ),
         ["versions", version, "undelete"] => methods!(call,
-            POST => undelete_deks(app, call, kek, subject, Some(VersionId::parse(version)?)).await,
+            POST => undelete_deks(app, call, kek, subject, Some(version)).await,
         ),
         _ => Err(HttpError::not_found()),
     }
@@ -201,6 +201,20 @@ fn named(call: &Call, kek: &str, subject: String) -> Result<Named, HttpError> {
     })
 }
 
+/// What a path names, and its version if it has one. The version is looked at last, as there: a name that is none is
+/// answered as such.
+fn versioned(
+    call: &Call,
+    kek: &str,
+    subject: String,
+    version: Option<&str>,
+) -> Result<(Named, Option<VersionId>), HttpError> {
+    let named = named(call, kek, subject)?;
+    named.check()?;
+    let version = version.map(VersionId::parse).transpose()?;
+    Ok((named, version))
+}
+
 /// `GET /dek-registry/v1/keks?subjectPrefix=&deleted=&offset=&limit=`
 fn list_keks(app: &App, call: &Call) -> Result<Reply, HttpError> {
     let (prefixes, deleted) = (call.subject_prefixes(), call.flag("deleted"));
@@ -287,9 +301,10 @@ async fn get_dek(
     call: &Call,
     kek: &str,
     subject: String,
-    version: VersionId,
+    version: Option<&str>,
 ) -> Result<Reply, HttpError> {
-    let named = named(call, kek, subject)?;
+    let (named, version) = versioned(call, kek, subject, version)?;
+    let version = version.unwrap_or(VersionId::Number(FIRST_VERSION));
     let found = app.keys.dek(&named, version, call.flag("deleted")).await?;
     Reply::json(&DekEntity::of(&found))
 }
@@ -338,9 +353,9 @@ async fn delete_deks(
     call: &Call,
     kek: &str,
     subject: String,
-    version: Option<VersionId>,
+    version: Option<&str>,
 ) -> Result<Reply, HttpError> {
-    let named = named(call, kek, subject)?;
+    let (named, version) = versioned(call, kek, subject, version)?;
     if let Some(reply) = forward::to_leader(app, call, "Delete dek").await? {
         return Ok(reply);
     }
@@ -355,9 +370,9 @@ async fn undelete_deks(
     call: &Call,
     kek: &str,
     subject: String,
-    version: Option<VersionId>,
+    version: Option<&str>,
 ) -> Result<Reply, HttpError> {
-    let named = named(call, kek, subject)?;
+    let (named, version) = versioned(call, kek, subject, version)?;
     if let Some(reply) = forward::to_leader(app, call, "Undelete dek").await? {
         return Ok(reply);
     }

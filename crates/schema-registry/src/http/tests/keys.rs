@@ -129,6 +129,18 @@ async fn what_a_key_must_have_is_asked_for() {
     assert_eq!(get(&app, "/k/deks/s?algorithm=ROT13").await.0, 404);
     let zero = get(&app, "/k/deks/s/versions/0").await;
     assert_eq!(code(zero), (422, Some(42202)));
+    // A name that is none comes before a version that is none.
+    for path in ["/1st/deks/s/versions/0", "/k/deks/%07/versions/0"] {
+        assert_eq!(code(get(&app, path).await), (422, Some(42271)), "{path}");
+        assert_eq!(code(delete(&app, path).await), (422, Some(42271)), "{path}");
+    }
+    for version in [0, -1] {
+        let below = json!({"version": version, "encryptedKeyMaterial": "eA=="});
+        let answer = post(&app, "/k/deks/s", below).await;
+        let message = "Invalid or missing value for field 'version' of key";
+        assert_eq!(answer.1["message"], message);
+        assert_eq!(code(answer), (422, Some(42271)));
+    }
     assert_eq!(code(get(&app, "/none/deks").await), (404, Some(40470)));
     assert_eq!(code(get(&app, "/k/deks/s").await), (404, Some(40470)));
     assert_eq!(put(&app, "", json!({})).await.0, 405);

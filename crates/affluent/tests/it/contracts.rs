@@ -325,6 +325,15 @@ fn a_data_contract_gets_its_rules_from_a_file() {
         .run("quality apply -f wrong.yaml --subject users-value")
         .failed();
     assert!(wrong.contains("line 2, column 5"), "{wrong}");
+    setup.file(
+        "lost.yaml",
+        "data_quality_rules:\n  - {field: nope, type: range, min: 3}\n",
+    );
+    let lost = setup
+        .run("quality apply -f lost.yaml --subject users-value --dry-run")
+        .failed();
+    let told = r#"rule "nope_range" is about the field "nope", which version "#;
+    assert!(lost.contains(told), "{lost}");
 }
 
 #[test]

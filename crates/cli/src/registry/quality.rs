@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use registry_client::{Method, Registered, Request};
-use schema::quality::QualityRules;
+use schema::quality::{FIELD_PARAM, QualityRules};
 use schema::{Rule, RuleSet};
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +109,7 @@ pub(super) fn run(context: &mut Context, command: QualityCommand) -> Outcome {
         ))
         .remedy("register one first: `affluent schema-registry schema create`")
     })?;
+    check_fields(context, &rules, &latest)?;
     let rule_set = rules.apply_to(latest.rule_set.as_ref());
     let is_same = latest.rule_set.as_ref() == Some(&rule_set);
     let answer = match args.dry_run || is_same {
@@ -136,6 +137,25 @@ pub(super) fn run(context: &mut Context, command: QualityCommand) -> Outcome {
         rules: &rules.rules,
     };
     print(context, &applied, args.dry_run)
+}
+
+/// Whether the fields that the rules read are fields of the schema.
+fn check_fields(context: &Context, rules: &QualityRules, latest: &Registered) -> Outcome {
+    let parsed = context.ask(async |client| client.parse(latest).await)?;
+    let lost = rules.without_field(&parsed);
+    let lost = lost.map_err(|error| Failure::of(&error).within(&latest.name()))?;
+    let Some(rule) = lost else {
+        return Ok(());
+    };
+    let field = rule.params.as_ref().and_then(|all| all.get(FIELD_PARAM));
+    let message = format!(
+        "rule \"{}\" is about the field \"{}\", which {} does not have",
+        rule.name,
+        field.map(String::as_str).unwrap_or_default(),
+        latest.name()
+    );
+    let remedy = "`affluent schema-registry schema describe` shows the fields there are";
+    Err(Failure::new(message).remedy(remedy))
 }
 
 /// The schema as it is, with other rules, is a new version.

@@ -16,7 +16,11 @@ use std::collections::BTreeMap;
 
 pub use file::QualityError;
 
+use crate::error::SchemaError;
 use crate::model::{Rule, RuleKind, RuleSet};
+use crate::parsed::ParsedSchema;
+use crate::protobuf::ProtobufSchema;
+use crate::rules::Shape;
 
 /// The parameter of a domain rule by which one that came from a file is known again; its value is the field.
 pub const FIELD_PARAM: &str = "quality.field";
@@ -39,6 +43,34 @@ impl QualityRules {
         file::read(text)
     }
 
+    /// The first rule whose expression reads a field that no record of `schema` has.
+    ///
+    /// Not looked at are JSON Schemas, whose records may have more than the schema says, and `cel` entries that do not
+    /// read their own field.
+    ///
+    /// # Errors
+    /// The schema cannot be written out with what it refers to.
+    pub fn without_field(&self, schema: &ParsedSchema) -> Result<Option<&Rule>, SchemaError> {
+        let shapes = match schema {
+            ParsedSchema::Avro(_) => vec![Shape::of(schema, None)?],
+            ParsedSchema::Json(_) => return Ok(None),
+            // A record may be of any message of the file.
+            ParsedSchema::Protobuf(file) => messages(file)
+                .iter()
+                .map(|name| Shape::of(schema, Some(name)))
+                .collect::<Result<_, _>>()?,
+        };
+        let is_lost = |rule: &&Rule| {
+            let field = rule.params.as_ref().and_then(|all| all.get(FIELD_PARAM));
+            let expression = rule.expr.as_deref().unwrap_or_default();
+            field.is_some_and(|field| {
+                expression.contains(&expression::field(field))
+                    && !shapes.iter().any(|shape| shape.has_path(field))
+            })
+        };
+        Ok(self.rules.iter().find(is_lost))
+    }
+
     /// The rule set of a subject with these rules in the place of those that an earlier file put there. Rules that
     /// are not from a file stay, unless one here has their name.
     pub fn apply_to(&self, rules: Option<&RuleSet>) -> RuleSet {
@@ -51,6 +83,23 @@ impl QualityRules {
         changed.domain_rules = Some(domain);
         changed
     }
+}
+
+/// The names of all messages of a file, of those in others too.
+fn messages(file: &ProtobufSchema) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut open: Vec<Vec<i32>> = vec![Vec::new()];
+    while let Some(outer) = open.pop() {
+        for index in 0.. {
+            let place = [outer.as_slice(), &[index]].concat();
+            let Some(name) = file.message_name(&place) else {
+                break;
+            };
+            names.push(name);
+            open.push(place);
+        }
+    }
+    names
 }
 
 fn is_from_file(rule: &Rule) -> bool {

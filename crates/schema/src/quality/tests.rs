@@ -4,7 +4,8 @@ use cel::{Context, Program, Value};
 use serde_json::json;
 
 use super::*;
-use crate::model::RuleMode;
+use crate::ParseOptions;
+use crate::model::{RuleMode, SchemaType};
 
 const FILE: &str = r#"
 # What the team of users promises.
@@ -230,4 +231,56 @@ fn hostile_files_end_as_errors() {
         "- {field: a, type: required}\n".repeat(2_000)
     );
     assert!(refused(&many).contains("2000 rules, the limit is 1000"));
+}
+
+/// The name of the rule about this field that the schema does not have.
+fn lost(schema_type: SchemaType, text: &str, field: &str) -> Option<String> {
+    let schema = ParsedSchema::parse(schema_type, text, &[], ParseOptions::default()).unwrap();
+    let file = format!("data_quality_rules:\n  - {{name: r, field: {field}, type: range, min: 0}}");
+    let rules = QualityRules::parse(&file).unwrap();
+    let found = rules.without_field(&schema).unwrap();
+    found.map(|rule| rule.name.clone())
+}
+
+#[test]
+fn a_rule_about_a_field_that_is_not_there_is_found() {
+    let avro = r#"{"type":"record","name":"User","fields":[{"name":"age","type":"int"},
+        {"name":"home","type":["null",{"type":"record","name":"Home","fields":[
+            {"name":"zip","type":"int"},{"name":"next","type":["null","Home"]}]}]},
+        {"name":"by_name","type":{"type":"map","values":"Home"}},
+        {"name":"list","type":{"type":"array","items":"Home"}}]}"#;
+    let proto = r#"syntax = "proto3"; package p;
+        message A { int32 id = 1; message B { int32 inner_size = 1; } } message C { map<string, A> all = 1; }"#;
+    for (field, avro_has, proto_has) in [
+        ("age", true, false),
+        ("home.zip", true, false),
+        ("home.next.next.next.zip", true, false),
+        ("by_name.any.zip", true, false),
+        ("list", true, false),
+        ("list.zip", true, false),
+        ("age.zip", false, false),
+        ("nope", false, false),
+        ("home.nope", false, false),
+        ("id", false, true),
+        ("inner_size", false, true),
+        ("innerSize", false, true),
+        ("all.any.id", false, true),
+        ("all.any.nope", false, true),
+    ] {
+        for (schema_type, text, has) in [
+            (SchemaType::Avro, avro, avro_has),
+            (SchemaType::Protobuf, proto, proto_has),
+        ] {
+            let found = lost(schema_type, text, field);
+            assert_eq!(found.is_none(), has, "{schema_type:?} {field}");
+        }
+    }
+    // A record of a JSON Schema may have more than it says.
+    let json = r#"{"type":"object","properties":{"age":{"type":"integer"}}}"#;
+    assert_eq!(lost(SchemaType::Json, json, "nope"), None);
+    // An expression says itself what it reads.
+    let avro = ParsedSchema::parse(SchemaType::Avro, avro, &[], ParseOptions::default()).unwrap();
+    let file = "data_quality_rules:\n  - {field: whole, type: cel, expr: 'message.age > 0'}";
+    let rules = QualityRules::parse(file).unwrap();
+    assert_eq!(rules.without_field(&avro).unwrap(), None);
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 pub(super) use view::scalar_view;
 
 use crate::error::SchemaError;
+use crate::limits::DEPTH_MAX;
 use crate::parsed::ParsedSchema;
 
 /// Where a node is in its [`Shape`].
@@ -121,6 +122,42 @@ impl Shape {
             primitive: false,
         };
         self.nodes.get(id.0).unwrap_or(NOTHING)
+    }
+
+    /// Whether a record can have a value at this path of names (`home.zip`). Behind a list, and behind what has no shape
+    /// here, such as Protobuf's maps, anything may be.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        let names: Vec<&str> = path.split('.').collect();
+        self.leads(self.root, &names, DEPTH_MAX)
+    }
+
+    fn leads(&self, from: NodeId, names: &[&str], depth: usize) -> bool {
+        let Some((name, rest)) = names.split_first() else {
+            return true;
+        };
+        // A schema that goes deeper than that says nothing against the path.
+        let Some(depth) = depth.checked_sub(1) else {
+            return true;
+        };
+        match self.node(from) {
+            Node::Record(fields) => fields
+                .iter()
+                .filter(|field| field.name == *name || field.other_name.as_deref() == Some(*name))
+                .any(|field| self.leads(field.node, rest, depth)),
+            Node::Map(value) => self.leads(*value, rest, depth),
+            Node::Union(branches) => branches
+                .iter()
+                .filter(|(_, branch)| !self.is_nothing(*branch))
+                .any(|(_, branch)| self.leads(*branch, names, depth)),
+            Node::All(parts) => parts.iter().any(|part| self.leads(*part, names, depth)),
+            Node::List(_) => true,
+            Node::Scalar { .. } => self.is_nothing(from),
+        }
+    }
+
+    /// Whether a node is null, or was left out of the shape.
+    fn is_nothing(&self, id: NodeId) -> bool {
+        matches!(self.node(id), Node::Scalar { type_name, .. } if *type_name == "NULL")
     }
 
     /// Whether the value can be of that node, by its kind and the fields it has.

@@ -28,7 +28,7 @@ use crate::http::{self, App};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
 use crate::log::{KafkaLog, Reader, Replay, Writer};
-use crate::metrics::{self, SchemaMetrics};
+use crate::metrics::{self, KeyMetrics, SchemaMetrics};
 use crate::outgoing;
 use crate::service::{Leadership, Registry};
 use crate::state::State;
@@ -307,7 +307,9 @@ async fn open_all(
     let mut metrics = SchemaMetrics::new();
     let tell = move |state: &State| metrics.tell(state.counts());
     let schemas = open(admin, config, &config.topic, tell).await?;
-    let keys = open(admin, config, &config.dek_topic, |_: &Keys| {}).await?;
+    let metrics = KeyMetrics::new();
+    let tell = move |keys: &Keys| metrics.tell(keys);
+    let keys = open(admin, config, &config.dek_topic, tell).await?;
     let catalog = open(admin, config, &config.catalog_topic, |_: &CatalogState| {}).await?;
     for (reader, topic) in [
         (&schemas.reader, &config.topic),

@@ -9,6 +9,8 @@
 //! | `kafka_schema_registry_schemas_created`, `.._schemas_deleted` | the same by `schema_type` |
 //! | `kafka_schema_registry_api_success_count`, `.._api_failure_count` | requests by how they went |
 //! | `affluent_schema_registry_schemas` | versions that are there and not soft deleted, by `schema_type` |
+//! | `affluent_schema_registry_keks`, `.._deks` | keys that are there, soft deleted ones too |
+//! | `affluent_schema_registry_exporters` | exporters by `state` |
 //! | `affluent_schema_registry_requests_total` | requests by `method`, `route`, `status` |
 //! | `affluent_schema_registry_request_duration_seconds` | how long they took, by `method`, `route` |
 
@@ -19,7 +21,9 @@ use axum::http::Method;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::dek::Keys;
 use crate::http::paths::{self, Route};
+use crate::service::exporters::ExporterState;
 use crate::state::SchemaCounts;
 
 const ROLE: &str = "kafka_schema_registry_master_slave_role";
@@ -31,6 +35,9 @@ const DELETED_BY_TYPE: &str = "kafka_schema_registry_schemas_deleted";
 const SUCCESSES: &str = "kafka_schema_registry_api_success_count";
 const FAILURES: &str = "kafka_schema_registry_api_failure_count";
 const SCHEMAS: &str = "affluent_schema_registry_schemas";
+const KEKS: &str = "affluent_schema_registry_keks";
+const DEKS: &str = "affluent_schema_registry_deks";
+const EXPORTERS: &str = "affluent_schema_registry_exporters";
 const REQUESTS: &str = "affluent_schema_registry_requests_total";
 const DURATION: &str = "affluent_schema_registry_request_duration_seconds";
 
@@ -54,6 +61,9 @@ pub(crate) fn describe() {
         "Requests that were answered with a status from 400 on"
     );
     describe_gauge!(SCHEMAS, "Versions that are there and not soft deleted");
+    describe_gauge!(KEKS, "Key encryption keys, soft deleted ones too");
+    describe_gauge!(DEKS, "Data encryption keys, soft deleted ones too");
+    describe_gauge!(EXPORTERS, "Exporters, by what they do");
     describe_counter!(REQUESTS, "Requests to the registry");
     describe_histogram!(
         DURATION,
@@ -72,7 +82,38 @@ pub(crate) fn leads(is_leader: bool) {
 
 /// How many instances there are.
 pub(crate) fn nodes(count: usize) {
-    gauge!(NODES).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    gauge!(NODES).set(number(count));
+}
+
+/// How many exporters do what.
+pub(crate) fn exporters(counts: [(ExporterState, usize); 4]) {
+    for (state, count) in counts {
+        gauge!(EXPORTERS, "state" => state.name()).set(number(count));
+    }
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// The gauges of keys, found once: they are told after every record.
+pub(crate) struct KeyMetrics {
+    keks: Gauge,
+    deks: Gauge,
+}
+
+impl KeyMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            keks: gauge!(KEKS),
+            deks: gauge!(DEKS),
+        }
+    }
+
+    pub(crate) fn tell(&self, keys: &Keys) {
+        self.keks.set(number(keys.kek_count()));
+        self.deks.set(number(keys.dek_count()));
+    }
 }
 
 /// Methods by which requests are counted.

@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::reader::Progress;
+use crate::metrics;
 use crate::service::{Leadership, Registry};
 use worker::Worker;
 
@@ -73,6 +74,7 @@ impl Manager {
         let mut workers = JoinSet::new();
         loop {
             self.adjust(&mut running, &mut workers, &stop);
+            metrics::exporters(self.registry.exporter_counts());
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = leadership.changed() => if changed.is_err() { break },

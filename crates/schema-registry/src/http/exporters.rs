@@ -176,15 +176,14 @@ pub(super) async fn put_config(app: &App, call: &Call, name: &str) -> Result<Rep
 /// `GET /exporters/{name}/status`
 pub(super) fn status(app: &App, name: &str) -> Result<Reply, HttpError> {
     let status = app.registry.exporter_status(name)?;
-    let mut entity = json!({"name": name, "state": status.state.name()});
-    if let Some(progress) = status.progress {
-        entity["offset"] = json!(progress.offset.max(0));
-        entity["ts"] = json!(progress.ts);
-        if !progress.trace.is_empty() {
-            entity["trace"] = json!(progress.trace);
-        }
-    }
-    Reply::json(&entity)
+    let progress = status.progress.unwrap_or_default();
+    Reply::json(&json!({
+        "name": name,
+        "state": status.state.name(),
+        "offset": progress.offset.max(0),
+        "ts": progress.ts,
+        "trace": progress.trace,
+    }))
 }
 
 /// `PUT /exporters/{name}/pause`

@@ -22,6 +22,7 @@ mod keys;
 mod mode;
 pub(crate) mod paths;
 mod reply;
+mod requests;
 mod schemas;
 mod server;
 mod subjects;
@@ -63,6 +64,7 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request<Body>) 
     let began = Instant::now();
     let is_head = request.method() == Method::HEAD;
     let method = request.method().clone();
+    let logged = requests::Logged::of(&request);
     let mut called = Route::NONE;
     let response = match reply::negotiate(request.headers()) {
         Err(error) => error.into_response(reply::DEFAULT_TYPE, is_head),
@@ -81,7 +83,11 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request<Body>) 
             }
         }
     };
-    metrics::answered(&method, called, response.status().as_u16(), began.elapsed());
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    metrics::answered(&method, called, status, took);
+    if let Some(logged) = logged {
+        logged.answered(called, status, took);
+    }
     response
 }
 

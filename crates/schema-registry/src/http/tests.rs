@@ -627,7 +627,9 @@ async fn an_exporter_is_ordered_changed_and_ended() {
         (&json!("far"), &json!("CUSTOM"))
     );
     assert_eq!(shown["config"]["basic.auth.user.info"], "[hidden]");
-    assert_eq!(get("/exporters/e/status").await.1["state"], "STARTING");
+    let status = get("/exporters/e/status").await.1;
+    let starting = json!({"name": "e", "state": "STARTING", "offset": 0, "ts": 0, "trace": ""});
+    assert_eq!(status, starting);
 
     let change = json!({"subjects": ["b"]});
     assert_eq!(

@@ -49,6 +49,18 @@ pub enum ExporterState {
 }
 
 impl ExporterState {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Error, Self::Paused];
+
+    fn of(value: &ExporterValue, progress: Option<&ExporterProgress>) -> Self {
+        match progress {
+            _ if value.paused => Self::Paused,
+            None => Self::Starting,
+            Some(progress) if progress.trace.is_empty() => Self::Running,
+            Some(_) => Self::Error,
+        }
+    }
+
     /// `STARTING`, ...
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -179,13 +191,22 @@ impl Registry {
     pub fn exporter_status(&self, name: &str) -> Result<ExporterStatus, RegistryError> {
         let exporter = self.exporter(name)?;
         let progress = self.state().exporters().progress(name).cloned();
-        let state = match &progress {
-            _ if exporter.value.paused => ExporterState::Paused,
-            None => ExporterState::Starting,
-            Some(progress) if progress.trace.is_empty() => ExporterState::Running,
-            Some(_) => ExporterState::Error,
-        };
+        let state = ExporterState::of(&exporter.value, progress.as_ref());
         Ok(ExporterStatus { state, progress })
+    }
+
+    /// How many exporters do what.
+    pub(crate) fn exporter_counts(&self) -> [(ExporterState, usize); 4] {
+        let mut counts = ExporterState::ALL.map(|state| (state, 0));
+        let state = self.state();
+        let exporters = state.exporters();
+        for (name, exporter) in exporters.iter() {
+            let does = ExporterState::of(&exporter.value, exporters.progress(name));
+            for (state, count) in &mut counts {
+                *count += usize::from(*state == does);
+            }
+        }
+        counts
     }
 
     /// Orders an exporter; it starts at once.

@@ -80,7 +80,7 @@ pub struct ExporterValue {
 }
 
 /// The value of an `EXPORTER_STATE` record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExporterProgress {
     /// As in the key.

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use testkit::port::free_port;
+use testkit::wait::wait_for;
+
 use crate::http;
+use crate::registry::Instance;
 use crate::server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,11 +67,7 @@ fn what_the_catalog_was_told_outlives_the_process() {
             .0,
         200
     );
-    let topics = registry.get("/catalog/v1/search/basic?type=kafka_topic&query=_schemas");
-    let topic = topics["entities"][0]["attributes"]["qualifiedName"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let topic = topic(&registry);
     assert!(topic.ends_with(&format!(":{TOPIC}")), "{topic}");
 
     let level = json!({"name": "level", "typeName": "int", "isOptional": true});
@@ -135,4 +135,51 @@ fn what_the_catalog_was_told_outlives_the_process() {
     );
     let tagged = registry.get("/catalog/v1/search/basic?tag=PII");
     assert_eq!(tagged["entities"][0]["attributes"]["qualifiedName"], field);
+}
+
+#[test]
+fn whichever_instance_is_told_all_of_them_know() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let instances = [(); 2]
+        .map(|()| Instance::start(directory.path(), server.bootstrap(), free_port().unwrap()));
+    let registries = instances
+        .each_ref()
+        .map(|instance| Registry(instance.address.clone()));
+    for (registry, name) in registries.iter().zip(["A", "B"]) {
+        registry.done("POST", "/catalog/v1/types/tagdefs", json!({"name": name}));
+        let tag =
+            json!({"entityType": "kafka_topic", "entityName": topic(registry), "typeName": name});
+        registry.done("POST", "/catalog/v1/entity/tags", tag);
+    }
+    for registry in &registries {
+        let path = format!(
+            "/catalog/v1/entity/type/kafka_topic/name/{}/tags",
+            topic(registry)
+        );
+        // The one that was not told, and did not write, reads it from the topic.
+        wait_for("both tags", PATIENCE, || {
+            let tags = registry.get(&path);
+            Ok((tags.as_array().unwrap().len() == 2).then_some(()))
+        })
+        .unwrap();
+    }
+    for (registry, name) in registries.iter().rev().zip(["A", "B"]) {
+        let path = format!(
+            "/catalog/v1/entity/type/kafka_topic/name/{}/tags/{name}",
+            topic(registry)
+        );
+        assert_eq!(registry.delete(&path), 204);
+        assert_eq!(
+            registry.delete(&format!("/catalog/v1/types/tagdefs/{name}")),
+            204
+        );
+    }
+}
+
+/// The qualified name of a topic that there is.
+fn topic(registry: &Registry) -> String {
+    let found = registry.get("/catalog/v1/search/basic?type=kafka_topic&query=_schemas");
+    let name = &found["entities"][0]["attributes"]["qualifiedName"];
+    name.as_str().unwrap().to_owned()
 }

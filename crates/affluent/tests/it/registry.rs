@@ -159,13 +159,13 @@ fn a_registry_alone_says_what_it_lacks() {
 }
 
 /// An instance of the registry that can be killed.
-struct Instance {
+pub(crate) struct Instance {
     process: Process,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Instance {
-    fn start(directory: &Path, bootstrap: &str, port: u16) -> Instance {
+    pub(crate) fn start(directory: &Path, bootstrap: &str, port: u16) -> Instance {
         Instance::start_with(directory, bootstrap, port, &[])
     }
 

@@ -84,6 +84,15 @@ struct Asked {
     topics: Option<(Instant, Topics)>,
 }
 
+impl Asked {
+    /// The topics, if they were asked for a moment ago.
+    fn kept(&self) -> Option<&Topics> {
+        let kept = self.topics.as_ref();
+        kept.filter(|(when, _)| when.elapsed() < KEPT)
+            .map(|(_, topics)| topics)
+    }
+}
+
 impl KafkaCluster {
     /// The cluster behind `kafkastore.bootstrap.servers`; it is connected to when it is asked the first time.
     #[must_use]
@@ -120,9 +129,7 @@ impl Cluster for KafkaCluster {
         async move {
             // Those who ask meanwhile wait for this answer.
             let mut asked = self.asked.lock().await;
-            if let Some((when, topics)) = &asked.topics
-                && when.elapsed() < KEPT
-            {
+            if let Some(topics) = asked.kept() {
                 return Ok(Arc::clone(topics));
             }
             let admin = self.admin(&mut asked).await?;
@@ -143,7 +150,14 @@ impl Cluster for KafkaCluster {
 
     fn topic<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Topic>, RegistryError>> {
         async move {
-            let admin = self.admin(&mut *self.asked.lock().await).await?;
+            let admin = {
+                let mut asked = self.asked.lock().await;
+                let kept = asked.kept().and_then(|topics| topics.get(name).cloned());
+                if kept.is_some() {
+                    return Ok(kept);
+                }
+                self.admin(&mut asked).await?
+            };
             match admin.describe_topic(name).await {
                 Ok(found) => Ok(Some(Topic::of(found))),
                 Err(error) => match error.error_code() {

@@ -17,8 +17,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use schema::SchemaType;
 use schema::entity::SchemaEntity;
+use schema::{ParseOptions, SchemaType};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ impl Entity {
     #[must_use]
     pub fn schema_tags(&self) -> Option<&BTreeSet<String>> {
         match &self.origin {
-            Origin::Within { entity, .. } => Some(&entity.tags),
+            Origin::Within { entity, .. } => Some(entity.tags()),
             _ => None,
         }
     }
@@ -141,10 +141,9 @@ impl Entity {
                 "context",
             ) => Some(Value::from(&*row.context)),
             (Origin::Within { row, entity }, "namespace")
-                if entity.record.is_none() && row.body.schema_type == SchemaType::Avro =>
+                if !entity.is_field() && row.body.schema_type == SchemaType::Avro =>
             {
-                let namespace = entity.path.rsplit_once('.')?.0;
-                Some(Value::from(namespace))
+                entity.namespace().map(Value::from)
             }
             _ => None,
         }
@@ -248,17 +247,20 @@ impl Names {
     pub(super) fn within(&self, row: &Row, entity: &SchemaEntity) -> Entity {
         let qualified = format!(
             "{}:{}:{}:{}",
-            self.registry, row.context, row.id, entity.path
+            self.registry,
+            row.context,
+            row.id,
+            entity.path()
         );
-        let entity_type = match entity.record {
-            None => EntityType::Record,
-            Some(_) => EntityType::Field,
+        let entity_type = match entity.is_field() {
+            false => EntityType::Record,
+            true => EntityType::Field,
         };
         let origin = Origin::Within {
             row: row.clone(),
             entity: entity.clone(),
         };
-        self.entity(entity_type, qualified, &entity.name, origin)
+        self.entity(entity_type, qualified, entity.name(), origin)
     }
 
     pub(super) fn gone(&self, id: &EntityId) -> Entity {
@@ -311,10 +313,11 @@ pub(super) fn version_rows(state: &State) -> Vec<(Arc<str>, i32, Row)> {
 }
 
 /// Every schema, by context and id: one for all versions that have it.
-pub(super) fn schema_rows(mut versions: Vec<(Arc<str>, i32, Row)>) -> Vec<Row> {
-    versions.sort_by(|(_, _, a), (_, _, b)| (&a.context, a.id).cmp(&(&b.context, b.id)));
-    let mut rows: Vec<Row> = Vec::with_capacity(versions.len());
-    for (_, _, row) in versions {
+pub(super) fn schema_rows(versions: &[(Arc<str>, i32, Row)]) -> Vec<Row> {
+    let mut sorted: Vec<Row> = versions.iter().map(|(_, _, row)| row.clone()).collect();
+    sorted.sort_by(|a, b| (&a.context, a.id).cmp(&(&b.context, b.id)));
+    let mut rows: Vec<Row> = Vec::with_capacity(sorted.len());
+    for row in sorted {
         match rows.last_mut() {
             Some(last) if last.context == row.context && last.id == row.id => {
                 last.created_ms = last.created_ms.min(row.created_ms);
@@ -327,7 +330,7 @@ pub(super) fn schema_rows(mut versions: Vec<(Arc<str>, i32, Row)>) -> Vec<Row> {
 }
 
 /// How many types and fields are kept; those of further schemas are found anew each time.
-const KEPT_MAX: usize = 1_000_000;
+const KEPT_MAX: usize = 500_000;
 
 /// The types and fields of schemas, as they were found.
 #[derive(Debug, Default)]
@@ -347,8 +350,17 @@ impl Outlines {
         if let Some(found) = self.kept().outlines.get(&key) {
             return Arc::clone(found);
         }
-        let found: Arc<[SchemaEntity]> = match registry.parsed(&row.context, &row.body) {
-            Ok(schema) => schema::entity::entities(&schema, row.body.metadata.as_deref()).into(),
+        let body = &row.body;
+        // Not from the cache of parsed schemas: a search would drive out of it what is in use.
+        let parsed = registry.parse(
+            &row.context,
+            body.schema_type,
+            &body.text,
+            &body.references,
+            ParseOptions::default(),
+        );
+        let found: Arc<[SchemaEntity]> = match parsed {
+            Ok(schema) => schema::entity::entities(&schema, body.metadata.as_deref()).into(),
             Err(error) => {
                 tracing::debug!(id = row.id, %error, "a schema is in the catalog without its fields");
                 return Arc::new([]);

@@ -58,6 +58,9 @@ const OVERLAY_BYTES_MAX: usize = 512 * 1024;
 /// Characters of the name of a definition, as Confluent's catalog has it.
 const NAME_CHARS_MAX: usize = 8_192;
 
+/// How many topics of a list are asked for one by one.
+const TOPICS_ONE_BY_ONE: usize = 8;
+
 /// What became of the items of a list, one by one.
 pub type Outcomes<T> = Vec<Result<T, CatalogError>>;
 
@@ -192,6 +195,12 @@ impl Catalog {
         self: &Arc<Self>,
         names: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Vec<Result<Entity, CatalogError>>, RegistryError> {
+        let names: Vec<_> = names.into_iter().collect();
+        let is_topic = |(of, _): &&(String, String)| of == EntityType::Topic.name();
+        if names.iter().filter(is_topic).count() > TOPICS_ONE_BY_ONE {
+            // Those that follow are found in what was asked for here.
+            self.all_topics().await?;
+        }
         let mut entities = Vec::new();
         for (type_name, qualified) in names {
             entities.push(match self.entity(&type_name, &qualified).await {
@@ -268,8 +277,8 @@ impl Catalog {
                 let outline = self.outlines.of(&self.registry, &row);
                 let mut fitting = outline
                     .iter()
-                    .filter(|entity| entity.record.is_some() == wants_field);
-                let entity = fitting.find(|entity| entity.path == path)?;
+                    .filter(|entity| entity.is_field() == wants_field);
+                let entity = fitting.find(|entity| entity.path() == path)?;
                 Some(self.names.within(&row, entity))
             }
             _ => None,
@@ -298,7 +307,7 @@ impl Catalog {
             Origin::Version { row, .. } => vec![("schema", one(self.names.schema(row.clone())))],
             Origin::Schema(row) => {
                 let outline = self.outlines.of(&self.registry, row);
-                let types = outline.iter().filter(|entity| entity.record.is_none());
+                let types = outline.iter().filter(|entity| !entity.is_field());
                 let types = types.map(|entity| self.names.within(row, entity));
                 vec![
                     ("types", Related::Many(types.take(RELATED_MAX).collect())),
@@ -307,11 +316,11 @@ impl Catalog {
             }
             Origin::Within { row, entity } => {
                 let outline = self.outlines.of(&self.registry, row);
-                match &entity.record {
+                match entity.record_path() {
                     Some(record) => {
                         let record = outline
                             .iter()
-                            .find(|found| found.record.is_none() && found.path == *record);
+                            .find(|found| !found.is_field() && found.path() == record);
                         let record = record.map(|record| one(self.names.within(row, record)));
                         record
                             .map(|record| ("record", record))
@@ -321,7 +330,7 @@ impl Catalog {
                     None => {
                         let fields = outline
                             .iter()
-                            .filter(|found| found.record.as_ref() == Some(&entity.path))
+                            .filter(|found| found.record_path() == Some(entity.path()))
                             .map(|found| self.names.within(row, found));
                         vec![
                             ("schema", one(self.names.schema(row.clone()))),

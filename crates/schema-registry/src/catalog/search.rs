@@ -3,6 +3,7 @@
 //! Nothing is indexed but the types and fields of schemas, which are kept as they were found; a search goes through the entities of the
 //! types it asks for. Without an order it ends with the last entity of its page.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,8 +86,8 @@ impl Catalog {
         topics: &Topics,
         hits: &mut Hits<'_>,
     ) {
-        let versions = entity::version_rows(&registry.state());
-        let mut schemas = None;
+        let (versions, schemas) = (OnceCell::new(), OnceCell::new());
+        let versions = || versions.get_or_init(|| entity::version_rows(&registry.state()));
         for entity_type in types {
             match entity_type {
                 EntityType::Cluster => hits.take(self.names.cluster()),
@@ -97,7 +98,7 @@ impl Catalog {
                     }
                 }
                 EntityType::SubjectVersion => {
-                    let mut versions = versions.iter();
+                    let mut versions = versions().iter();
                     while let Some((subject, number, row)) =
                         versions.next().filter(|_| !hits.is_full())
                     {
@@ -105,8 +106,8 @@ impl Catalog {
                     }
                 }
                 EntityType::Schema | EntityType::Record | EntityType::Field => {
-                    let rows = schemas.get_or_insert_with(|| {
-                        let rows = entity::schema_rows(versions.clone());
+                    let rows = schemas.get_or_init(|| {
+                        let rows = entity::schema_rows(versions());
                         self.outlines.prune(&rows);
                         rows
                     });
@@ -141,7 +142,7 @@ impl Catalog {
             let outline = self.outlines.of(registry, row);
             let fitting = outline
                 .iter()
-                .filter(|found| found.record.is_some() == wants_field);
+                .filter(|found| found.is_field() == wants_field);
             for found in fitting {
                 hits.take(self.names.within(row, found));
             }

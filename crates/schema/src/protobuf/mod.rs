@@ -53,6 +53,11 @@ pub struct ProtobufSchema {
 }
 
 impl ProtobufSchema {
+    /// The package of the file; empty where it has none.
+    pub(crate) fn package(&self) -> &str {
+        self.file().package()
+    }
+
     /// Its messages and their fields.
     pub(crate) fn entities(&self) -> Vec<SchemaEntity> {
         tags::entities(self.file())

@@ -58,11 +58,7 @@ pub(crate) fn entities(file: &File) -> Vec<SchemaEntity> {
         open.extend(inner.map(|inner| (path.clone(), inner)));
     }
     found.truncate(ENTITIES_MAX);
-    let package = file.package();
     found
-        .into_iter()
-        .map(|entity| entity.within(package))
-        .collect()
 }
 
 /// The paths of the messages and enums that have tags.

@@ -28,7 +28,7 @@ use crate::http::{self, App};
 use crate::log::reader::ReaderError;
 use crate::log::topic::{self, TopicError};
 use crate::log::{KafkaLog, Reader, Replay, Writer};
-use crate::metrics::{self, KeyMetrics, SchemaMetrics};
+use crate::metrics::{self, CatalogMetrics, KeyMetrics, SchemaMetrics};
 use crate::outgoing;
 use crate::service::{Leadership, Registry};
 use crate::state::State;
@@ -310,7 +310,9 @@ async fn open_all(
     let metrics = KeyMetrics::new();
     let tell = move |keys: &Keys| metrics.tell(keys);
     let keys = open(admin, config, &config.dek_topic, tell).await?;
-    let catalog = open(admin, config, &config.catalog_topic, |_: &CatalogState| {}).await?;
+    let metrics = CatalogMetrics::new();
+    let tell = move |state: &CatalogState| metrics.tell(state);
+    let catalog = open(admin, config, &config.catalog_topic, tell).await?;
     for (reader, topic) in [
         (&schemas.reader, &config.topic),
         (&keys.reader, &config.dek_topic),

@@ -10,6 +10,8 @@
 //! | `kafka_schema_registry_api_success_count`, `.._api_failure_count` | requests by how they went |
 //! | `affluent_schema_registry_schemas` | versions that are there and not soft deleted, by `schema_type` |
 //! | `affluent_schema_registry_keks`, `.._deks` | keys that are there, soft deleted ones too |
+//! | `affluent_schema_registry_catalog_definitions` | definitions of the catalog, by `category` |
+//! | `affluent_schema_registry_catalog_entities` | entities with tags, metadata or attributes that users set |
 //! | `affluent_schema_registry_exporters` | exporters by `state` |
 //! | `affluent_schema_registry_requests_total` | requests by `method`, `route`, `status` |
 //! | `affluent_schema_registry_request_duration_seconds` | how long they took, by `method`, `route` |
@@ -21,6 +23,8 @@ use axum::http::Method;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::catalog::CatalogState;
+use crate::catalog::model::DefinitionKind;
 use crate::dek::Keys;
 use crate::http::paths::{self, Route};
 use crate::service::exporters::ExporterState;
@@ -37,6 +41,8 @@ const FAILURES: &str = "kafka_schema_registry_api_failure_count";
 const SCHEMAS: &str = "affluent_schema_registry_schemas";
 const KEKS: &str = "affluent_schema_registry_keks";
 const DEKS: &str = "affluent_schema_registry_deks";
+const DEFINITIONS: &str = "affluent_schema_registry_catalog_definitions";
+const ENTITIES: &str = "affluent_schema_registry_catalog_entities";
 const EXPORTERS: &str = "affluent_schema_registry_exporters";
 const REQUESTS: &str = "affluent_schema_registry_requests_total";
 const DURATION: &str = "affluent_schema_registry_request_duration_seconds";
@@ -63,6 +69,11 @@ pub(crate) fn describe() {
     describe_gauge!(SCHEMAS, "Versions that are there and not soft deleted");
     describe_gauge!(KEKS, "Key encryption keys, soft deleted ones too");
     describe_gauge!(DEKS, "Data encryption keys, soft deleted ones too");
+    describe_gauge!(DEFINITIONS, "Definitions of the catalog, by category");
+    describe_gauge!(
+        ENTITIES,
+        "Entities with tags, metadata or attributes that users set"
+    );
     describe_gauge!(EXPORTERS, "Exporters, by what they do");
     describe_counter!(REQUESTS, "Requests to the registry");
     describe_histogram!(
@@ -113,6 +124,30 @@ impl KeyMetrics {
     pub(crate) fn tell(&self, keys: &Keys) {
         self.keks.set(number(keys.kek_count()));
         self.deks.set(number(keys.dek_count()));
+    }
+}
+
+/// The gauges of the catalog, found once.
+pub(crate) struct CatalogMetrics {
+    definitions: [(DefinitionKind, Gauge); 2],
+    entities: Gauge,
+}
+
+impl CatalogMetrics {
+    pub(crate) fn new() -> Self {
+        let kinds = [DefinitionKind::Tag, DefinitionKind::BusinessMetadata];
+        Self {
+            definitions: kinds
+                .map(|kind| (kind, gauge!(DEFINITIONS, "category" => kind.category()))),
+            entities: gauge!(ENTITIES),
+        }
+    }
+
+    pub(crate) fn tell(&self, state: &CatalogState) {
+        for (kind, gauge) in &self.definitions {
+            gauge.set(number(state.definition_count(*kind)));
+        }
+        self.entities.set(number(state.overlay_count()));
     }
 }
 

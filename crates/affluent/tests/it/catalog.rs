@@ -95,6 +95,17 @@ fn what_the_catalog_was_told_outlives_the_process() {
     let described = json!({"entity": {"typeName": "kafka_topic",
         "attributes": {"qualifiedName": topic, "description": "schemas"}}});
     assert_eq!(registry.ask("PUT", "/catalog/v1/entity", &described).0, 200);
+    let expected = [
+        "affluent_schema_registry_catalog_definitions{category=\"CLASSIFICATION\"} 1\n",
+        "affluent_schema_registry_catalog_definitions{category=\"BUSINESS_METADATA\"} 1\n",
+        "affluent_schema_registry_catalog_entities 2\n",
+    ];
+    wait_for("the catalog's metrics", PATIENCE, || {
+        let (_, metrics) = server.get("/metrics");
+        let has = |line: &&str| metrics.contains(*line);
+        Ok(expected.iter().all(has).then_some(()))
+    })
+    .unwrap();
     let nothing = json!([hot("kafka_topic", &format!("{topic}-none"))]);
     let (status, refused) = registry.ask("POST", "/catalog/v1/entity/tags", &nothing);
     assert_eq!(

@@ -28,7 +28,7 @@ mod values;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use business::NewBusinessMetadata;
 use cluster::{Cluster, Topics};
@@ -73,6 +73,7 @@ pub struct Catalog {
     cluster: Arc<dyn Cluster>,
     names: Names,
     outlines: Outlines,
+    searches: Arc<Semaphore>,
 }
 
 /// An entity with what is set on it.
@@ -107,6 +108,7 @@ impl Catalog {
             cluster,
             names,
             outlines: Outlines::default(),
+            searches: Arc::new(Semaphore::new(search::AT_ONCE_MAX)),
         }
     }
 

@@ -28,6 +28,12 @@ pub const LIMIT_MAX: usize = 500;
 /// How many entities may be passed over.
 pub const OFFSET_MAX: usize = 1_000_000;
 
+/// How many may be passed over that have to be put in order.
+pub const ORDERED_OFFSET_MAX: usize = 10_000;
+
+/// How many searches run at once; others wait.
+pub(super) const AT_ONCE_MAX: usize = 4;
+
 /// Characters of a query and of each other parameter.
 const TEXT_CHARS_MAX: usize = 8_192;
 
@@ -69,8 +75,11 @@ impl Catalog {
             true => self.all_topics().await?,
             false => Topics::default(),
         };
+        // Never closed, so there is a permit.
+        let permit = Arc::clone(&self.searches).acquire_owned().await;
         let catalog = Arc::clone(self);
         let run = move |registry: &Registry| {
+            let _permit = permit;
             let mut hits = Hits::new(&catalog, &search);
             catalog.visit(registry, &types, &topics, &mut hits);
             Ok(hits.into_page())
@@ -178,9 +187,13 @@ fn check(search: &Search) -> Result<(), CatalogError> {
             search.limit
         )));
     }
-    if search.offset > OFFSET_MAX {
+    let offset_max = match search.sort_by.is_some() || search.descending {
+        true => ORDERED_OFFSET_MAX,
+        false => OFFSET_MAX,
+    };
+    if search.offset > offset_max {
         return Err(CatalogError::invalid_parameters(format!(
-            "offset is {}, at most it is {OFFSET_MAX}",
+            "offset is {}, at most it is {offset_max}",
             search.offset
         )));
     }
@@ -210,6 +223,8 @@ struct Hits<'a> {
     terms: Vec<Term>,
     tags: Option<BTreeSet<String>>,
     found: Vec<Found>,
+    /// How many were found that are before the page, where they come in order.
+    passed: usize,
     /// Entities on which something is set and that are there, for those that are not.
     seen: BTreeSet<EntityId>,
 }
@@ -224,20 +239,18 @@ impl<'a> Hits<'a> {
             terms: terms(search.query.as_deref().unwrap_or_default()),
             tags: tags.map(|tag| with_sub_types(&state, tag)),
             found: Vec::new(),
+            passed: 0,
             seen: BTreeSet::new(),
         }
     }
 
-    /// How many may be kept: those of the page and those before it.
-    fn wanted(&self) -> usize {
-        self.search.offset.saturating_add(self.search.limit)
+    fn is_ordered(&self) -> bool {
+        self.search.sort_by.is_some() || self.search.descending
     }
 
     /// Whether no further entity can be on the page.
     fn is_full(&self) -> bool {
-        self.search.sort_by.is_none()
-            && !self.search.descending
-            && self.found.len() >= self.wanted()
+        !self.is_ordered() && self.found.len() >= self.search.limit
     }
 
     fn take(&mut self, entity: Entity) {
@@ -249,11 +262,16 @@ impl<'a> Hits<'a> {
             self.seen.insert(entity.id.clone());
         }
         let is_wanted = self.search.deleted || !entity.is_deleted;
-        if is_wanted && self.fits(&entity, overlay.as_ref()) {
-            let overlay = overlay.unwrap_or_default();
-            self.found.push(Found { entity, overlay });
-            self.cut();
+        if !is_wanted || !self.fits(&entity, overlay.as_ref()) {
+            return;
         }
+        if !self.is_ordered() && self.passed < self.search.offset {
+            self.passed += 1;
+            return;
+        }
+        let overlay = overlay.unwrap_or_default();
+        self.found.push(Found { entity, overlay });
+        self.cut();
     }
 
     /// What is set on entities of a type that are not there any more.
@@ -308,11 +326,10 @@ impl<'a> Hits<'a> {
             .all(|term| texts.iter().any(|text| term.is_in(text)))
     }
 
-    /// Keeps no more in order than the page needs.
+    /// Keeps no more in order than the page and what is before it need.
     fn cut(&mut self) {
-        let wanted = self.wanted();
-        let is_ordered = self.search.sort_by.is_some() || self.search.descending;
-        if is_ordered && self.found.len() >= wanted.saturating_mul(2).max(LIMIT_MAX) {
+        let wanted = self.search.offset.saturating_add(self.search.limit);
+        if self.is_ordered() && self.found.len() >= wanted.saturating_mul(2).max(LIMIT_MAX) {
             self.sort();
             self.found.truncate(wanted);
         }
@@ -329,9 +346,10 @@ impl<'a> Hits<'a> {
     }
 
     fn into_page(mut self) -> Vec<Found> {
-        if self.search.sort_by.is_some() || self.search.descending {
-            self.sort();
+        if !self.is_ordered() {
+            return self.found;
         }
+        self.sort();
         let (offset, limit) = (self.search.offset, self.search.limit);
         self.found.into_iter().skip(offset).take(limit).collect()
     }

@@ -11,6 +11,8 @@ use crate::state::records::UnreadableRecord;
 #[derive(Debug, Default)]
 pub struct CatalogState {
     definitions: BTreeMap<(DefinitionKind, String), Definition>,
+    /// How many of the definitions are of tags.
+    tag_count: usize,
     overlays: BTreeMap<EntityId, Overlay>,
     /// The offset after that of the last record.
     next_offset: i64,
@@ -35,6 +37,29 @@ impl CatalogState {
     #[must_use]
     pub fn overlay(&self, id: &EntityId) -> Option<&Overlay> {
         self.overlays.get(id)
+    }
+
+    /// How many definitions of a kind there are.
+    #[must_use]
+    pub fn definition_count(&self, kind: DefinitionKind) -> usize {
+        match kind {
+            DefinitionKind::Tag => self.tag_count,
+            DefinitionKind::BusinessMetadata => {
+                self.definitions.len().saturating_sub(self.tag_count)
+            }
+        }
+    }
+
+    fn count(&mut self, kind: DefinitionKind, change: isize) {
+        if kind == DefinitionKind::Tag {
+            self.tag_count = self.tag_count.saturating_add_signed(change);
+        }
+    }
+
+    /// How many entities have something set on them.
+    #[must_use]
+    pub fn overlay_count(&self) -> usize {
+        self.overlays.len()
     }
 
     /// The entities on which something is set, by type and name.
@@ -62,10 +87,14 @@ impl Replay for CatalogState {
         match (record.key, record.value) {
             (Key::Definition(kind, name), Some(Value::Definition(mut definition))) => {
                 definition.update_time = timestamp_ms;
-                self.definitions.insert((kind, name), definition);
+                if self.definitions.insert((kind, name), definition).is_none() {
+                    self.count(kind, 1);
+                }
             }
             (Key::Definition(kind, name), None) => {
-                self.definitions.remove(&(kind, name));
+                if self.definitions.remove(&(kind, name)).is_some() {
+                    self.count(kind, -1);
+                }
             }
             (Key::Entity(id), Some(Value::Entity(mut overlay))) => {
                 overlay.update_time = timestamp_ms;
@@ -124,7 +153,7 @@ impl<'a> Draft<'a> {
             Key::Definition(of, name) => *of == kind && self.state.definition(kind, name).is_none(),
             Key::Entity(_) => false,
         });
-        self.state.definitions(kind).count() + made.count()
+        self.state.definition_count(kind) + made.count()
     }
 
     pub(super) fn put_definition(&mut self, kind: DefinitionKind, definition: Definition) {
@@ -149,7 +178,7 @@ impl<'a> Draft<'a> {
 
     /// How many entities would have something set on them, at most.
     pub(super) fn overlay_count(&self) -> usize {
-        self.state.overlays.len() + self.changed.len()
+        self.state.overlay_count() + self.changed.len()
     }
 
     /// What to write.

@@ -348,6 +348,7 @@ proptest! {
         for kind in [DefinitionKind::Tag, DefinitionKind::BusinessMetadata] {
             let of = |state: &CatalogState| state.definitions(kind).cloned().collect::<Vec<_>>();
             prop_assert_eq!(of(&live), of(&replayed));
+            prop_assert_eq!(live.definition_count(kind), of(&live).len());
         }
         for (_, overlay) in live.overlays() {
             prop_assert!(!overlay.is_empty());

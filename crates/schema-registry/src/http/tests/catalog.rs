@@ -536,6 +536,7 @@ async fn entities_are_searched_for() {
         "limit=-1",
         "offset=x",
         "offset=9999999",
+        "sortBy=name&offset=10001",
         "sortOrder=UP",
         "deleted=maybe",
     ] {

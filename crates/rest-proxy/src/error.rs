@@ -50,6 +50,11 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, 404, message)
     }
 
+    /// 404 for an address at which there is nothing.
+    pub fn no_such_path() -> Self {
+        Self::not_found("HTTP 404 Not Found")
+    }
+
     /// 404/40403: no such topic or partition.
     pub fn unknown_topic_or_partition() -> Self {
         Self::new(
@@ -313,10 +318,48 @@ fn status_of(code: ErrorCode) -> (StatusCode, i32) {
     }
 }
 
-/// What Kafka says of an error when the broker sends no message (`Errors`, in our own words where nobody compares).
+/// What Kafka says of an error when the broker sends no message (`Errors`); of one that no request here can have, its name.
 fn words_of(code: ErrorCode) -> &'static str {
     match code {
+        ErrorCode::UnknownServerError => {
+            "The server experienced an unexpected error when processing the request."
+        }
         ErrorCode::UnknownTopicOrPartition => "This server does not host this topic-partition.",
+        ErrorCode::InvalidTopicException => {
+            "The request attempted to perform an operation on an invalid topic."
+        }
+        ErrorCode::TopicAlreadyExists => "Topic with this name already exists.",
+        ErrorCode::TopicDeletionDisabled => "Topic deletion is disabled.",
+        ErrorCode::InvalidPartitions => "Number of partitions is below 1.",
+        ErrorCode::InvalidReplicationFactor => {
+            "Replication factor is below 1 or larger than the number of available brokers."
+        }
+        ErrorCode::InvalidReplicaAssignment => "Replica assignment is invalid.",
+        ErrorCode::InvalidConfig => "Configuration is invalid.",
+        ErrorCode::PolicyViolation => "Request parameters do not satisfy the configured policy.",
+        ErrorCode::UnsupportedVersion => "The version of API is not supported.",
+        ErrorCode::NotController => "This is not the correct controller for this cluster.",
+        ErrorCode::LeaderNotAvailable => {
+            "There is no leader for this topic-partition as we are in the middle of a leadership election."
+        }
+        ErrorCode::RequestTimedOut => "The request timed out.",
+        ErrorCode::BrokerNotAvailable => "The broker is not available.",
+        ErrorCode::CoordinatorLoadInProgress => {
+            "The coordinator is loading and hence can't process requests."
+        }
+        ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
+        ErrorCode::NotCoordinator => "This is not the correct coordinator.",
+        ErrorCode::NotEnoughReplicas => {
+            "Messages are rejected since there are fewer in-sync replicas than required."
+        }
+        ErrorCode::NotEnoughReplicasAfterAppend => {
+            "Messages are written to the log, but to fewer in-sync replicas than required."
+        }
+        ErrorCode::InvalidTimestamp => "The timestamp of the message is out of acceptable range.",
+        ErrorCode::UnknownMemberId => "The coordinator is not aware of this member.",
+        ErrorCode::IllegalGeneration => "Specified group generation id is not valid.",
+        ErrorCode::RebalanceInProgress => "The group is rebalancing, so a rejoin is needed.",
+        ErrorCode::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
         ErrorCode::MessageTooLarge => {
             "The request included a message larger than the maximum message size the server can accept."
         }

@@ -17,6 +17,7 @@
 //!
 //! **Not here:** TLS, authentication of clients.
 
+mod compression;
 pub mod config;
 mod consumers;
 pub mod error;
@@ -24,6 +25,7 @@ mod format;
 mod json;
 mod links;
 mod media;
+mod path;
 mod produce;
 mod proxy;
 mod schemas;

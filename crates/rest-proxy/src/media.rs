@@ -1,6 +1,6 @@
 //! What `Content-Type` and `Accept` say, for both versions of the API.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
 /// The content type of a body, without its parameters; none when nothing is said.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
@@ -33,8 +33,13 @@ pub(crate) fn is_wild(range: &str) -> bool {
 
 /// The ranges of `Accept`, those the client likes best first, without those it refuses.
 pub(crate) fn ranges(headers: &HeaderMap) -> Vec<String> {
+    preferences(headers, &header::ACCEPT)
+}
+
+/// What a header of negotiation lists, what the client likes best first, without what it refuses.
+pub(crate) fn preferences(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let mut ranges: Vec<(f32, String)> = headers
-        .get_all(header::ACCEPT)
+        .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

@@ -5,9 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::serve::ListenerExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::compression::compress;
 use crate::config::Config;
 use crate::error::RestError;
 use crate::proxy::Proxy;
@@ -117,12 +122,41 @@ fn without_delay(stream: &mut TcpStream) {
 /// Every version of the API.
 fn apis(proxy: &Arc<Proxy>) -> Router {
     let body_bytes_max = proxy.config.produce_request_bytes_max;
-    Router::new()
+    let routes = Router::new()
         .merge(v2::routes(body_bytes_max))
         .nest("/v3", v3::routes())
-        .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
-        .method_not_allowed_fallback(|| async { RestError::method_not_allowed() })
-        .with_state(Arc::clone(proxy))
+        .fallback(|| async { RestError::no_such_path() })
+        .method_not_allowed_fallback(other_method)
+        .with_state(Arc::clone(proxy));
+    // Around the router, since it is what finds the way.
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn(without_slash))
+        .layer(middleware::from_fn(compress))
+}
+
+/// The answer to a method that a path does not have; which it has, the router says in `Allow`. To ask for that is what
+/// `OPTIONS` is there for.
+async fn other_method(method: Method) -> Result<StatusCode, RestError> {
+    if method == Method::OPTIONS {
+        Ok(StatusCode::OK)
+    } else {
+        Err(RestError::method_not_allowed())
+    }
+}
+
+/// A path that ends in a slash is the one without, as it is to JAX-RS.
+async fn without_slash(mut request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let shorter = match (uri.path().strip_suffix('/'), uri.query()) {
+        (None | Some(""), _) => None,
+        (Some(path), None) => path.parse().ok(),
+        (Some(path), Some(query)) => format!("{path}?{query}").parse().ok(),
+    };
+    if let Some(shorter) = shorter {
+        *request.uri_mut() = shorter;
+    }
+    next.run(request).await
 }
 
 /// Where other proxies reach this one, whose first listener is bound to `bound`.

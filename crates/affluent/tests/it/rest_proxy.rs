@@ -173,6 +173,25 @@ fn a_topic_that_does_not_exist_has_default_configs() {
 }
 
 #[test]
+fn assignments_say_how_many_partitions_there_are() {
+    let server = Server::start();
+    let rest = Rest::of(address(&server));
+    let topic = json!({"topic_name": "orders", "partitions_count": 7, "replication_factor": 3,
+        "replicas_assignments": {"0": [1], "1": [1]}, "validate_only": true});
+    let (status, planned) = rest.call("POST", "/topics", &topic);
+    assert_eq!((status, &planned["partitions_count"]), (200, &json!(2)));
+    assert_eq!(rest.refused(404, "GET", "/topics/orders"), 40403);
+    let mut topic = topic;
+    topic["validate_only"] = json!(false);
+    let (status, created) = rest.call("POST", "/topics", &topic);
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(
+        (&created["partitions_count"], &created["replication_factor"]),
+        (&json!(2), &json!(1))
+    );
+}
+
+#[test]
 fn links_lead_where_they_say() {
     let server = Server::start();
     let rest = Rest::of(address(&server));

@@ -1,5 +1,7 @@
-//! What the REST Proxy refuses, with the counterpart's status, code and words.
+//! What the REST Proxy refuses, with the counterpart's status, code and words, and how it speaks HTTP.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -243,4 +245,81 @@ fn a_batch_of_records_has_ids() {
     assert_eq!(batch(twice), refused("Batch entry IDs are not distinct."));
     let many: Vec<Value> = (0..11).map(|id| json!({"id": id.to_string()})).collect();
     assert_eq!(batch(json!(many)), refused("Too many entries in batch."));
+}
+
+#[test]
+fn a_path_leads_somewhere_or_nowhere() {
+    let (server, rest) = start();
+    let get = |address: &str, path: &str| http::send(address, "GET", path, &[], "", LIMIT).unwrap();
+    let v3 = format!("/v3/clusters/{}", rest.cluster);
+    for path in [
+        "/v3/nothing".to_owned(),
+        "/consumers/readers/nothing/".to_owned(),
+        "/topics/orders/partitions/zero".to_owned(),
+        format!("{v3}/topics/orders/partitions/zero"),
+        format!("{v3}/brokers/99999999999/configs"),
+        format!("{v3}/topics/%ff"),
+    ] {
+        let refused = get(&rest.address, &path);
+        assert_eq!(
+            (refused.status, refused.body.as_str()),
+            (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#),
+            "{path}"
+        );
+        assert!(
+            refused.content_type.starts_with("application/"),
+            "{refused:?}"
+        );
+    }
+    // A slash at the end is nothing.
+    let platform = server.ready()["admin"].as_str().unwrap();
+    for (address, prefix) in [(rest.address.as_str(), ""), (platform, "/kafka")] {
+        for path in ["/v3/clusters/", "/topics/", "/v3/clusters/?page=1"] {
+            let found = get(address, &format!("{prefix}{path}"));
+            assert_eq!(found.status, 200, "{prefix}{path}: {found:?}");
+        }
+    }
+    let with = get(&rest.address, &format!("{v3}/topics/orders/"));
+    let without = get(&rest.address, &format!("{v3}/topics/orders"));
+    assert_eq!(with.body, without.body);
+    let options = send(&rest, "OPTIONS", "/topics", &[], "");
+    assert_eq!((options.status, options.body.as_str()), (200, ""));
+    let unnamed = refusal(&rest, "GET", "/topics/a%20b", &Value::Null);
+    let words = "The request attempted to perform an operation on an invalid topic.";
+    assert_eq!(unnamed, (400, 40002, words.to_owned()));
+}
+
+#[test]
+fn a_long_answer_is_compressed_for_who_takes_that() {
+    let (_server, rest) = start();
+    let head_of = |path: &str, encoding: &str| {
+        let mut stream = TcpStream::connect(&rest.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        write!(
+            stream,
+            "GET /v3/clusters/{}{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+             Accept-Encoding: {encoding}\r\n\r\n",
+            rest.cluster
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let body = answer.split_off(end.unwrap() + 4);
+        (
+            String::from_utf8(answer).unwrap().to_ascii_lowercase(),
+            body,
+        )
+    };
+    let (head, plain) = head_of("/topics/orders/configs", "identity");
+    assert!(!head.contains("content-encoding"), "{head}");
+    let (head, small) = head_of("/topics/orders/configs", "gzip, deflate, br");
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(
+        head.contains(&format!("content-length: {}", small.len())),
+        "{head}"
+    );
+    assert!(small.starts_with(&[0x1f, 0x8b]) && small.len() < plain.len() / 4);
+    let (head, _) = head_of("/topics/orders", "gzip");
+    assert!(!head.contains("content-encoding"), "{head}");
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::data::Data;
@@ -21,6 +22,14 @@ const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// How long the rules of records that are independent of each other run before what is done goes on. A key management service
 /// that does not answer is waited for longer.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// Base64 as the counterpart reads it (Guava): padding may be left out, and bits that are over do not matter.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Data that is not what its format or schema says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +47,7 @@ fn plain(format: Format, data: Data<'_>) -> Result<Option<Cow<'_, [u8]>>, Unfit>
         (Format::Text, Data::Text(Cow::Borrowed(text))) => Cow::Borrowed(text.as_bytes()),
         (Format::Text, Data::Text(Cow::Owned(text))) => Cow::Owned(text.into_bytes()),
         (Format::Text, other) => return Err(Unfit(format!("data={other} is not a string."))),
-        (_, Data::Text(text)) => match STANDARD.decode(text.as_bytes()) {
+        (_, Data::Text(text)) => match BASE64.decode(text.as_bytes()) {
             Ok(bytes) => Cow::Owned(bytes),
             Err(_) => return Err(Unfit(format!("data={text} is not a base64 string."))),
         },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
@@ -24,6 +24,7 @@ use crate::consumers::{
 use crate::error::RestError;
 use crate::format::Format;
 use crate::links::Links;
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// The path of an instance.

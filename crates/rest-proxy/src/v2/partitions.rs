@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use client::Admin;
 use client::admin::{OffsetSpec, PartitionDescription, TopicPartition};
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{media, topics};
 use crate::error::RestError;
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `GetPartitionResponse`.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use client::data::{DataError, RDKafkaErrorCode};
@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::{media, partitions};
 use crate::error::RestError;
 use crate::format::Format;
-use crate::json;
+use crate::json::{self, optional};
+use crate::path::Path;
 use crate::produce::{
     Data, Lane, Outcome, Outgoing, Source, Sources, Str, Unfit, encode_all, kafka_code, send,
     with_schema,
@@ -38,15 +39,18 @@ struct Request<'a> {
     records: Option<Vec<Record<'a>>>,
     #[serde(borrow)]
     key_schema: Option<Str<'a>>,
+    #[serde(default, deserialize_with = "optional")]
     key_schema_id: Option<i32>,
     #[serde(borrow)]
     value_schema: Option<Str<'a>>,
+    #[serde(default, deserialize_with = "optional")]
     value_schema_id: Option<i32>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record<'a> {
+    #[serde(default, deserialize_with = "optional")]
     partition: Option<i32>,
     #[serde(default, borrow)]
     key: Data<'a>,

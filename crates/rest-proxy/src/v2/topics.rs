@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use client::Admin;
 use client::admin::{ConfigResource, TopicDescription};
@@ -14,6 +14,7 @@ use wire::ErrorCode;
 use super::media;
 use super::partitions::PartitionEntity;
 use crate::error::RestError;
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `GetTopicResponse`.

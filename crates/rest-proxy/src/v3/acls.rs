@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use client::admin::{
@@ -17,6 +17,7 @@ use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::json::{Body, scalar};
 use crate::links::{Links, Place, search as searched};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// The code of `UNKNOWN` in every family.

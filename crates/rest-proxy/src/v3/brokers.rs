@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use client::Admin;
 use client::admin::Broker;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `BrokerData`.

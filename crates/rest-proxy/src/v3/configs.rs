@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use client::Admin;
 use client::admin::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
@@ -16,6 +16,7 @@ use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::json::{Body, optional, scalar};
 use crate::links::{Links, Place};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// Whose configs.

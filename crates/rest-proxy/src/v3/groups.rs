@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use client::admin::{GroupDescription, GroupListing, GroupMember, TopicPartition};
 use client::{Admin, ClientError};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// What these groups are called in refusals.

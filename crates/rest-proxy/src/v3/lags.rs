@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use client::Admin;
 use client::admin::{GroupMember, PartitionLag, TopicPartition};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::groups;
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `ConsumerLagData`.

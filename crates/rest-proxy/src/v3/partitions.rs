@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use client::Admin;
 use client::admin::{OffsetSpec, PartitionDescription, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related, search};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `PartitionData`.

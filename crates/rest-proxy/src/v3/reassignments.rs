@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use client::admin::{Reassignment, TopicPartition};
 use serde::Serialize;
 
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `ReassignmentData`.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use client::admin::{GroupDescription, GroupMember, TopicPartition};
 use client::{Admin, ClientError};
@@ -20,6 +20,7 @@ use super::groups;
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// What these groups are called in refusals.

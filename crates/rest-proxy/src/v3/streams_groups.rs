@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use client::Admin;
 use client::admin::{
     StreamsAssignment, StreamsGroupDescription, StreamsMember, StreamsSubtopology, StreamsTasks,
@@ -18,6 +18,7 @@ use super::groups;
 use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// What these groups are called in refusals.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use client::admin::{NewTopic, TopicDescription};
@@ -15,6 +15,7 @@ use super::resource::{List, Resource, list as list_of, resource as resource_of};
 use crate::error::RestError;
 use crate::json::{Body, optional, scalar};
 use crate::links::{Links, Place, Related};
+use crate::path::Path;
 use crate::proxy::Proxy;
 
 /// `TopicData`.
@@ -90,7 +91,7 @@ pub(super) async fn list(
     )))
 }
 
-/// `POST /clusters/{cluster_id}/topics`: 201 and where it is, 200 when it was only checked.
+/// `POST /clusters/{cluster_id}/topics`: 201, or 200 when it was only checked, and where it is or would be.
 pub(super) async fn create(
     State(proxy): State<Arc<Proxy>>,
     Path(cluster_id): Path<String>,
@@ -111,23 +112,28 @@ pub(super) async fn create(
         &described,
         Vec::new(),
     ));
-    if topic.validate_only {
-        return Ok(answer.into_response());
-    }
+    let status = if topic.validate_only {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     let location = proxy
         .place(&links, &cluster_id)
         .topic(&topic.name)
         .into_address();
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
+    Ok((status, [(header::LOCATION, location)], answer).into_response())
 }
 
 fn new_topic(request: CreateTopic) -> NewTopic {
     let configs = request.configs.unwrap_or_default().into_iter();
+    let assignments = request.replicas_assignments.unwrap_or_default();
+    // Assignments say how many partitions and replicas there are, whatever else is said.
+    let is_counted = assignments.is_empty();
     NewTopic {
         name: request.topic_name,
-        partitions: request.partitions_count,
-        replication_factor: request.replication_factor,
-        assignments: request.replicas_assignments.unwrap_or_default(),
+        partitions: request.partitions_count.filter(|_| is_counted),
+        replication_factor: request.replication_factor.filter(|_| is_counted),
+        assignments,
         configs: configs
             .filter_map(|config| Some((config.name, config.value?)))
             .collect(),

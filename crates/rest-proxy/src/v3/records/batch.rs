@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -16,7 +16,8 @@ use super::data::{DateTimeText, Datum, HeaderData, ProduceRequest};
 use super::prepare::Begun;
 use super::report::{Parts, Reporter};
 use crate::error::RestError;
-use crate::json::read;
+use crate::json::{optional, read};
+use crate::path::Path;
 use crate::produce::{Lane, send};
 use crate::proxy::Proxy;
 
@@ -36,6 +37,7 @@ struct Batch<'a> {
 #[serde(deny_unknown_fields)]
 struct Entry<'a> {
     id: Value,
+    #[serde(default, deserialize_with = "optional")]
     partition_id: Option<i32>,
     #[serde(borrow)]
     headers: Option<Vec<HeaderData<'a>>>,

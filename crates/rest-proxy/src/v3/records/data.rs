@@ -1,20 +1,22 @@
 //! A record in a request (`ProduceRequest`), as it stands in the request's bytes.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::RestError;
-use crate::json::unknown_field;
+use crate::json::{optional, unknown_field};
 use crate::produce::{Data, Str};
 
 /// `ProduceRequest`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProduceRequest<'a> {
+    #[serde(default, deserialize_with = "optional")]
     pub(super) partition_id: Option<i32>,
     #[serde(borrow)]
     pub(super) headers: Option<Vec<HeaderData<'a>>>,
@@ -45,7 +47,9 @@ pub(super) struct Datum<'a> {
     pub(super) subject: Option<Str<'a>>,
     #[serde(borrow)]
     pub(super) subject_name_strategy: Option<Str<'a>>,
+    #[serde(default, deserialize_with = "optional")]
     pub(super) schema_id: Option<i32>,
+    #[serde(default, deserialize_with = "optional")]
     pub(super) schema_version: Option<i32>,
     #[serde(borrow)]
     pub(super) schema: Option<Str<'a>>,
@@ -53,22 +57,53 @@ pub(super) struct Datum<'a> {
     pub(super) data: Data<'a>,
 }
 
-/// A timestamp as RFC 3339 has it, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Cow<'_, str>")]
+/// A timestamp in milliseconds: from a text as RFC 3339 has it, or from seconds as a number, since Jackson takes both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DateTimeText(pub(super) i64);
 
-impl TryFrom<Cow<'_, str>> for DateTimeText {
-    type Error = String;
+impl<'de> Deserialize<'de> for DateTimeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DateTimeVisitor)
+    }
+}
 
-    fn try_from(text: Cow<'_, str>) -> Result<Self, String> {
-        DateTime::parse_from_rfc3339(&text)
-            .map(|time| Self(time.with_timezone(&Utc).timestamp_millis()))
-            .map_err(|error| {
-                format!(
-                    "timestamp {text:?} is none of RFC 3339, such as 2021-02-05T19:14:42Z: {error}"
-                )
-            })
+struct DateTimeVisitor;
+
+impl Visitor<'_> for DateTimeVisitor {
+    type Value = DateTimeText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a timestamp")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<DateTimeText, E> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+            E::custom(format_args!(
+                "timestamp {text:?} is none of RFC 3339, such as 2021-02-05T19:14:42Z: {error}"
+            ))
+        })?;
+        Ok(DateTimeText(time.with_timezone(&Utc).timestamp_millis()))
+    }
+
+    fn visit_i64<E: Error>(self, seconds: i64) -> Result<DateTimeText, E> {
+        let milliseconds = seconds.checked_mul(1000).map(DateTimeText);
+        milliseconds.ok_or_else(|| E::custom(format_args!("timestamp {seconds} is out of range")))
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<DateTimeText, E> {
+        self.visit_i64(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<DateTimeText, E> {
+        let milliseconds = (seconds * 1000.0).floor();
+        // Beyond that a double is no whole number of milliseconds any more.
+        if milliseconds.abs() < 9e15 {
+            Ok(DateTimeText(milliseconds as i64))
+        } else {
+            Err(E::custom(format_args!(
+                "timestamp {seconds} is out of range"
+            )))
+        }
     }
 }
 
@@ -146,6 +181,14 @@ mod tests {
     fn what_is_no_timestamp_is_named() {
         let error = ProduceRequest::parse(br#"{"timestamp":"yesterday"}"#).unwrap_err();
         assert!(error.message.contains("yesterday"), "{error}");
+        let found =
+            |json: &str| ProduceRequest::parse(json.as_bytes()).map(|found| found.timestamp);
+        assert_eq!(found(r#"{"timestamp":5}"#), Ok(Some(DateTimeText(5000))));
+        assert_eq!(found(r#"{"timestamp":1.25}"#), Ok(Some(DateTimeText(1250))));
+        assert_eq!(found(r#"{"timestamp":null}"#), Ok(None));
+        for bad in ["9223372036854775807", "-1e300", "true"] {
+            assert!(found(&format!("{{\"timestamp\":{bad}}}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
@@ -32,6 +32,7 @@ use futures::stream::unfold;
 pub(super) use batch::batch;
 
 use crate::error::RestError;
+use crate::path::Path;
 use crate::proxy::Proxy;
 use stream::Records;
 

@@ -383,6 +383,7 @@ mod tests {
             bytes(r#"{"type":"BINARY","data":"AQI="}"#),
             Some(vec![1, 2])
         );
+        assert_eq!(bytes(r#"{"type":"BINARY","data":"AQI"}"#), Some(vec![1, 2]));
         assert_eq!(
             bytes(r#"{"type":"STRING","data":"é"}"#),
             Some("é".as_bytes().to_vec())

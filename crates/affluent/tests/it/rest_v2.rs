@@ -380,3 +380,29 @@ fn a_pattern_and_a_limit_of_bytes_are_kept_to() {
         json!({"topics": ["orders"]})
     );
 }
+
+#[test]
+fn an_instance_that_unsubscribes_may_read_and_commit_on_its_own() {
+    let (_server, proxy) = with_topic(1);
+    let instance = proxy.instance("readers", "one", json!({"fetch.min.bytes": 1}));
+    proxy.produce("orders", [json!(1), json!(2)]);
+    let topics = json!({"topics": ["orders"]});
+    let subscription = format!("{instance}/subscription");
+    assert_eq!(proxy.post(&subscription, &topics).0, 204);
+    assert_eq!(proxy.read_values(&instance, 2), [1, 2]);
+    assert_eq!(proxy.delete(&subscription).0, 204);
+    // A group that has members takes no commits from others.
+    let place = json!({"topic": "orders", "partition": 0});
+    let assignment = json!({"partitions": [place]});
+    let path = format!("{instance}/assignments");
+    assert_eq!(proxy.post(&path, &assignment).0, 204);
+    let offsets = json!({"offsets": [{"topic": "orders", "partition": 0, "offset": 0}]});
+    let path = format!("{instance}/offsets");
+    let (status, refused) = proxy.post(&path, &offsets);
+    assert_eq!(status, 200, "{refused}");
+    let (status, committed) = proxy.send("GET", &path, V2, V2, &assignment);
+    assert_eq!(
+        (status, &committed["offsets"][0]["offset"]),
+        (200, &json!(1))
+    );
+}

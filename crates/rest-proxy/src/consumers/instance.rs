@@ -81,7 +81,7 @@ impl Instance {
     }
 
     /// What it reads, and where the client is.
-    pub(super) fn progress(&self) -> (Interest, Positions) {
+    pub(crate) fn progress(&self) -> (Interest, Positions) {
         let progress = self.shared.progress();
         (progress.interest.clone(), progress.positions.clone())
     }

@@ -301,15 +301,51 @@ impl Consumers {
         let _claim = self.claim(&local.id).await;
         self.forget(local);
         local.instance.close().await;
-        if let Err(error) = membership::leave(self.admin().await?, &local.id).await {
+        self.tell_group(local).await;
+        self.log().await?.write(&local.id, None).await
+    }
+
+    /// Takes an instance of this proxy out of its group, so that its partitions go to others at once and it may commit
+    /// what it reads on its own. librdkafka holds on to a static member, so the instance gets a new consumer.
+    ///
+    /// # Errors
+    /// The consumer cannot be made or the topic not be written; whoever has the next request starts the instance.
+    pub(crate) async fn leave(self: &Arc<Self>, local: &Arc<Local>) -> Result<(), RestError> {
+        let _claim = self.claim(&local.id).await;
+        if local.closing.swap(true, Ordering::AcqRel) {
+            return Err(RestError::instance_is_moving());
+        }
+        self.forget(local);
+        local.instance.close().await;
+        self.tell_group(local).await;
+        let record = InstanceRecord {
+            interest: Interest::Nothing,
+            positions: Positions::new(),
+            ..self.record_of(local)
+        };
+        let log = self.log().await?;
+        log.write(&local.id, Some(&record)).await?;
+        let instance = self.start(&local.id, &record, Resume::default()).await?;
+        self.seat(local.id.clone(), local.epoch, instance);
+        Ok(())
+    }
+
+    /// Tells the group that the instance is no member any more.
+    async fn tell_group(&self, local: &Local) {
+        let left = match self.admin().await {
+            Ok(admin) => membership::leave(admin, &local.id)
+                .await
+                .map_err(|error| ErrorChain(&error).to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = left {
             tracing::debug!(
                 group_id = local.id.group,
                 instance = local.id.instance,
-                error = %ErrorChain(&error),
+                error,
                 "the group was not told; it will find out by the session timeout"
             );
         }
-        self.log().await?.write(&local.id, None).await
     }
 
     /// An instance that is another proxy's now.

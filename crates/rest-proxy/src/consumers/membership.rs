@@ -2,7 +2,7 @@
 //!
 //! Members are static (KIP-345): the group knows them by `group.instance.id`, which follows from the instance's name. So the
 //! next owner is the same member; and since such a member does not leave by closing, the group is told when an instance is
-//! deleted.
+//! deleted or subscribes to nothing.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ pub(super) async fn leave(admin: &Admin, id: &InstanceId) -> Result<(), ClientEr
         group_id: id.group.clone(),
         members: vec![MemberIdentity {
             group_instance_id: Some(member_name(&id.instance)),
-            reason: Some("the consumer instance was deleted".to_owned()),
+            reason: Some("the consumer instance was deleted or unsubscribed".to_owned()),
             ..MemberIdentity::default()
         }],
         ..LeaveGroupRequest::default()

@@ -309,7 +309,13 @@ pub(super) async fn unsubscribe(
     call: Call,
 ) -> Result<Response, RestError> {
     let seat = seat!(proxy, of, call);
-    read_from(proxy.consumers(), &seat, Interest::Nothing).await?;
+    let consumers = proxy.consumers();
+    let (interest, _) = seat.instance().progress();
+    if matches!(interest, Interest::Topics(_) | Interest::Pattern(_)) {
+        consumers.leave(seat.local()).await?;
+    } else {
+        read_from(consumers, &seat, Interest::Nothing).await?;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

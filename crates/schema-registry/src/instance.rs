@@ -150,9 +150,10 @@ impl Instance {
         let client = outgoing::client().map_err(StartError::Client)?;
         let exporters = Manager::new(
             Arc::clone(&registry),
+            Arc::clone(&dek_registry),
             client.clone(),
             &cluster_id,
-            schemas.reader.progress(),
+            [schemas.reader.progress(), keys.reader.progress()],
         );
         let app = Arc::new(App {
             registry: Arc::clone(&registry),

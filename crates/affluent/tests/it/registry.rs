@@ -448,6 +448,104 @@ fn subjects_are_mirrored_with_ids_versions_references_deletes_and_configs() {
 }
 
 #[test]
+fn the_keys_of_subjects_are_mirrored_with_them() {
+    let both = Mirrored::start();
+    let kek = |name, shared| {
+        json!({"name": name, "kmsType": "local-kms", "kmsKeyId": "k", "shared": shared,
+            "kmsProps": {"secret": "s", "region": "here"}})
+    };
+    both.order("POST", KEKS, Some(&kek("own", false)));
+    both.order("POST", KEKS, Some(&kek("shared", true)));
+    let own = format!("{KEKS}/own/deks/orders-value");
+    both.order("POST", &own, Some(&json!({"encryptedKeyMaterial": "eA=="})));
+    let shared = format!("{KEKS}/shared/deks/orders-value");
+    let made = both.order("POST", &shared, Some(&json!({"algorithm": "AES256_SIV"})));
+    let other = format!("{KEKS}/own/deks/left-out");
+    both.order(
+        "POST",
+        &other,
+        Some(&json!({"encryptedKeyMaterial": "eA=="})),
+    );
+    let mut schema = evolving(1);
+    schema["ruleSet"] = json!({"domainRules": [{"name": "e", "kind": "TRANSFORM", "type": "ENCRYPT",
+        "mode": "WRITEREAD", "tags": ["PII"], "params": {"encrypt.kek.name": "own"}}]});
+    both.order("POST", "/subjects/orders-value/versions", Some(&schema));
+    let exporter = json!({
+        "name": "e",
+        "contextType": "CUSTOM",
+        "context": "far",
+        "subjects": ["orders-*"],
+        "kekRenameFormat": "dc_${kek}",
+        "config": {"schema.registry.url": format!("http://{}", both.far.address)},
+    });
+    both.order("POST", "/exporters", Some(&exporter));
+
+    both.wait_far(KEKS, &json!(["dc_own", "dc_shared"]));
+    let far = |path: &str| request(&both.far.address, "GET", path, None).unwrap().1;
+    both.wait_far(
+        &format!("{KEKS}/dc_own/deks"),
+        &json!([":.far:orders-value"]),
+    );
+    both.wait_far(
+        &format!("{KEKS}/dc_shared/deks"),
+        &json!([":.far:orders-value"]),
+    );
+    let found = far(&format!("{KEKS}/dc_own"));
+    assert_eq!(found["kmsProps"], json!({"region": "here"}));
+    let dek = format!("{KEKS}/dc_own/deks/:.far:orders-value");
+    assert_eq!(far(&dek)["encryptedKeyMaterial"], "eA==");
+    // It is opened with the secret that the other registry has itself, as one that is the same key.
+    let with_secret = json!({"kmsProps": {"secret": "s"}});
+    let put = request(
+        &both.far.address,
+        "PUT",
+        &format!("{KEKS}/dc_shared"),
+        Some(&with_secret),
+    );
+    assert_eq!(put.unwrap().0, 200);
+    let siv = format!("{KEKS}/dc_shared/deks/:.far:orders-value?algorithm=AES256_SIV");
+    assert_eq!(far(&siv)["keyMaterial"], made["keyMaterial"]);
+    let rules = far("/subjects/:.far:orders-value/versions/1");
+    let named = &rules["ruleSet"]["domainRules"][0]["params"]["encrypt.kek.name"];
+    assert_eq!(named, "dc_own", "{rules}");
+
+    // It goes on: new versions, deletions, keys that are taken back or encrypted anew.
+    both.order(
+        "POST",
+        &own,
+        Some(&json!({"version": 2, "encryptedKeyMaterial": "eQ=="})),
+    );
+    both.wait_far(&format!("{dek}/versions"), &json!([1, 2]));
+    both.order("DELETE", &format!("{own}/versions/2"), None);
+    both.wait_far(&format!("{dek}/versions"), &json!([1]));
+    both.order(
+        "POST",
+        &format!("{own}/versions/2/undelete"),
+        Some(&json!({})),
+    );
+    both.wait_far(&format!("{dek}/versions"), &json!([1, 2]));
+    let anew = json!({"encryptedKeyMaterial": "eg=="});
+    both.order("POST", &format!("{own}?rewrap=true"), Some(&anew));
+    wait_for("the key to be put in place", LIMIT, || {
+        Ok((far(&dek)["encryptedKeyMaterial"] == "eg==").then_some(()))
+    })
+    .unwrap();
+    both.order("DELETE", &format!("{shared}?algorithm=AES256_SIV"), None);
+    both.wait_far(&format!("{KEKS}/dc_shared/deks"), &json!([]));
+    both.order(
+        "POST",
+        &format!("{shared}/undelete?algorithm=AES256_SIV"),
+        Some(&json!({})),
+    );
+    both.wait_far(
+        &format!("{KEKS}/dc_shared/deks"),
+        &json!([":.far:orders-value"]),
+    );
+    both.wait_state("RUNNING");
+    assert_eq!(far(KEKS), json!(["dc_own", "dc_shared"]));
+}
+
+#[test]
 fn an_exporter_rests_fails_recovers_and_remembers_over_a_restart() {
     let mut both = Mirrored::start();
     let exporter = json!({

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use kms::Kind;
 use schema::{Rule, RuleSet};
 
-const KEK_NAME: &str = "encrypt.kek.name";
+/// The parameter of a rule that names its KEK.
+pub const KEK_NAME: &str = "encrypt.kek.name";
 const KMS_KEY_ID: &str = "encrypt.kms.key.id";
 const KMS_TYPE: &str = "encrypt.kms.type";
 

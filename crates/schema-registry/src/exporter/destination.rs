@@ -144,6 +144,11 @@ impl ExportError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether the other registry says that it has another such thing.
+    pub(super) fn is_there_already(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
     /// The error for people, without anything that came with the URL.
     pub(super) fn trace(&self) -> String {
         const CHARS_MAX: usize = 4_000;

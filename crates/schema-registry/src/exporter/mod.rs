@@ -9,15 +9,16 @@
 //! Only the instance that writes has workers, one for each exporter that does not rest ([`Manager`]). A worker sends, in
 //! the order of the topic, every version of the subjects it is for with its id and its number, soft deletes, and configs
 //! ([`worker`]); what is over there already is sent again without harm, so progress need not be kept for each of them.
-//! [`naming`] says what is exported under which name, [`destination`] speaks to the other registry.
+//! The keys of those subjects go with them ([`keys`]). [`naming`] says what is exported under which name, [`destination`] speaks to the other registry.
 //!
 //! **Invariant:** progress is kept after what it stands for is over there. A worker of an order that was changed since, or
 //! of an instance that writes no more, keeps none.
 //!
 //! **Not here:** what is deleted for good stays over there, as with Confluent's; modes are not mirrored, since whoever is
-//! mirrored to is in the mode `IMPORT`. KEKs and DEKs are not exported.
+//! mirrored to is in the mode `IMPORT`.
 
 pub mod destination;
+mod keys;
 pub mod naming;
 mod worker;
 
@@ -28,19 +29,23 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::dek::DekRegistry;
 use crate::log::reader::Progress;
 use crate::metrics;
 use crate::service::{Leadership, Registry};
+use keys::KeyMirror;
 use worker::Worker;
 
 /// Sees that each exporter has its worker, and no other.
 #[derive(Debug)]
 pub struct Manager {
     registry: Arc<Registry>,
+    keys: Arc<DekRegistry>,
     client: reqwest::Client,
     /// What this registry is called over there.
     source: String,
     progress: watch::Receiver<Progress>,
+    key_progress: watch::Receiver<Progress>,
 }
 
 /// A worker that runs.
@@ -50,20 +55,24 @@ struct Running {
 }
 
 impl Manager {
-    /// A manager; `progress` tells of new records, `cluster_id` is the id of the Kafka cluster that holds them.
+    /// A manager; `progress` tells of new records, of schemas and of keys, `cluster_id` is the id of the Kafka cluster
+    /// that holds them.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
+        keys: Arc<DekRegistry>,
         client: reqwest::Client,
         cluster_id: &str,
-        progress: watch::Receiver<Progress>,
+        [progress, key_progress]: [watch::Receiver<Progress>; 2],
     ) -> Self {
         let source = format!("{cluster_id}-{}", registry.config().group_id);
         Self {
             registry,
+            keys,
             client,
             source,
             progress,
+            key_progress,
         }
     }
 
@@ -128,6 +137,7 @@ impl Manager {
                 self.source.clone(),
                 exporter,
                 self.progress.clone(),
+                KeyMirror::new(Arc::clone(&self.keys), self.key_progress.clone()),
             );
             workers.spawn(worker.run(stop.clone()));
             running.insert(name, Running { generation, stop });

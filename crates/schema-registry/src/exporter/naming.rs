@@ -15,6 +15,9 @@
 //! A subject keeps its name unless there is a format to rename it; its context is what [`ContextType`] says: the own one
 //! with another before it (`.a` and `.b` give `.a.b`), the own one, or the default one.
 
+use schema::RuleSet;
+
+use crate::dek::defaults::KEK_NAME;
 use crate::state::exporters::{ContextType, ExporterValue};
 use crate::subject::{self, ALL_CONTEXTS, DEFAULT_CONTEXT};
 
@@ -23,6 +26,9 @@ pub const DEFAULT_SUBJECTS: &str = "*";
 
 /// What a format has in place of the subject's name.
 const PLACEHOLDER: &str = "${subject}";
+
+/// The same for KEKs.
+const KEK_PLACEHOLDER: &str = "${kek}";
 
 /// The most patterns of an exporter; each is looked at for each change.
 const PATTERNS_MAX: usize = 1_000;
@@ -132,6 +138,27 @@ pub fn over_there(exporter: &ExporterValue, source: &str, of: &str) -> String {
         }
         _ => subject::qualify(&context, name),
     }
+}
+
+/// What a KEK is called over there.
+#[must_use]
+pub fn kek_over_there(exporter: &ExporterValue, name: &str) -> String {
+    match &exporter.kek_rename_format {
+        Some(format) => format.replace(KEK_PLACEHOLDER, name),
+        None => name.to_owned(),
+    }
+}
+
+/// The rules of a schema, with the names that their KEKs have over there.
+#[must_use]
+pub fn rules_over_there(exporter: &ExporterValue, mut rules: RuleSet) -> RuleSet {
+    let lists = [&mut rules.domain_rules, &mut rules.encoding_rules];
+    let params = lists.into_iter().flatten().flatten();
+    let params = params.filter_map(|rule| rule.params.as_mut());
+    for name in params.filter_map(|params| params.get_mut(KEK_NAME)) {
+        *name = kek_over_there(exporter, name);
+    }
+    rules
 }
 
 /// A reference of a schema of `subject`, as a schema over there has to write it.
@@ -245,6 +272,23 @@ mod tests {
         };
         assert_eq!(to(&renamed, ":.c:s"), ":.c:dc_s");
         assert_eq!(to(&renamed, ":.c:"), ":.c:");
+    }
+
+    #[test]
+    fn a_kek_is_renamed_in_rules_too() {
+        let text = r#"{"domainRules":[
+            {"name":"a","type":"ENCRYPT","params":{"encrypt.kek.name":"k","other":"k"}},{"name":"b","type":"CEL"}],
+            "encodingRules":[{"name":"c","type":"ENCRYPT_PAYLOAD","params":{"encrypt.kek.name":"l"}}]}"#;
+        let rules: RuleSet = serde_json::from_str(text).unwrap();
+        let plain = exporter(ContextType::None, None);
+        assert_eq!(rules_over_there(&plain, rules.clone()), rules);
+        let renaming = ExporterValue {
+            kek_rename_format: Some("dc_${kek}".to_owned()),
+            ..plain
+        };
+        let renamed = text.replace(r#""encrypt.kek.name":""#, r#""encrypt.kek.name":"dc_"#);
+        let expected: RuleSet = serde_json::from_str(&renamed).unwrap();
+        assert_eq!(rules_over_there(&renaming, rules), expected);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use registry_client::{Method, Request};
-use schema::SchemaReference;
+use schema::{RuleSet, SchemaReference};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::{Destination, ExportError};
+use super::keys::KeyMirror;
 use super::naming;
 use crate::log::reader::Progress;
 use crate::service::lookup::VersionId;
@@ -40,8 +41,9 @@ pub(super) struct Worker {
     registry: Arc<Registry>,
     client: reqwest::Client,
     source: String,
-    exporter: Exporter,
+    pub(super) exporter: Exporter,
     news: watch::Receiver<Progress>,
+    pub(super) keys: KeyMirror,
     /// Subjects and contexts over there that are in the mode `IMPORT`.
     importing: HashSet<String>,
     /// Versions that are over there.
@@ -55,6 +57,7 @@ impl Worker {
         source: String,
         exporter: Exporter,
         news: watch::Receiver<Progress>,
+        keys: KeyMirror,
     ) -> Self {
         Self {
             registry,
@@ -62,6 +65,7 @@ impl Worker {
             source,
             exporter,
             news,
+            keys,
             importing: HashSet::new(),
             known: HashSet::new(),
         }
@@ -84,12 +88,17 @@ impl Worker {
         let mut backoff = BACKOFF_FIRST;
         loop {
             self.news.mark_unchanged();
+            self.keys.news.mark_unchanged();
             match self.catch_up(&mut progress).await {
                 Ok(()) => {
                     backoff = BACKOFF_FIRST;
                     progress.trace.clear();
                     self.keep(&progress).await;
-                    if self.news.changed().await.is_err() {
+                    let changed = tokio::select! {
+                        changed = self.news.changed() => changed,
+                        changed = self.keys.news.changed() => changed,
+                    };
+                    if changed.is_err() {
                         return;
                     }
                 }
@@ -143,7 +152,7 @@ impl Worker {
                     .collect()
             };
             if changes.is_empty() {
-                return Ok(());
+                return self.export_keys(&destination).await;
             }
             for (offset, change) in changes {
                 if let Some(written_ms) = self.export(&destination, &change).await? {
@@ -156,11 +165,11 @@ impl Worker {
         }
     }
 
-    fn wants(&self, subject: &str) -> bool {
+    pub(super) fn wants(&self, subject: &str) -> bool {
         naming::wants(&self.exporter.value, &self.source, subject)
     }
 
-    fn over_there(&self, of: &str) -> String {
+    pub(super) fn over_there(&self, of: &str) -> String {
         naming::over_there(&self.exporter.value, &self.source, of)
     }
 
@@ -282,13 +291,14 @@ impl Worker {
             request["metadata"] = json!(metadata);
         }
         if let Some(rules) = &body.rule_set {
-            request["ruleSet"] = json!(rules);
+            let rules = RuleSet::clone(rules);
+            request["ruleSet"] = json!(naming::rules_over_there(&self.exporter.value, rules));
         }
         request
     }
 
     /// Sees that ids may be chosen over there: in the context, or, since others use the default one, in the subject.
-    async fn import_into(
+    pub(super) async fn import_into(
         &mut self,
         destination: &Destination,
         name: &str,
@@ -367,7 +377,13 @@ impl Worker {
         let alias = config.alias.as_deref().map(|alias| {
             naming::reference_over_there(&self.exporter.value, &self.source, of, alias)
         });
-        let mut request = json!(Config { alias, ..config });
+        let renamed = |rules: RuleSet| naming::rules_over_there(&self.exporter.value, rules);
+        let mut request = json!(Config {
+            alias,
+            default_rule_set: config.default_rule_set.map(renamed),
+            override_rule_set: config.override_rule_set.map(renamed),
+            ..config
+        });
         // A request calls the level by another name than the record and the answer do.
         if let Some(fields) = request.as_object_mut()
             && let Some(level) = fields.remove("compatibilityLevel")

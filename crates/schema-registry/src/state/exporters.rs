@@ -68,7 +68,7 @@ pub struct ExporterValue {
     /// The name over there, with `${subject}` for the name here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_rename_format: Option<String>,
-    /// The same for KEKs; kept for whoever exports those.
+    /// The same for KEKs, with `${kek}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kek_rename_format: Option<String>,
     /// `schema.registry.url` and how to sign in there.

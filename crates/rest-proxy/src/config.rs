@@ -36,6 +36,8 @@ pub struct Config {
     pub produce_batch_entries_max: usize,
     /// `api.v3.produce.request.size.limit.max.bytes`: of one record's JSON in a stream.
     pub produce_request_bytes_max: usize,
+    /// How long a stream of records may last.
+    pub stream_limits: StreamLimits,
     /// `client.*` and `producer.*` settings that librdkafka knows, without their prefix.
     pub producer: BTreeMap<String, String>,
     /// `advertised.listeners`, or `host.name` with the port of the listener: where other proxies reach this one.
@@ -102,6 +104,24 @@ impl Default for ConsumersConfig {
 /// `fetch.min.bytes` within its range.
 pub(crate) const FETCH_BYTES_MIN: std::ops::RangeInclusive<i64> = -1..=10_000_000;
 
+/// How long a stream of records may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// `streaming.connection.max.duration.ms`: records that come later are refused.
+    pub duration_max: Duration,
+    /// `streaming.connection.max.duration.grace.period.ms`: how long after the first that is refused the stream is closed.
+    pub grace: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            duration_max: Duration::from_secs(24 * 60 * 60),
+            grace: Duration::from_millis(500),
+        }
+    }
+}
+
 impl Config {
     /// Confluent's defaults, on loopback.
     #[must_use]
@@ -112,6 +132,7 @@ impl Config {
             resource_name_authority: None,
             produce_batch_entries_max: 10,
             produce_request_bytes_max: 16 * 1024 * 1024,
+            stream_limits: StreamLimits::default(),
             producer: BTreeMap::new(),
             advertised: Advertised::default(),
             consumers: ConsumersConfig::default(),
@@ -151,6 +172,12 @@ impl Config {
                 }
                 "api.v3.produce.request.size.limit.max.bytes" => {
                     config.produce_request_bytes_max = number(key, value)?;
+                }
+                "streaming.connection.max.duration.ms" => {
+                    config.stream_limits.duration_max = milliseconds(key, value)?;
+                }
+                "streaming.connection.max.duration.grace.period.ms" => {
+                    config.stream_limits.grace = milliseconds(key, value)?;
                 }
                 "advertised.listeners" => {
                     config.advertised.url = addresses(value).into_iter().next();
@@ -200,10 +227,9 @@ impl Config {
 impl ConsumersConfig {
     /// Takes a setting, if it is one of these.
     fn take(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
-        let millis = |key| number(key, value).map(|millis| Duration::from_millis(millis as u64));
         match key {
-            "consumer.instance.timeout.ms" => self.instance_timeout = millis(key)?,
-            "consumer.request.timeout.ms" => self.request_timeout = millis(key)?,
+            "consumer.instance.timeout.ms" => self.instance_timeout = milliseconds(key, value)?,
+            "consumer.request.timeout.ms" => self.request_timeout = milliseconds(key, value)?,
             "consumer.request.max.bytes" => self.request_bytes_max = number(key, value)? as u64,
             "consumer.instances.max" => self.instances_max = number(key, value)?,
             "consumer.instances.topic" => value.clone_into(&mut self.topic),
@@ -250,6 +276,10 @@ fn user_info(key: &str, value: &str) -> Result<(String, Password), ConfigError> 
         expected: "name:password",
     })?;
     Ok((name.to_owned(), Password(password.to_owned())))
+}
+
+fn milliseconds(key: &str, value: &str) -> Result<Duration, ConfigError> {
+    number(key, value).map(|millis| Duration::from_millis(millis as u64))
 }
 
 fn number(key: &str, value: &str) -> Result<usize, ConfigError> {

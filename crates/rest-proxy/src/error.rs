@@ -103,6 +103,15 @@ impl RestError {
         Self::new(StatusCode::REQUEST_TIMEOUT, 40801, message)
     }
 
+    /// 408 with the plain code: a stream of records that has lasted as long as it may.
+    pub fn stream_too_long() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            408,
+            "Streaming connection open for longer than allowed: Connection will be closed.",
+        )
+    }
+
     /// 409/40902: an instance of that name is there.
     pub fn consumer_already_exists() -> Self {
         Self::new(

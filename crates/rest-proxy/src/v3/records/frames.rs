@@ -63,6 +63,13 @@ impl Frames {
         self.finished = true;
     }
 
+    /// What has come is of no interest any more.
+    pub(super) fn close(&mut self) {
+        self.broken = true;
+        self.buffer = Vec::new();
+        self.begin = 0;
+    }
+
     /// Whether all that will ever come is done with.
     pub(super) fn is_over(&self) -> bool {
         self.broken || (self.finished && self.waiting().is_empty())
@@ -122,9 +129,7 @@ impl Frames {
     }
 
     fn fail(&mut self, error: RestError) -> Front {
-        self.broken = true;
-        self.buffer = Vec::new();
-        self.begin = 0;
+        self.close();
         Front::Broken(error)
     }
 }

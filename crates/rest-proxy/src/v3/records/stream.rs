@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::IN_FLIGHT_MAX;
 use super::data::ProduceRequest;
@@ -30,6 +31,9 @@ pub(super) struct Records {
     frames: Frames,
     /// The body has ended, or broken off.
     ended: bool,
+    opened: Instant,
+    /// When the stream is closed, once it has lasted as long as it may.
+    closes: Option<Instant>,
     /// Records after those of `waiting`.
     held: Held,
     waiting: VecDeque<Waiting>,
@@ -92,6 +96,8 @@ impl Records {
             body: body.into_data_stream(),
             frames: Frames::new(proxy.config.produce_request_bytes_max),
             ended: false,
+            opened: Instant::now(),
+            closes: None,
             held: Held::default(),
             waiting: VecDeque::new(),
             outcomes: VecDeque::new(),
@@ -115,6 +121,10 @@ impl Records {
                 self.take_held().await;
                 continue;
             }
+            if self.closes.is_some_and(|closes| Instant::now() >= closes) {
+                self.ended = true;
+                self.frames.close();
+            }
             let room = IN_FLIGHT_MAX.saturating_sub(self.waiting.len());
             if room > 0 && self.take_records(room.min(TURN)).await > 0 {
                 continue;
@@ -131,16 +141,15 @@ impl Records {
 
     /// Reads on, unless a report can go out first.
     async fn read_or_report(&mut self) {
-        let next = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.target.lane.front() => return,
-            next = self.body.next() => next,
-        };
-        self.take_bytes(next);
+            () = self.target.lane.front() => {}
+            next = next_of(&mut self.body, self.closes) => self.take_bytes(next),
+        }
     }
 
     async fn read(&mut self) {
-        let next = self.body.next().await;
+        let next = next_of(&mut self.body, self.closes).await;
         self.take_bytes(next);
     }
 
@@ -159,6 +168,8 @@ impl Records {
     /// Takes up to so many records from what has come, and gives how many it took. From the first on whose schema has
     /// rules they are held.
     async fn take_records(&mut self, records_max: usize) -> usize {
+        let limits = self.target.proxy.config.stream_limits;
+        let is_late = self.opened.elapsed() > limits.duration_max;
         for taken in 0..records_max {
             let bytes = match self.frames.front() {
                 Front::Object(bytes) => bytes,
@@ -168,6 +179,13 @@ impl Records {
                 }
                 Front::Nothing => return taken,
             };
+            if is_late {
+                self.closes
+                    .get_or_insert_with(|| Instant::now() + limits.grace);
+                self.refuse(RestError::stream_too_long());
+                self.frames.consume(bytes);
+                continue;
+            }
             let begun = self.target.begin(self.frames.object(bytes)).await;
             match begun {
                 Ok(begun) if self.held.is_empty() && begun.is_ready() => {
@@ -220,8 +238,21 @@ impl Records {
     }
 }
 
+/// What comes next of a body; nothing once the time is up.
+async fn next_of(
+    body: &mut BodyDataStream,
+    until: Option<Instant>,
+) -> Option<Result<Bytes, axum::Error>> {
+    match until {
+        None => body.next().await,
+        Some(until) => timeout_at(until, body.next()).await.ok().flatten(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::stream;
 
     use super::*;
@@ -243,6 +274,22 @@ mod tests {
             text.push_str(std::str::from_utf8(&reports).unwrap());
         }
         text.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_lasts_too_long_is_closed() {
+        let mut config = Config::new("127.0.0.1:1");
+        config.stream_limits.duration_max = Duration::ZERO;
+        config.stream_limits.grace = Duration::from_millis(1);
+        let proxy = Arc::new(Proxy::new(config, String::new()).unwrap());
+        let one = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{}"))]);
+        // A client that goes on for ever.
+        let body = Body::from_stream(one.chain(stream::pending()));
+        let records = Records::new(proxy, "c", "t".to_owned(), body).await;
+        let mut records = records.unwrap();
+        let report = records.next_reports().await.unwrap();
+        assert!(report.starts_with(b"{\"error_code\":408,"), "{report:?}");
+        assert_eq!(records.next_reports().await, None);
     }
 
     #[tokio::test]

@@ -443,7 +443,7 @@ fn an_exporter_mirrors_subjects_to_another_registry() {
     for (command, done) in [
         ("pause away", "Paused schema exporter \"away\".\n"),
         (
-            "update away --subjects users-value,other",
+            "update away --subjects users-value,other --kek-format dc_${kek}",
             "Updated schema exporter \"away\".\n",
         ),
         ("reset away", "Reset schema exporter \"away\".\n"),
@@ -451,6 +451,10 @@ fn an_exporter_mirrors_subjects_to_another_registry() {
         ("pause away", "Paused schema exporter \"away\".\n"),
         ("delete away --force", "Deleted schema exporter \"away\".\n"),
     ] {
+        if command.starts_with("reset") {
+            let described = here.json("exporter describe away");
+            assert_eq!(described["kek_format"], "dc_${kek}");
+        }
         assert_eq!(here.run(&format!("exporter {command}")).ok(), done);
     }
     assert_eq!(here.json("exporter list"), json!([]));

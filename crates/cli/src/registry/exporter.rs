@@ -1,4 +1,6 @@
 //! `affluent schema-registry exporter`: schemas copied to another registry (schema linking).
+//!
+//! Differs: `--kek-format` is ours, for what the API calls `kekRenameFormat`.
 
 use std::collections::BTreeMap;
 
@@ -95,6 +97,9 @@ pub(crate) struct CreateArgs {
     /// What subjects are called elsewhere; `${subject}` stands for the name they have here.
     #[arg(long, default_value = SAME_NAME)]
     subject_format: String,
+    /// What KEKs are called elsewhere; `${kek}` stands for the name they have here. Left out, they keep it.
+    #[arg(long)]
+    kek_format: Option<String>,
     /// In which context schemas arrive.
     #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
     context_type: ContextType,
@@ -117,6 +122,9 @@ pub(crate) struct UpdateArgs {
     /// What subjects are called elsewhere.
     #[arg(long)]
     subject_format: Option<String>,
+    /// What KEKs are called elsewhere; empty for the name they have here.
+    #[arg(long)]
+    kek_format: Option<String>,
     /// In which context schemas arrive.
     #[arg(long, value_enum, ignore_case = true)]
     context_type: Option<ContextType>,
@@ -140,6 +148,7 @@ struct Exporter {
     name: String,
     subjects: Vec<String>,
     subject_rename_format: Option<String>,
+    kek_rename_format: Option<String>,
     context_type: Option<String>,
     context: Option<String>,
     config: BTreeMap<String, String>,
@@ -151,6 +160,8 @@ struct Shown {
     name: String,
     subjects: String,
     subject_format: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kek_format: Option<String>,
     context_type: String,
     context: String,
     config: BTreeMap<String, String>,
@@ -231,6 +242,7 @@ fn create(context: &mut Context, args: &CreateArgs) -> Outcome {
         "name": args.name,
         "subjects": args.subjects,
         "subjectRenameFormat": args.subject_format,
+        "kekRenameFormat": args.kek_format,
         "contextType": args.context_type.name(),
         "context": context_name,
         "config": files::properties(&args.config)?,
@@ -256,6 +268,7 @@ fn describe(context: &mut Context, name: &str) -> Outcome {
         name: found.name,
         subjects: found.subjects.join(", "),
         subject_format: found.subject_rename_format.unwrap_or_default(),
+        kek_format: found.kek_rename_format,
         context_type: found.context_type.unwrap_or_default(),
         context: found.context.unwrap_or_default(),
         config: found.config,
@@ -269,6 +282,7 @@ fn describe(context: &mut Context, name: &str) -> Outcome {
         ("Name", shown.name.clone()),
         ("Subjects", shown.subjects.clone()),
         ("Subject Format", shown.subject_format.clone()),
+        ("KEK Format", shown.kek_format.clone().unwrap_or_default()),
         ("Context Type", shown.context_type.clone()),
         ("Context", shown.context.clone()),
         ("Config", config.join(", ")),
@@ -291,6 +305,9 @@ fn update(context: &mut Context, args: &UpdateArgs) -> Outcome {
         "contextType": context_type.or(found.context_type),
         "context": args.context_name.clone().or(found.context),
     });
+    if let Some(format) = &args.kek_format {
+        body["kekRenameFormat"] = json!(format);
+    }
     if !args.config.is_empty() {
         body["config"] = json!(files::properties(&args.config)?);
     }

@@ -10,6 +10,7 @@
 //! Differs from Confluent Server: there the same is kept for as long as `confluent.missing.id.cache.ttl.sec` and an LRU
 //! say; and there only the default context is known, here a GUID is looked up in it as well.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +77,11 @@ pub struct Rejection {
 pub struct Validator {
     client: RegistryClient,
     answers: Cache<(SchemaId, String), Option<String>>,
-    contracts: Cache<SchemaId, Arc<Contract>>,
+    contracts: Cache<SchemaId, Readable>,
 }
+
+/// A schema, or why there is none to read records with.
+type Readable = Result<Arc<Contract>, String>;
 
 /// A schema with its rules. What an id or a GUID stands for never changes.
 #[derive(Debug)]
@@ -114,6 +118,7 @@ impl Validator {
         let mut rejected = Vec::new();
         // Most batches have records of one schema.
         let mut known: HashMap<(SchemaId, Option<String>), Option<String>> = HashMap::new();
+        let mut is_judged = true;
         for record in records {
             let reject = |reason: String| Rejection {
                 index: record.index,
@@ -127,6 +132,7 @@ impl Validator {
                 }
             };
             if known.len() >= SCHEMAS_ASKED_MAX && !rejected.is_empty() {
+                is_judged = false;
                 break;
             }
             let record_name = self.record_name(expected, record, schema).await?;
@@ -141,7 +147,7 @@ impl Validator {
             };
             rejected.extend(verdict.map(reject));
         }
-        if expected.rules {
+        if expected.rules && is_judged {
             self.run_rules(records, &mut rejected).await?;
         }
         Ok(rejected)
@@ -158,7 +164,9 @@ impl Validator {
             SubjectNameStrategy::TopicName | SubjectNameStrategy::AssociatedName => Ok(None),
             SubjectNameStrategy::RecordName | SubjectNameStrategy::TopicRecordName => {
                 let contract = self.contract(schema).await?;
-                Ok(contract.and_then(|contract| contract.record_name(record)))
+                Ok(contract
+                    .ok()
+                    .and_then(|contract| contract.record_name(record)))
             }
         }
     }
@@ -243,11 +251,31 @@ impl Validator {
         }
     }
 
-    /// The schema; none if the registry does not know it.
-    async fn contract(&self, schema: SchemaId) -> Result<Option<Arc<Contract>>, ClientError> {
-        if let Some(contract) = self.contracts.get(&schema) {
-            return Ok(Some(contract));
+    /// The schema, or why records cannot be read with it: what a producer cannot change by trying again.
+    async fn contract(&self, schema: SchemaId) -> Result<Readable, ClientError> {
+        if let Some(known) = self.contracts.get(&schema) {
+            return Ok(known);
         }
+        let readable = match self.ask_contract(schema).await {
+            Ok(Some(contract)) => Ok(Arc::new(contract)),
+            Ok(None) => Err(format!("{} is unknown", shown(schema))),
+            Err(error @ (ClientError::Schema { .. } | ClientError::TooManyReferences { .. })) => {
+                let error = base::ErrorChain(&error);
+                Err(format!("{} cannot be read: {error}", shown(schema)))
+            }
+            Err(error) => return Err(error),
+        };
+        let holds = if readable.is_ok() {
+            YES_HOLDS
+        } else {
+            NO_HOLDS
+        };
+        self.contracts.put(schema, readable.clone(), Some(holds));
+        Ok(readable)
+    }
+
+    /// The schema; none if the registry does not know it.
+    async fn ask_contract(&self, schema: SchemaId) -> Result<Option<Contract>, ClientError> {
         let Some(id) = self.id_of(schema).await? else {
             return Ok(None);
         };
@@ -261,13 +289,10 @@ impl Validator {
             what: registered.name(),
             source,
         };
-        let contract = Arc::new(Contract {
+        Ok(Some(Contract {
             rules: rules_of(&registered, &parsed),
             reader: RecordReader::new(parsed).map_err(unusable)?,
-        });
-        self.contracts
-            .put(schema, Arc::clone(&contract), Some(YES_HOLDS));
-        Ok(Some(contract))
+        }))
     }
 
     /// Runs the domain rules of writing on those that nothing was said against.
@@ -277,8 +302,7 @@ impl Validator {
         rejected: &mut Vec<Rejection>,
     ) -> Result<(), ClientError> {
         let refused: HashSet<i32> = rejected.iter().map(|rejection| rejection.index).collect();
-        let mut contracts: Vec<(SchemaId, Arc<Contract>)> = Vec::new();
-        let mut todo = Vec::new();
+        let mut by_schema: HashMap<SchemaId, (Readable, Vec<&Judged<'_>>)> = HashMap::new();
         for record in records
             .iter()
             .filter(|record| !refused.contains(&record.index))
@@ -286,19 +310,27 @@ impl Validator {
             let Ok((Frame { schema, .. }, _)) = framed(record, SchemaType::Avro) else {
                 continue;
             };
-            if !contracts.iter().any(|(known, _)| *known == schema)
-                && let Some(contract) = self.contract(schema).await?
-            {
-                contracts.push((schema, contract));
-            }
-            todo.push((record, schema));
+            let (_, of_it) = match by_schema.entry(schema) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert((self.contract(schema).await?, Vec::new())),
+            };
+            of_it.push(record);
         }
-        contracts.retain(|(_, contract)| contract.rules.is_some());
-        if !contracts.is_empty() {
+        let mut todo = Vec::new();
+        for (readable, of_it) in by_schema.into_values() {
+            match readable {
+                Ok(contract) if contract.rules.is_some() => todo.push((contract, of_it)),
+                Ok(_) => {}
+                Err(reason) => rejected.extend(of_it.iter().map(|record| Rejection {
+                    index: record.index,
+                    reason: reason.clone(),
+                })),
+            }
+        }
+        if !todo.is_empty() {
             let run = || {
-                for (schema, contract) in &contracts {
-                    let of_it = todo.iter().filter(|(_, other)| other == schema);
-                    contract.run(of_it.map(|(record, _)| *record), rejected);
+                for (contract, of_it) in &todo {
+                    contract.run(of_it.iter().copied(), rejected);
                 }
             };
             tokio::task::block_in_place(|| on_stack(run));

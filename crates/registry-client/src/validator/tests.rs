@@ -292,3 +292,49 @@ async fn a_registry_that_is_away_says_nothing_of_records() {
     let error = validator.judge(&expected(strategy), &records).await;
     assert!(matches!(error, Err(ClientError::Unreachable { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_cannot_be_read_is_no_reason_to_try_again() {
+    let strange = serde_json::json!({"schemaType": "PROTOBUF", "schema": "no schema at all"});
+    let fake = fake(&[
+        ("/schemas/ids/1", strange.to_string()),
+        ("/schemas/ids/1/versions", versions(&["orders-value"])),
+    ])
+    .await;
+    let records = [judged(&[0, 0, 0, 0, 1, 0])];
+    let mut expected = expected(SubjectNameStrategy::TopicName);
+    let judge = async |expected: &Expectation<'_>| {
+        let found = fake.validator.judge(expected, &records).await;
+        found.unwrap()
+    };
+    assert_eq!(judge(&expected).await, []);
+    expected.rules = true;
+    let found = judge(&expected).await;
+    assert!(
+        found[0].reason.starts_with("schema ID 1 cannot be read: "),
+        "{found:?}"
+    );
+    expected.strategy = SubjectNameStrategy::RecordName;
+    assert_eq!(judge(&expected).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_refused_asks_for_no_more_schemas() {
+    let fake = fake(&[]).await;
+    let values: Vec<Vec<u8>> = (1..1_000_u32)
+        .map(|id| [&[0], id.to_be_bytes().as_slice()].concat())
+        .collect();
+    let records: Vec<Judged<'_>> = (0..)
+        .zip(&values)
+        .map(|(index, bytes)| Judged {
+            index,
+            ..judged(bytes)
+        })
+        .collect();
+    let mut expected = expected(SubjectNameStrategy::TopicName);
+    expected.rules = true;
+    let found = fake.validator.judge(&expected, &records).await.unwrap();
+    assert_eq!(found.len(), SCHEMAS_ASKED_MAX);
+    let asked = fake.asked.load(Ordering::Relaxed);
+    assert!(asked <= 2 * SCHEMAS_ASKED_MAX, "{asked}");
+}

@@ -76,6 +76,16 @@ pub struct Metadata {
     pub sensitive: Option<BTreeSet<String>>,
 }
 
+impl Metadata {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tags.as_ref().is_none_or(BTreeMap::is_empty)
+            && self.properties.as_ref().is_none_or(BTreeMap::is_empty)
+            && self.sensitive.as_ref().is_none_or(BTreeSet::is_empty)
+    }
+}
+
 /// What a rule does with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

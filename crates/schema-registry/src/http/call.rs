@@ -1,5 +1,7 @@
 //! A request, taken apart.
 
+use std::borrow::Cow;
+
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::uri::{PathAndQuery, Uri};
@@ -197,10 +199,38 @@ impl Call {
         ))
     }
 
-    /// The body as JSON.
+    /// The body as a JSON object.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
-        serde_json::from_slice(&self.body).map_err(|error| HttpError::unreadable(&error))
+        let text = utf8(&self.body).ok_or_else(HttpError::not_unicode)?;
+        let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first == Some(&b'[') {
+            // A list would be read as an object by the places of its fields.
+            return Err(HttpError::not_an_object());
+        }
+        serde_json::from_slice(&text).map_err(|error| HttpError::unreadable(&error))
     }
+}
+
+/// A JSON text in UTF-8, without a byte order mark: it may come in UTF-16 too, as the mark or a zero beside its first
+/// byte tells (RFC 4627, 3). None for what is not UTF-16 then.
+fn utf8(body: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (rest, is_big) = match body {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => return Some(Cow::Borrowed(rest)),
+        [0xFE, 0xFF, rest @ ..] => (rest, true),
+        [0xFF, 0xFE, rest @ ..] => (rest, false),
+        [0, second, ..] if *second != 0 => (body, true),
+        [first, 0, ..] if *first != 0 => (body, false),
+        _ => return Some(Cow::Borrowed(body)),
+    };
+    let (units, []) = rest.as_chunks::<2>() else {
+        return None;
+    };
+    let units = units.iter().map(|unit| match is_big {
+        true => u16::from_be_bytes(*unit),
+        false => u16::from_le_bytes(*unit),
+    });
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    text.ok().map(|text| Cow::Owned(text.into_bytes()))
 }
 
 /// Takes `contexts/{context}` off the front of a longer path.

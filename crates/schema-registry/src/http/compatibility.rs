@@ -35,12 +35,18 @@ async fn check(
         return Err(RegistryError::invalid_schema("Empty schema").into());
     }
     let subject = app.registry.unaliased(call.subject(subject));
+    let is_verbose = call.flag("verbose");
     let messages = app
         .registry
         .aside(move |registry| registry.check_compatibility(&subject, &new, against, normalize))
-        .await?;
+        .await;
+    let messages = match messages {
+        // Whoever wants to know why is told, rather than refused.
+        Err(RegistryError::InvalidSchema { message }) if is_verbose => vec![message],
+        messages => messages?,
+    };
     Reply::json(&CompatibilityCheckResponse {
         is_compatible: messages.is_empty(),
-        messages: call.flag("verbose").then_some(messages),
+        messages: is_verbose.then_some(messages),
     })
 }

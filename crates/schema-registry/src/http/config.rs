@@ -29,17 +29,9 @@ pub(super) async fn put(app: &App, call: &Call, of: Option<String>) -> Result<Re
     if let Some(reply) = forward::to_leader(app, call, "Update config").await? {
         return Ok(reply);
     }
-    let config = app.registry.update_config(of.clone(), change).await?;
-    let level = match config.compatibility_level {
-        None => {
-            app.registry
-                .config_in_scope(of.as_deref())
-                .compatibility_level
-        }
-        level => level,
-    };
+    let config = app.registry.update_config(of, change).await?;
     Reply::json(&ConfigAnswer {
-        compatibility: level,
+        compatibility: config.compatibility_level,
         rest: Config {
             compatibility_level: None,
             ..config

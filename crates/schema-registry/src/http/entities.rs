@@ -1,5 +1,6 @@
 //! The JSON of requests and answers (`client.rest.entities`, 8.2).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{
@@ -29,7 +30,7 @@ pub(super) struct SchemaEntity<'a> {
     guid: Uuid2,
     schema_type: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    references: &'a [SchemaReference],
+    pub(super) references: Cow<'a, [SchemaReference]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +70,7 @@ impl<'a> SchemaEntity<'a> {
             id: None,
             guid: Uuid2(body.guid),
             schema_type: body.schema_type.name(),
-            references: &body.references,
+            references: Cow::Borrowed(&body.references),
             metadata: body.metadata.as_deref(),
             rule_set: body.rule_set.as_deref(),
             schema: &body.text,
@@ -89,7 +90,7 @@ impl<'a> SchemaEntity<'a> {
             version: Some(found.version),
             id: Some(found.id),
             ts: (found.timestamp_ms > 0).then_some(found.timestamp_ms),
-            deleted: found.deleted.then_some(true),
+            deleted: Some(found.deleted),
             ..Self::of_body(&found.body)
         }
     }
@@ -159,6 +160,7 @@ pub(super) struct RegisterSchemaRequest {
     references: Option<Vec<SchemaReference>>,
     metadata: Option<Metadata>,
     rule_set: Option<RuleSet>,
+    #[serde(deserialize_with = "text")]
     schema: Option<String>,
     schema_tags_to_add: Option<Vec<SchemaTags>>,
     schema_tags_to_remove: Option<Vec<SchemaTags>>,
@@ -182,7 +184,7 @@ impl RegisterSchemaRequest {
             id: self.id.unwrap_or(-1),
             schema_type,
             references: self.references.unwrap_or_default(),
-            metadata: self.metadata,
+            metadata: self.metadata.filter(|metadata| !metadata.is_empty()),
             rule_set: self.rule_set,
             text: self.schema.unwrap_or_default(),
         };
@@ -255,7 +257,7 @@ pub(super) struct ConfigUpdateRequest {
 /// A number, or a text that is one, as Jackson takes it; an empty text is none.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "invalid type: a number is wanted")]
     enum Either {
         Number(i32),
         Text(String),
@@ -270,6 +272,24 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::
             .map(Some)
             .map_err(|_| serde::de::Error::custom(format!("'{text}' is no number of 32 bits"))),
     }
+}
+
+/// A text, or a number or truth value as one, as Jackson takes it.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "invalid type: a text is wanted")]
+    enum Scalar {
+        Text(String),
+        Number(serde_json::Number),
+        Truth(bool),
+    }
+    Ok(
+        Option::deserialize(deserializer)?.map(|scalar| match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Truth(truth) => truth.to_string(),
+        }),
+    )
 }
 
 pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(

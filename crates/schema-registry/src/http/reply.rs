@@ -133,14 +133,28 @@ impl HttpError {
         )
     }
 
-    /// A body that is no JSON is 400; JSON that is not what the operation takes is 422.
+    /// A body that is no JSON, or of another shape than the operation takes, is 400; a name that is none of those there
+    /// are, such as a rule's kind, is 422.
     pub(super) fn unreadable(error: &serde_json::Error) -> Self {
-        let status = if error.is_data() {
+        let message = error.to_string();
+        let status = if error.is_data() && !message.starts_with("invalid type") {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
             StatusCode::BAD_REQUEST
         };
-        Self::Http(status, error.to_string(), Vec::new())
+        Self::Http(status, message, Vec::new())
+    }
+
+    /// A body that is a list where an object is wanted.
+    pub(super) fn not_an_object() -> Self {
+        let message = "the body is a JSON array; an object is wanted".to_owned();
+        Self::Http(StatusCode::BAD_REQUEST, message, Vec::new())
+    }
+
+    /// A body whose bytes are no text.
+    pub(super) fn not_unicode() -> Self {
+        let message = "the body is neither UTF-8 nor UTF-16".to_owned();
+        Self::Http(StatusCode::BAD_REQUEST, message, Vec::new())
     }
 
     pub(super) fn into_response(self, content_type: &'static str, is_head: bool) -> Response {

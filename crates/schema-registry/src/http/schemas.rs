@@ -1,8 +1,10 @@
 //! `/schemas`: by id, by GUID, and all of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schema::SchemaReference;
 use uuid::Uuid;
 
 use super::associations::{self, AssociationEntity};
@@ -53,6 +55,25 @@ pub(super) async fn formatted(
     Ok(Some(text))
 }
 
+/// The references of a schema, with `?referenceFormat=qualified` by the whole names of their subjects.
+pub(super) fn references<'a>(
+    call: &Call,
+    context: &str,
+    body: &'a SchemaBody,
+) -> Cow<'a, [SchemaReference]> {
+    let is_qualified = call
+        .text("referenceFormat")
+        .is_some_and(|format| format.eq_ignore_ascii_case("qualified"));
+    if !is_qualified {
+        return Cow::Borrowed(&body.references);
+    }
+    let qualified = body.references.iter().map(|reference| SchemaReference {
+        subject: subject::in_context_of(context, &reference.subject),
+        ..reference.clone()
+    });
+    Cow::Owned(qualified.collect())
+}
+
 /// The tags of `?findTags=`.
 pub(super) async fn found_tags(
     app: &App,
@@ -86,6 +107,7 @@ pub(super) async fn by_id(app: &App, call: &Call, id: &str) -> Result<Reply, Htt
         entity.schema = text;
     }
     entity.schema_tags = found_tags(app, call, &context, body).await?;
+    entity.references = references(call, &context, body);
     if call.flag("fetchMaxId") {
         let state = app.registry.state();
         entity.max_id = state.index(&context).map(|index| index.max_id());
@@ -102,6 +124,13 @@ pub(super) async fn by_id(app: &App, call: &Call, id: &str) -> Result<Reply, Htt
     if let Some((subject, version)) = shown {
         entity.subject = Some(subject);
         entity.version = Some(*version);
+    }
+    let told = shown.or(entry.versions.last());
+    if let Some((subject, version)) = told {
+        let state = app.registry.state();
+        let version = state.version(subject, *version);
+        entity.ts = version.map(|version| version.timestamp_ms);
+        entity.deleted = version.map(|version| version.deleted);
     }
     Reply::json(&entity)
 }

@@ -1,7 +1,7 @@
 //! `/subjects/{subject}/versions`: the versions of a subject, and new ones.
 
 use super::entities::{RegisterSchemaRequest, SchemaEntity, SchemaTags, TagSchemaRequest};
-use super::schemas::{formatted, found_tags};
+use super::schemas::{formatted, found_tags, references};
 use super::{App, Call, HttpError, Reply, forward};
 use crate::dek::defaults;
 use crate::error::RegistryError;
@@ -56,6 +56,7 @@ async fn registered(app: &App, call: &Call, found: &Found) -> Result<Reply, Http
     let text = formatted(app, context, &found.body, call.text("format")).await?;
     let mut entity = SchemaEntity::of(found);
     entity.subject = None;
+    entity.deleted = None;
     if let Some(text) = &text {
         entity.schema = text;
     }
@@ -96,6 +97,7 @@ pub(super) async fn reply(
         entity.schema = text;
     }
     entity.schema_tags = schema_tags;
+    entity.references = references(call, context, &found.body);
     Reply::json(&entity)
 }
 

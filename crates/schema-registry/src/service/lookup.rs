@@ -274,7 +274,7 @@ impl Registry {
         }
         let candidates = self.candidates(subject, deleted, latest_only);
         for candidate in candidates {
-            if self.can_look_up(subject, &canonical, &candidate.body) {
+            if self.can_look_up(&canonical, &candidate) {
                 return Ok(Some(candidate));
             }
         }
@@ -321,15 +321,23 @@ impl Registry {
             .collect()
     }
 
-    /// Whether whoever sends `new` means `old`: the same but for the number in its metadata, or with its references
+    /// Whether whoever sends `new` means `found`: the same but for the number in its metadata, or with its references
     /// resolved (`ParsedSchema.canLookup`).
-    pub(super) fn can_look_up(&self, subject: &str, new: &Canonical, old: &SchemaBody) -> bool {
+    pub(super) fn can_look_up(&self, new: &Canonical, found: &Found) -> bool {
+        let (subject, old) = (&found.subject, &found.body);
         let (new_body, new_metadata) = (&new.body, new.body.metadata.as_deref());
         let old_metadata = old.metadata.as_deref();
-        let same_metadata = if merge::confluent_version(new_metadata).is_some() {
-            new_metadata == old_metadata
-        } else {
-            new_metadata.cloned() == merge::without_confluent_version(old_metadata)
+        let asked = merge::confluent_version(new_metadata);
+        let same_metadata = match (asked, merge::confluent_version(old_metadata)) {
+            (None, None) | (Some(_), Some(_)) => new_metadata == old_metadata,
+            (None, Some(_)) => {
+                new_metadata.cloned() == merge::without_confluent_version(old_metadata)
+            }
+            // The number that is asked for is the version's, which its metadata does not tell.
+            (Some(asked), None) => {
+                asked == found.version.to_string()
+                    && merge::without_confluent_version(new_metadata) == old_metadata.cloned()
+            }
         };
         if new_body.schema_type != old.schema_type
             || new_body.rule_set != old.rule_set
@@ -366,17 +374,25 @@ impl Registry {
             return Ok(None);
         }
         let context = subject::context_of(subject);
-        let references = self.pinned(context, &new.references);
+        let normalize = normalize || config.normalize == Some(true);
+        let mut references = self.pinned(context, &new.references);
+        if normalize {
+            // Their order is no part of a normal form (`AvroSchema.normalize`).
+            references.sort_by(|a, b| (&a.subject, a.version).cmp(&(&b.subject, b.version)));
+            references.dedup();
+        }
         // Only Avro's texts may be less than the letter (names, defaults); what is no JSON Schema and what the compiler
         // refuses was never let in by Confluent's parsers either.
+        // A normal form has no default that is none.
         let validate_new = is_new
             && (new.schema_type != SchemaType::Avro
+                || normalize
                 || config
                     .validate_new_schemas
                     .unwrap_or(self.config().validate_new_schemas));
         let options = ParseOptions { validate_new };
         let parsed = self.parse(context, new.schema_type, &new.text, &references, options)?;
-        let text = if normalize || config.normalize == Some(true) {
+        let text = if normalize {
             parsed.normalized()
         } else {
             parsed.canonical()

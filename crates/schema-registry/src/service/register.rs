@@ -138,9 +138,9 @@ impl Registry {
         }
         if new.version == 0 {
             let state_versions = self.live_found(subject);
-            let same = state_versions.into_iter().find(|found| {
-                (id < 0 || id == found.id) && self.can_look_up(subject, &canonical, &found.body)
-            });
+            let same = state_versions
+                .into_iter()
+                .find(|found| (id < 0 || id == found.id) && self.can_look_up(&canonical, found));
             if let Some(found) = same {
                 return Ok(Planned::nothing(found));
             }

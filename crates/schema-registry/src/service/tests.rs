@@ -353,7 +353,7 @@ async fn the_live_state_is_what_a_replay_gives() {
     let live = world.registry.state();
     let shown = |state: &State| {
         state
-            .subjects_with_prefix("")
+            .subjects_with_prefix(":*:")
             .map(|(subject, versions)| {
                 let versions: Vec<_> = versions
                     .iter()

@@ -545,11 +545,17 @@ impl State {
                     .iter()
                     .filter(move |(subject, _)| subject::split(subject).1.starts_with(name)),
             ),
-            None => Box::new(
-                self.subjects
-                    .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-                    .take_while(move |(subject, _)| subject.starts_with(prefix)),
-            ),
+            None => {
+                let is_qualified = prefix.starts_with(":.");
+                Box::new(
+                    self.subjects
+                        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+                        .take_while(move |(subject, _)| subject.starts_with(prefix))
+                        .filter(move |(subject, _)| {
+                            is_qualified || subject::context_of(subject) == DEFAULT_CONTEXT
+                        }),
+                )
+            }
         }
     }
 

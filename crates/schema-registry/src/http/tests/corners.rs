@@ -171,3 +171,150 @@ async fn rules_are_given_whole_or_as_a_difference() {
     let properties = &body["metadata"]["properties"];
     assert_eq!(properties["confluent:version"], "2", "{body}");
 }
+
+#[tokio::test]
+async fn a_normal_form_has_no_order_of_references_and_no_bad_default() {
+    let (app, _leadership) = app();
+    for name in ["A", "B"] {
+        let text = format!(r#"{{"type":"record","name":"{name}","fields":[]}}"#);
+        let path = format!("/subjects/{name}/versions");
+        call(&app, "POST", &path, json!({"schema": text})).await;
+    }
+    let text = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"A"},{"name":"b","type":"B"}]}"#;
+    let of = |name: &str| json!({"name": name, "subject": name, "version": 1});
+    let request = |first, second| json!({"schema": text, "references": [of(first), of(second)]});
+    let path = "/subjects/s/versions?normalize=true";
+    let (_, first) = call(&app, "POST", path, request("B", "A")).await;
+    let (_, second) = call(&app, "POST", path, request("A", "B")).await;
+    assert_eq!(first["id"], second["id"]);
+    let found = call(
+        &app,
+        "POST",
+        "/subjects/s?normalize=true",
+        request("B", "A"),
+    )
+    .await;
+    assert_eq!(found.1["version"], 1);
+    let bad = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#;
+    let bad = json!({"schema": bad});
+    assert_eq!(
+        call(&app, "POST", "/subjects/t/versions", bad.clone())
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        code(&app, "POST", "/subjects/u/versions?normalize=true", bad).await,
+        42201
+    );
+}
+
+#[tokio::test]
+async fn a_prefix_without_a_context_is_of_the_default_one() {
+    let (app, _leadership) = app();
+    for subject in ["s", ":.c:s"] {
+        let path = format!("/subjects/{subject}/versions");
+        call(&app, "POST", &path, int()).await;
+    }
+    assert_eq!(get(&app, "/subjects").await.1, json!([":.c:s", "s"]));
+    for path in ["/subjects?subjectPrefix=", "/contexts/:.:/subjects"] {
+        assert_eq!(get(&app, path).await.1, json!(["s"]), "{path}");
+    }
+    let schemas = |found: Value| found.as_array().map(Vec::len);
+    assert_eq!(schemas(get(&app, "/schemas").await.1), Some(1));
+    assert_eq!(
+        schemas(get(&app, "/schemas?subjectPrefix=:*:").await.1),
+        Some(2)
+    );
+}
+
+#[tokio::test]
+async fn a_verbose_check_tells_what_is_no_schema() {
+    let (app, _leadership) = app();
+    let broken = json!({"schema": r#"{"type":"nonsense"}"#});
+    let path = "/compatibility/subjects/s/versions";
+    assert_eq!(code(&app, "POST", path, broken.clone()).await, 42201);
+    let (status, body) = call(&app, "POST", &format!("{path}?verbose=true"), broken).await;
+    assert_eq!((status, &body["is_compatible"]), (200, &json!(false)));
+    let message = body["messages"][0].as_str().unwrap_or_default();
+    assert!(message.contains("Invalid schema"), "{body}");
+}
+
+#[tokio::test]
+async fn a_config_is_answered_as_it_was_set() {
+    let (app, _leadership) = app();
+    let alias = json!({"alias": "t"});
+    assert_eq!(call(&app, "PUT", "/config/s", alias.clone()).await.1, alias);
+    // Nothing but an object is a config, and a list changes nothing.
+    for wrong in [json!(["FULL"]), json!("FULL"), json!({"alias": {}})] {
+        let (status, body) = call(&app, "PUT", "/config/s", wrong).await;
+        assert_eq!((status, &body["error_code"]), (400, &json!(400)), "{body}");
+    }
+    assert_eq!(get(&app, "/config/s").await.1, alias);
+}
+
+#[tokio::test]
+async fn the_number_of_a_version_is_metadata_that_need_not_be_there() {
+    let (app, _leadership) = app();
+    let path = "/subjects/s/versions";
+    call(&app, "POST", path, int()).await;
+    let numbered = |number: &str| json!({"schema": "\"int\"", "metadata": {"properties": {"confluent:version": number}}});
+    let (_, found) = call(&app, "POST", "/subjects/s", numbered("1")).await;
+    assert_eq!(
+        (&found["version"], &found["metadata"]),
+        (&json!(1), &Value::Null)
+    );
+    assert_eq!(
+        code(&app, "POST", "/subjects/s", numbered("2")).await,
+        40403
+    );
+    let empty = json!({"schema": "\"int\"", "metadata": {"properties": {}}});
+    call(&app, "POST", path, empty).await;
+    assert_eq!(get(&app, path).await.1, json!([1]));
+}
+
+#[tokio::test]
+async fn a_reference_is_told_by_its_whole_name_on_request() {
+    let (app, _leadership) = app();
+    let record = json!({"schema": r#"{"type":"record","name":"A","fields":[]}"#});
+    call(&app, "POST", "/subjects/:.c:a/versions", record).await;
+    let refers =
+        json!({"schema": "\"A\"", "references": [{"name": "A", "subject": "a", "version": 1}]});
+    call(&app, "POST", "/subjects/:.c:b/versions", refers).await;
+    for path in ["/subjects/:.c:b/versions/1", "/schemas/ids/2?subject=:.c:b"] {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let (_, plain) = get(&app, path).await;
+        assert_eq!(plain["references"][0]["subject"], "a");
+        let (_, whole) = get(&app, &format!("{path}{mark}referenceFormat=qualified")).await;
+        assert_eq!(whole["references"][0]["subject"], ":.c:a");
+    }
+    let (_, by_id) = get(&app, "/schemas/ids/2?subject=:.c:b").await;
+    assert_eq!(by_id["deleted"], false);
+    assert!(by_id["ts"].is_i64(), "{by_id}");
+}
+
+#[tokio::test]
+async fn a_body_may_come_in_other_encodings() {
+    let (app, _leadership) = app();
+    let text = r#"{"schema":"\"int\""}"#;
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let marked = |mark: &[u8], body: &[u8]| [mark, body].concat();
+    let bodies = [
+        marked(&[0xEF, 0xBB, 0xBF], text.as_bytes()),
+        marked(&[0xFF, 0xFE], &little),
+        marked(&[0xFE, 0xFF], &big),
+        little,
+        big,
+    ];
+    for body in bodies {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/subjects/s/versions");
+        let request = request.body(Body::from(body)).unwrap();
+        assert_eq!(raw(&app, request).await.0, 200);
+    }
+    let odd = Request::builder().method("PUT").uri("/config");
+    let odd = odd.body(Body::from(vec![0xFF, 0xFE, 0x7B])).unwrap();
+    assert_eq!(raw(&app, odd).await.0, 400);
+}

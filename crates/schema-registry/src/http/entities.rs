@@ -184,7 +184,7 @@ impl RegisterSchemaRequest {
             id: self.id.unwrap_or(-1),
             schema_type,
             references: self.references.unwrap_or_default(),
-            metadata: self.metadata.filter(|metadata| !metadata.is_empty()),
+            metadata: self.metadata,
             rule_set: self.rule_set,
             text: self.schema.unwrap_or_default(),
         };

@@ -401,7 +401,8 @@ impl Registry {
             new.schema_type,
             &text,
             &references,
-            new.metadata.clone(),
+            // Metadata that say nothing are none, but are not those of the version before either.
+            new.metadata.clone().filter(|metadata| !metadata.is_empty()),
             new.rule_set.clone(),
         );
         Ok(Some(Canonical { body, parsed }))

@@ -318,3 +318,29 @@ async fn a_body_may_come_in_other_encodings() {
     let odd = odd.body(Body::from(vec![0xFF, 0xFE, 0x7B])).unwrap();
     assert_eq!(raw(&app, odd).await.0, 400);
 }
+
+#[tokio::test]
+async fn metadata_that_say_nothing_are_not_those_of_the_version_before() {
+    let (app, _leadership) = app();
+    let path = "/subjects/s/versions";
+    let group = json!({"compatibilityGroup": "major"});
+    call(&app, "PUT", "/config", group).await;
+    let of = |kind: &str, properties: Value| {
+        let text =
+            format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":"{kind}"}}]}}"#);
+        json!({"schema": text, "metadata": {"properties": properties}})
+    };
+    for (kind, properties) in [
+        ("int", json!({})),
+        ("string", json!({"major": "2"})),
+        ("long", json!({})),
+    ] {
+        let (status, body) = call(&app, "POST", path, of(kind, properties)).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let latest = get(&app, "/subjects/s/versions/latest").await.1;
+    assert_eq!(
+        (&latest["version"], &latest["metadata"]),
+        (&json!(3), &Value::Null)
+    );
+}

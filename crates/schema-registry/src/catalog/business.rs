@@ -9,7 +9,7 @@ use super::error::CatalogError;
 use super::model::{AttributeDef, DefinitionKind};
 use super::state::Draft;
 use super::tags::Intent;
-use super::{Catalog, Entity, Outcomes, id_of, put, values};
+use super::{Catalog, Entity, Outcomes, put, values};
 use crate::error::RegistryError;
 
 /// Business metadata of an entity, as a request has it.
@@ -47,12 +47,9 @@ impl Catalog {
         intent: Intent,
         items: Vec<NewBusinessMetadata>,
     ) -> Result<Outcomes<FoundBusinessMetadata>, RegistryError> {
-        let names = items
-            .iter()
-            .map(|item| (item.entity_type.clone(), item.entity_name.clone()));
-        let names: Vec<_> = names.collect();
-        let entities = self.entities(names).await?;
-        let items: Vec<_> = items.into_iter().zip(entities).collect();
+        let name =
+            |item: &NewBusinessMetadata| (item.entity_type.clone(), item.entity_name.clone());
+        let items = self.with_entities(items, name).await?;
         self.change_each(
             "Set business metadata",
             items,
@@ -71,11 +68,7 @@ impl Catalog {
         qualified: &str,
         name: &str,
     ) -> Result<(), RegistryError> {
-        let entity = self.entity(type_name, qualified).await;
-        let id = match &entity {
-            Ok(entity) => entity.id.clone(),
-            Err(_) => id_of(type_name, qualified)?,
-        };
+        let (entity, id) = self.entity_or_id(type_name, qualified).await?;
         let name = name.to_owned();
         self.change("Delete business metadata", move |draft| {
             let mut overlay = draft.overlay(&id);

@@ -192,26 +192,42 @@ impl Catalog {
         }
     }
 
-    /// The entities of a list's items; what is wrong with one is its item's error.
-    async fn entities(
+    /// A list's items with their entities, which `name` gives by type and name; what is wrong with one is its item's error.
+    async fn with_entities<I>(
         self: &Arc<Self>,
-        names: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Vec<Result<Entity, CatalogError>>, RegistryError> {
-        let names: Vec<_> = names.into_iter().collect();
-        let is_topic = |(of, _): &&(String, String)| of == EntityType::Topic.name();
-        if names.iter().filter(is_topic).count() > TOPICS_ONE_BY_ONE {
+        items: Vec<I>,
+        name: impl Fn(&I) -> (String, String),
+    ) -> Result<Vec<(I, Result<Entity, CatalogError>)>, RegistryError> {
+        let is_topic = |item: &&I| name(item).0 == EntityType::Topic.name();
+        if items.iter().filter(is_topic).count() > TOPICS_ONE_BY_ONE {
             // Those that follow are found in what was asked for here.
             self.all_topics().await?;
         }
-        let mut entities = Vec::new();
-        for (type_name, qualified) in names {
-            entities.push(match self.entity(&type_name, &qualified).await {
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            let (type_name, qualified) = name(&item);
+            let entity = match self.entity(&type_name, &qualified).await {
                 Ok(entity) => Ok(entity),
                 Err(RegistryError::Catalog(error)) => Err(error),
                 Err(error) => return Err(error),
-            });
+            };
+            found.push((item, entity));
         }
-        Ok(entities)
+        Ok(found)
+    }
+
+    /// An entity, or what is wrong with it, and the id under which something is set on it, whether it is still there or not.
+    async fn entity_or_id(
+        self: &Arc<Self>,
+        type_name: &str,
+        qualified: &str,
+    ) -> Result<(Result<Entity, RegistryError>, EntityId), RegistryError> {
+        let entity = self.entity(type_name, qualified).await;
+        let id = match &entity {
+            Ok(entity) => entity.id.clone(),
+            Err(_) => id_of(type_name, qualified)?,
+        };
+        Ok((entity, id))
     }
 
     async fn look_up(

@@ -8,7 +8,7 @@ use super::definitions::{is_for, lineage};
 use super::error::CatalogError;
 use super::model::{AttributeDef, Definition, DefinitionKind, EntityType, Tag, TimeBoundary};
 use super::state::Draft;
-use super::{Catalog, Entity, Outcomes, id_of, put, values};
+use super::{Catalog, Entity, Outcomes, put, values};
 use crate::error::RegistryError;
 
 /// How many periods a tag has at most.
@@ -65,12 +65,8 @@ impl Catalog {
         intent: Intent,
         items: Vec<NewTag>,
     ) -> Result<Outcomes<FoundTag>, RegistryError> {
-        let names = items
-            .iter()
-            .map(|item| (item.entity_type.clone(), item.entity_name.clone()));
-        let names: Vec<_> = names.collect();
-        let entities = self.entities(names).await?;
-        let items: Vec<_> = items.into_iter().zip(entities).collect();
+        let name = |item: &NewTag| (item.entity_type.clone(), item.entity_name.clone());
+        let items = self.with_entities(items, name).await?;
         self.change_each("Set tags", items, move |draft, (new, entity)| {
             set(draft, intent, new, entity?)
         })
@@ -87,11 +83,7 @@ impl Catalog {
         qualified: &str,
         name: &str,
     ) -> Result<(), RegistryError> {
-        let entity = self.entity(type_name, qualified).await;
-        let id = match &entity {
-            Ok(entity) => entity.id.clone(),
-            Err(_) => id_of(type_name, qualified)?,
-        };
+        let (entity, id) = self.entity_or_id(type_name, qualified).await?;
         let name = name.to_owned();
         self.change("Delete tag", move |draft| {
             let mut overlay = draft.overlay(&id);
@@ -216,13 +208,5 @@ fn check_periods(periods: &[TimeBoundary]) -> Result<(), CatalogError> {
 }
 
 fn is_time(text: &str) -> bool {
-    const FORM: &str = "dddd/dd/dd dd:dd:dd";
-    text.len() == FORM.len()
-        && text
-            .bytes()
-            .zip(FORM.bytes())
-            .all(|(byte, form)| match form {
-                b'd' => byte.is_ascii_digit(),
-                form => byte == form,
-            })
+    values::has_form(text, "dddd/dd/dd dd:dd:dd")
 }

@@ -92,11 +92,15 @@ fn is_number(text: &str) -> bool {
 
 /// As in `2026-01-31T12:00:00.000Z`.
 fn is_date(text: &str) -> bool {
-    const FORM: &str = "dddd-dd-ddTdd:dd:dd.dddZ";
-    text.len() == FORM.len()
+    has_form(text, "dddd-dd-ddTdd:dd:dd.dddZ")
+}
+
+/// Whether a text is `form`, with any digit where that has a `d`.
+pub(super) fn has_form(text: &str, form: &str) -> bool {
+    text.len() == form.len()
         && text
             .bytes()
-            .zip(FORM.bytes())
+            .zip(form.bytes())
             .all(|(byte, form)| match form {
                 b'd' => byte.is_ascii_digit(),
                 form => byte == form,
